@@ -1,0 +1,21 @@
+//! The dictionary of roost: events, ids, money, topics and keys, headers, words. Everything that two crates must agree
+//! on is written here, once.
+//!
+//! No I/O, no clocks, no runtime: values in, values out.
+
+pub mod amenities;
+pub mod dead_letter;
+pub mod field_error;
+pub mod header;
+pub mod id;
+pub mod listing;
+pub mod market_day;
+pub mod money;
+pub mod preferences;
+pub mod priced;
+pub mod recommendation;
+pub mod sale;
+pub mod topic;
+pub mod units;
+pub mod version;
+pub mod vocabulary;

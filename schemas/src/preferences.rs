@@ -1,0 +1,178 @@
+//! One session's whole preferences: a statement, never a delta. Value of topic `preferences`, body of
+//! `POST /api/v1/preferences`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::amenities::AmenitySet;
+use crate::field_error::{Fault, FieldError};
+use crate::id::{Country, ListingId, Market};
+use crate::money::{Currency, Money};
+use crate::units::{Bathrooms, Position, RadiusKm, SchoolRating};
+use crate::vocabulary::{PropertySubType, Transaction};
+
+/// Most cities a session names (DESIGN §2).
+pub const MAX_CITIES: usize = 20;
+/// Most postal codes a session names (DESIGN §2).
+pub const MAX_POSTAL_CODES: usize = 50;
+/// Most listings a session has dismissed (DESIGN §2).
+pub const MAX_DISMISSED: usize = 500;
+/// Largest body of a statement: 500 dismissed ids of 320 bytes, and the rest.
+pub const MAX_PREFERENCES_BYTES: usize = 256 * 1024;
+/// Greatest commute a session can ask for, minutes.
+pub const MAX_COMMUTE_MINUTES: u16 = 600;
+
+/// `us/98101`: a postal code within its country.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PostalCode {
+    /// Its country.
+    pub country: Country,
+    /// Upper case, single blanks, 1 to 10 characters.
+    pub code: String,
+}
+
+impl PostalCode {
+    /// Normalises a postal code as a feed or a client writes it: upper case, single blanks.
+    pub fn normalise(code: &str) -> Option<String> {
+        let code = code.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
+        let wellformed = (1..=10).contains(&code.len())
+            && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-'));
+        wellformed.then_some(code)
+    }
+}
+impl std::fmt::Display for PostalCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.country, self.code)
+    }
+}
+impl std::str::FromStr for PostalCode {
+    type Err = FieldError;
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let expected = "'country/code' such as 'us/98101'";
+        let error = || FieldError::new("postal_codes", text, Fault::OutOfRange, expected);
+        let (country, code) = text.split_once('/').ok_or_else(error)?;
+        Ok(Self { country: country.parse().map_err(|_| error())?, code: Self::normalise(code).ok_or_else(error)? })
+    }
+}
+impl Serialize for PostalCode {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for PostalCode {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+impl JsonSchema for PostalCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PostalCode".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[a-z]{2}/[A-Z0-9 -]{1,10}$"})
+    }
+}
+
+/// A circle on the globe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Circle {
+    /// Of the centre.
+    pub latitude: crate::units::Latitude,
+    /// Of the centre.
+    pub longitude: crate::units::Longitude,
+    /// From the centre, great-circle.
+    pub radius_km: RadiusKm,
+}
+
+impl Circle {
+    /// The centre.
+    pub const fn centre(&self) -> Position {
+        Position { latitude: self.latitude, longitude: self.longitude }
+    }
+}
+
+/// Where: the union of its parts, at least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Markets, `us/wa/seattle`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cities: Vec<Market>,
+    /// Postal codes, `us/98101`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub postal_codes: Vec<PostalCode>,
+    /// A circle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Circle>,
+    /// A whole country.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<Country>,
+}
+
+/// Which weights the score uses (DESIGN §6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// A bit of everything.
+    #[default]
+    Balanced,
+    /// The price counts most.
+    Value,
+    /// Space and schools count most.
+    Family,
+    /// The way to work counts most.
+    Commuter,
+}
+
+/// What one session wants. Built and read through [`Preferences::parse`] at the doors; the plain form here is what
+/// the log and the tables hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Preferences {
+    /// To buy or to rent.
+    #[serde(default)]
+    pub transaction: Transaction,
+    /// The highest price; more than 0. A rent is the monthly price.
+    pub budget: Money,
+    /// Of the budget; listings in others are never compared. Default: that of the place's country, USD for a bare circle.
+    pub currency: Currency,
+    /// Where.
+    pub place: Place,
+    /// At least so many bedrooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_bedrooms: Option<u16>,
+    /// At least so many bathrooms, in halves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_bathrooms: Option<Bathrooms>,
+    /// At least so much living area; more than 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_living_area_sqft: Option<u32>,
+    /// Any of these; empty: any at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub property_sub_types: Vec<PropertySubType>,
+    /// At most so many minutes to the city centre; more than 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_commute_minutes: Option<u16>,
+    /// At least this rating.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_school_rating: Option<SchoolRating>,
+    /// All of these.
+    #[serde(default, skip_serializing_if = "AmenitySet::is_empty")]
+    pub required_amenities: AmenitySet,
+    /// The more of these the better.
+    #[serde(default, skip_serializing_if = "AmenitySet::is_empty")]
+    pub preferred_amenities: AmenitySet,
+    /// Never these; ascending, without repeats.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dismissed: Vec<ListingId>,
+    /// Also `ComingSoon`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_coming_soon: bool,
+    /// Also `ActiveUnderContract`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub include_under_contract: bool,
+    /// Weights of the score.
+    #[serde(default)]
+    pub profile: Profile,
+}

@@ -1,0 +1,56 @@
+//! A closed sale with what comparables need. Value of topic `sales`; the greatest version wins.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ListingId, Market};
+use crate::money::{Currency, Money};
+use crate::priced::Valuation;
+use crate::units::{Bathrooms, Position};
+use crate::version::ListingVersion;
+use crate::vocabulary::{PropertySubType, Transaction};
+
+/// One closed sale or lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sale {
+    /// What was sold.
+    pub listing_id: ListingId,
+    /// The statement that said so.
+    pub version: ListingVersion,
+    /// Where.
+    pub market: Market,
+    /// Sold or let.
+    pub transaction: Transaction,
+    /// Of the amounts.
+    pub currency: Currency,
+    /// RESO `ClosePrice`.
+    pub close_price: Money,
+    /// RESO `CloseDate`, else the day of the statement.
+    #[schemars(with = "String")]
+    pub close_date: jiff::civil::Date,
+    /// The last price asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_price: Option<Money>,
+    /// Where exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// RESO `LivingArea` in square feet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub living_area_sqft: Option<u32>,
+    /// RESO `BedroomsTotal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bedrooms_total: Option<u16>,
+    /// Bathrooms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bathrooms_total: Option<Bathrooms>,
+    /// RESO `PropertySubType`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub property_sub_type: Option<PropertySubType>,
+    /// RESO `YearBuilt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub year_built: Option<u16>,
+    /// The valuation it had while it was offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valuation: Option<Valuation>,
+}
