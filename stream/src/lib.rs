@@ -139,6 +139,9 @@ pub trait Backend: Send + Sync {
 /// The log: a handle that services share.
 pub type Log = Arc<dyn Backend>;
 
+/// Ends the process: called with one line that says what to look at. Crash and replay, never a skip.
+pub type Fatal = Arc<dyn Fn(String) + Send + Sync>;
+
 /// Appends records.
 pub trait Producer: Send + Sync {
     /// Queues a record; its acknowledgement comes to the sink with `token`. Per key the order of sends is the order on the
