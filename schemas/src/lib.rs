@@ -10,6 +10,7 @@ pub mod header;
 pub mod id;
 pub mod listing;
 pub mod market_day;
+pub mod merge;
 pub mod money;
 pub mod preferences;
 pub mod priced;
