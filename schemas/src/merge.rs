@@ -49,13 +49,12 @@ fn absorb(head: &mut PricedListing, other: PricedListing) {
         head.history.retain(|p: &HistoryPoint| p.version >= floor);
         head.past_deals.retain(|d: &PastDeal| d.version >= floor);
     }
+    // The least of (when, price): the earliest sighting, and of several prices at that time the smallest, so that the
+    // choice does not depend on the order.
     let origin =
         |fact: &PricedListing| (fact.first_seen_at, fact.original_list_price.is_none(), fact.original_list_price);
-    let other_origin = (other.first_seen_at, other.original_list_price.is_none(), other.original_list_price);
-    if other_origin < origin(head) {
+    if origin(&other) < origin(head) {
         head.first_seen_at = other.first_seen_at;
-        head.original_list_price = other.original_list_price.or(head.original_list_price);
-    } else if head.original_list_price.is_none() {
         head.original_list_price = other.original_list_price;
     }
     head.derive_from_history();
