@@ -34,17 +34,18 @@ impl Known {
         } else {
             incoming
         };
-        absorb(&mut self.fact, joined);
+        absorb(&mut self.fact, &joined);
         self.fact != record
     }
 }
 
 /// Adds to the head what the other fact remembers.
-fn absorb(head: &mut PricedListing, other: PricedListing) {
+fn absorb(head: &mut PricedListing, other: &PricedListing) {
     head.deleted_version = head.deleted_version.max(other.deleted_version);
     let floor = head.deleted_version;
-    head.history = union(std::mem::take(&mut head.history), other.history, MAX_HISTORY, |p| p.version);
-    head.past_deals = union(std::mem::take(&mut head.past_deals), other.past_deals, MAX_DEAL_SCORES, |d| d.version);
+    head.history = union(std::mem::take(&mut head.history), other.history.clone(), MAX_HISTORY, |p| p.version);
+    head.past_deals =
+        union(std::mem::take(&mut head.past_deals), other.past_deals.clone(), MAX_DEAL_SCORES, |d| d.version);
     if let Some(floor) = floor {
         head.history.retain(|p: &HistoryPoint| p.version >= floor);
         head.past_deals.retain(|d: &PastDeal| d.version >= floor);
@@ -53,7 +54,7 @@ fn absorb(head: &mut PricedListing, other: PricedListing) {
     // choice does not depend on the order.
     let origin =
         |fact: &PricedListing| (fact.first_seen_at, fact.original_list_price.is_none(), fact.original_list_price);
-    if origin(&other) < origin(head) {
+    if origin(other) < origin(head) {
         head.first_seen_at = other.first_seen_at;
         head.original_list_price = other.original_list_price;
     }
