@@ -99,6 +99,24 @@ pub enum Start {
     Offset(u64),
 }
 
+/// Where a group member starts to read a partition that it is handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupStart {
+    /// At the committed offset, else at the oldest record.
+    Committed,
+    /// At the oldest record, whatever is committed: for state that is rebuilt from a compacted topic.
+    Earliest,
+}
+
+/// A partition handed to a group member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// Which.
+    pub partition: u32,
+    /// What the group last committed for it: the next offset to work on, as far as effects go.
+    pub committed: Option<u64>,
+}
+
 /// What a reader sees, in order per partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -113,8 +131,8 @@ pub enum Event {
         /// The offset that the next record will have, at least.
         next_offset: u64,
     },
-    /// (Groups) these partitions are ours from now on; reading starts at the committed offset, else the earliest.
-    Assigned(Vec<u32>),
+    /// (Groups) these partitions are ours from now on; reading starts as [`GroupStart`] says.
+    Assigned(Vec<Assignment>),
     /// (Groups) these partitions are no longer ours: drop what is in flight for them, commit nothing for them.
     Revoked(Vec<u32>),
 }
@@ -129,7 +147,7 @@ pub trait Backend: Send + Sync {
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError>;
     /// Reads the partitions of `topic` that the group hands to this process. `instance` is the static member's name.
     /// Embedded: all partitions at once, one group member.
-    fn join(&self, group: &str, instance: &str, topic: Topic) -> Result<Box<dyn Reader>, LogError>;
+    fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError>;
     /// The offsets of the oldest record and of the next one to come.
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError>;
     /// `Err` with the reason while the log does not answer; for `/readyz`. Cheap: at most one request per second.
