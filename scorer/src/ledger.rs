@@ -1,0 +1,332 @@
+//! Which rows of one shard still have to be written: dirty rows, statements under way, retries, and what was
+//! acknowledged so recently that a crash of the store could have lost it.
+//!
+//! Pure: no clock, no I/O. Does not know what a row holds: its cell is asked for when it is written, so a row that
+//! changes ten times while the store is slow is computed and written once.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+use store::{Row, Write, WriteTimestamp};
+
+/// Delay before the first retry of a failed write, milliseconds; doubles up to [`MAX_RETRY_MS`] (research: 50 ms to 5 s).
+pub const MIN_RETRY_MS: i64 = 50;
+/// Longest delay between two tries of a write, milliseconds.
+pub const MAX_RETRY_MS: i64 = 5_000;
+/// Writes acknowledged this recently are written again when a node of the store comes back: a node may acknowledge
+/// before its commit log is synced (DESIGN §3).
+pub const RESYNC_MS: i64 = 30_000;
+
+/// One statement on its way.
+#[derive(Debug)]
+struct Outstanding {
+    timestamp: WriteTimestamp,
+    cell: Option<Arc<str>>,
+    attempts: u32,
+    /// When to try again; `None` while a try is under way or acknowledged.
+    retry_at: Option<i64>,
+    row_acked: bool,
+    event_acked: bool,
+    /// When the row became dirty.
+    since: i64,
+}
+
+/// What to do for one row, from [`Ledger::next`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// The statement.
+    pub write: Write,
+    /// Whether it is a new statement (announce it) or another try of one.
+    pub is_new: bool,
+}
+
+/// The ledger of one shard under one epoch.
+#[derive(Debug)]
+pub struct Ledger {
+    epoch: u64,
+    sequence: u64,
+    window: usize,
+    /// Rows in the order they became dirty, each with whether it must be written even if its cell is as before.
+    dirty: FxHashMap<Row, Mark>,
+    queue: VecDeque<Row>,
+    outstanding: FxHashMap<Row, Outstanding>,
+    retries: BTreeMap<(i64, WriteTimestamp), Row>,
+    recent: VecDeque<(i64, Row)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    since: i64,
+    forced: bool,
+}
+
+/// The row as it should be, asked for when it is written.
+pub enum Wanted {
+    /// This cell.
+    Cell(Arc<str>),
+    /// No such row.
+    Absent,
+    /// As it was written before: nothing to do.
+    Unchanged,
+}
+
+impl Ledger {
+    /// An empty ledger; at most `window` rows are under way at a time.
+    pub fn new(epoch: u64, window: usize) -> Self {
+        Self {
+            epoch,
+            sequence: 0,
+            window,
+            dirty: FxHashMap::default(),
+            queue: VecDeque::new(),
+            outstanding: FxHashMap::default(),
+            retries: BTreeMap::new(),
+            recent: VecDeque::new(),
+        }
+    }
+
+    /// The epoch of its timestamps.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The row may have changed. `forced`: write it even if its cell is as before (take-over, resync, scrub).
+    pub fn mark(&mut self, row: Row, forced: bool, now: i64) {
+        let queue = &mut self.queue;
+        let mark = self.dirty.entry(row).or_insert_with_key(|row| {
+            queue.push_back(row.clone());
+            Mark { since: now, forced }
+        });
+        mark.forced |= forced;
+    }
+
+    /// The next statement to send: retries that are due first, then dirty rows in order, while the window has room.
+    /// `None`: nothing to send now. `wanted` is asked for the cell of a dirty row and whether it is forced.
+    /// [`SequenceExhausted`]: the shard must be claimed again before it can write on.
+    pub fn next(
+        &mut self,
+        now: i64,
+        mut wanted: impl FnMut(&Row, bool) -> Wanted,
+    ) -> Result<Option<Due>, SequenceExhausted> {
+        if let Some(due) = self.next_retry(now) {
+            return Ok(Some(due));
+        }
+        while let Some(row) = self.queue.front() {
+            // A newer statement for a row under way replaces it and takes no further room.
+            if self.outstanding.len() >= self.window && !self.outstanding.contains_key(row) {
+                return Ok(None);
+            }
+            let timestamp = WriteTimestamp::new(self.epoch, self.sequence + 1).ok_or(SequenceExhausted)?;
+            let Some(row) = self.queue.pop_front() else { return Ok(None) };
+            let Some(mark) = self.dirty.remove(&row) else { continue };
+            let cell = match wanted(&row, mark.forced) {
+                Wanted::Unchanged => continue,
+                Wanted::Cell(cell) => Some(cell),
+                Wanted::Absent => None,
+            };
+            self.sequence += 1;
+            let since = self.outstanding.get(&row).map_or(mark.since, |o| o.since.min(mark.since));
+            let entry = Outstanding {
+                timestamp,
+                cell: cell.clone(),
+                attempts: 1,
+                retry_at: None,
+                row_acked: false,
+                event_acked: !is_announced(&row),
+                since,
+            };
+            if let Some(replaced) = self.outstanding.insert(row.clone(), entry) {
+                self.forget_retry(&replaced);
+            }
+            return Ok(Some(Due { write: Write { row, cell, timestamp }, is_new: true }));
+        }
+        Ok(None)
+    }
+
+    fn next_retry(&mut self, now: i64) -> Option<Due> {
+        let (&(at, timestamp), _) = self.retries.first_key_value()?;
+        if at > now {
+            return None;
+        }
+        let row = self.retries.remove(&(at, timestamp))?;
+        let entry = self.outstanding.get_mut(&row)?;
+        entry.retry_at = None;
+        entry.attempts += 1;
+        Some(Due { write: Write { row, cell: entry.cell.clone(), timestamp }, is_new: false })
+    }
+
+    fn forget_retry(&mut self, entry: &Outstanding) {
+        if let Some(at) = entry.retry_at {
+            self.retries.remove(&(at, entry.timestamp));
+        }
+    }
+
+    /// The store acknowledged the statement.
+    pub fn written(&mut self, row: &Row, timestamp: WriteTimestamp, now: i64) {
+        if let Some(entry) = self.outstanding.get_mut(row).filter(|o| o.timestamp == timestamp) {
+            entry.row_acked = true;
+            if let Some(at) = entry.retry_at.take() {
+                self.retries.remove(&(at, timestamp));
+            }
+        }
+        // Also of a statement that has been replaced: the newest may have been the one that was lost.
+        self.recent.push_back((now, row.clone()));
+        self.settle(row, timestamp);
+    }
+
+    /// The statement failed or its outcome is unknown: the same one again, for ever, until a newer one replaces it.
+    pub fn failed(&mut self, row: &Row, timestamp: WriteTimestamp, now: i64) {
+        let Some(entry) = self.outstanding.get_mut(row).filter(|o| o.timestamp == timestamp && !o.row_acked) else {
+            return;
+        };
+        let delay = (MIN_RETRY_MS << (entry.attempts - 1).min(7)).min(MAX_RETRY_MS);
+        entry.retry_at = Some(now + delay);
+        self.retries.insert((now + delay, timestamp), row.clone());
+    }
+
+    /// The log acknowledged the row's event.
+    pub fn announced(&mut self, row: &Row, timestamp: WriteTimestamp) {
+        if let Some(entry) = self.outstanding.get_mut(row).filter(|o| o.timestamp == timestamp) {
+            entry.event_acked = true;
+        }
+        self.settle(row, timestamp);
+    }
+
+    fn settle(&mut self, row: &Row, timestamp: WriteTimestamp) {
+        if self.outstanding.get(row).is_some_and(|o| o.timestamp == timestamp && o.row_acked && o.event_acked) {
+            self.outstanding.remove(row);
+        }
+    }
+
+    /// Forgets acknowledgements older than [`RESYNC_MS`].
+    pub fn expire_recent(&mut self, now: i64) {
+        while self.recent.front().is_some_and(|(at, _)| at + RESYNC_MS < now) {
+            self.recent.pop_front();
+        }
+    }
+
+    /// A node of the store came back: everything acknowledged in the last [`RESYNC_MS`] is dirty again. Returns how many.
+    pub fn resync(&mut self, now: i64) -> usize {
+        self.expire_recent(now);
+        let recent = std::mem::take(&mut self.recent);
+        let count = recent.len();
+        for (_, row) in recent {
+            self.mark(row, true, now);
+        }
+        count
+    }
+
+    /// The time of the oldest change that is not yet acknowledged; `None` when every row is clean.
+    pub fn oldest_unwritten(&self) -> Option<i64> {
+        // The queue is in the order of marking, so its front is the oldest mark.
+        let dirty = self.queue.iter().find_map(|row| self.dirty.get(row)).map(|mark| mark.since);
+        let outstanding = self.outstanding.values().map(|o| o.since).min();
+        dirty.into_iter().chain(outstanding).min()
+    }
+
+    /// How many rows are dirty, not counting those under way.
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// How many statements are not yet acknowledged.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
+    }
+
+    /// When the next retry is due.
+    pub fn next_retry_at(&self) -> Option<i64> {
+        self.retries.first_key_value().map(|(&(at, _), _)| at)
+    }
+}
+
+/// All 2^30 sequence numbers of an epoch are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceExhausted;
+
+/// Whether a change of the row is also an event on `recommendations`.
+pub const fn is_announced(row: &Row) -> bool {
+    matches!(row, Row::Recommendation(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::id::SessionId;
+
+    use super::*;
+
+    fn row(n: u128) -> Row {
+        Row::Session(SessionId::from_bits(n))
+    }
+    fn cell(text: &str) -> impl FnMut(&Row, bool) -> Wanted {
+        move |_, _| Wanted::Cell(text.into())
+    }
+
+    #[test]
+    fn a_row_that_changes_often_is_written_once_with_its_last_cell() {
+        let mut ledger = Ledger::new(1, 10);
+        ledger.mark(row(1), false, 0);
+        ledger.mark(row(1), false, 5);
+        let due = ledger.next(5, cell("b")).unwrap().unwrap();
+        assert_eq!((due.write.cell.as_deref(), due.is_new), (Some("b"), true));
+        assert_eq!(ledger.next(5, cell("b")).unwrap(), None);
+        assert_eq!(ledger.oldest_unwritten(), Some(0));
+        ledger.written(&row(1), due.write.timestamp, 6);
+        assert_eq!((ledger.oldest_unwritten(), ledger.outstanding()), (None, 0));
+    }
+
+    #[test]
+    fn a_failed_write_is_tried_again_with_its_timestamp_until_a_newer_one_replaces_it() {
+        let mut ledger = Ledger::new(1, 10);
+        ledger.mark(row(1), false, 0);
+        let first = ledger.next(0, cell("a")).unwrap().unwrap();
+        ledger.failed(&row(1), first.write.timestamp, 0);
+        assert_eq!(ledger.next(MIN_RETRY_MS - 1, cell("x")).unwrap(), None);
+        let again = ledger.next(MIN_RETRY_MS, cell("x")).unwrap().unwrap();
+        assert_eq!((&again.write, again.is_new), (&first.write, false));
+        ledger.failed(&row(1), first.write.timestamp, 60);
+        ledger.mark(row(1), false, 61);
+        let newer = ledger.next(61, cell("b")).unwrap().unwrap();
+        assert!(newer.write.timestamp > first.write.timestamp);
+        assert_eq!(ledger.next(1_000_000, cell("x")).unwrap(), None, "the replaced statement is not tried again");
+        ledger.written(&row(1), first.write.timestamp, 62);
+        assert_eq!(ledger.outstanding(), 1, "an old acknowledgement does not settle the newer statement");
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_under_way_but_lets_newer_statements_through() {
+        let mut ledger = Ledger::new(1, 1);
+        ledger.mark(row(1), false, 0);
+        assert!(ledger.next(0, cell("a")).unwrap().is_some());
+        ledger.mark(row(1), false, 0);
+        ledger.mark(row(2), false, 0);
+        assert_eq!(ledger.next(0, cell("b")).unwrap().unwrap().write.row, row(1));
+        assert_eq!(ledger.next(0, cell("b")).unwrap(), None);
+    }
+
+    #[test]
+    fn a_recommendation_is_clean_only_when_its_event_is_on_the_log() {
+        let mut ledger = Ledger::new(1, 10);
+        let row = Row::Recommendation(SessionId::from_bits(1));
+        ledger.mark(row.clone(), false, 0);
+        let due = ledger.next(0, cell("a")).unwrap().unwrap();
+        ledger.written(&row, due.write.timestamp, 1);
+        assert_eq!(ledger.outstanding(), 1);
+        ledger.announced(&row, due.write.timestamp);
+        assert_eq!(ledger.outstanding(), 0);
+    }
+
+    #[test]
+    fn what_was_acknowledged_lately_is_written_again_when_a_node_comes_back() {
+        let mut ledger = Ledger::new(1, 10);
+        for n in [1, 2] {
+            ledger.mark(row(n), false, 0);
+            let due = ledger.next(0, cell("a")).unwrap().unwrap();
+            ledger.written(&row(n), due.write.timestamp, if n == 1 { 0 } else { 20_000 });
+        }
+        assert_eq!(ledger.resync(RESYNC_MS + 1), 1);
+        let due = ledger.next(RESYNC_MS + 1, |_, forced| if forced { Wanted::Absent } else { Wanted::Unchanged });
+        assert_eq!(due.unwrap().unwrap().write.row, row(2));
+    }
+}
