@@ -4,6 +4,7 @@
 //! No I/O, no clocks, no runtime: values in, values out.
 
 pub mod amenities;
+pub mod cells;
 pub mod dead_letter;
 pub mod field_error;
 pub mod header;
