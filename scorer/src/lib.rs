@@ -1,3 +1,8 @@
-//! The judge: keeps the three best listings of every session, and is the only writer of the tables.
+//! The judge: keeps the three best listings of every session, and is the only writer of the tables. `score.rs` is the
+//! formula, `engine/` finds out whom a change concerns.
 
+pub mod engine;
+pub mod facts;
+pub mod geo;
 pub mod ledger;
+pub mod score;

@@ -1,0 +1,92 @@
+//! The engine: who sees what, kept current while listings and sessions change. Pure: no clock, no I/O; its state is a
+//! function of the newest facts alone, whatever order and batches they came in.
+//!
+//! Does not know how a score is computed (`score.rs`), which of two statements is newer (the caller's merge), or what is
+//! written of the result (`present.rs`, the shard). One interface, implementations held equal by property tests:
+//! [`oracle`] is the definition.
+
+pub mod oracle;
+
+use schemas::id::{ListingId, SessionId};
+
+use crate::facts::{ListingFacts, SessionFacts};
+pub use crate::score::Key;
+
+/// How many listings a session sees.
+pub const SHOWN: usize = 3;
+
+/// What became known of one listing or session: its newest facts whole, never a delta.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A listing.
+    Listing {
+        /// Which.
+        id: ListingId,
+        /// `None`: gone.
+        facts: Option<ListingFacts>,
+        /// Changes whenever anything that is shown of the listing does; see `present.rs`.
+        content: u64,
+    },
+    /// A session.
+    Session {
+        /// Which.
+        id: SessionId,
+        /// `None`: ended or erased.
+        facts: Option<SessionFacts>,
+    },
+}
+
+/// What a session sees: at most [`SHOWN`] listings, the best first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TopThree(Vec<Key>);
+
+impl TopThree {
+    /// The best of `keys`, in any order.
+    pub fn best_of(mut keys: Vec<Key>) -> Self {
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        keys.truncate(SHOWN);
+        Self(keys)
+    }
+
+    /// The best first.
+    pub fn keys(&self) -> &[Key] {
+        &self.0
+    }
+}
+
+/// A session whose cell has to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emit {
+    /// Whose.
+    pub session: SessionId,
+    /// What it sees now.
+    pub top: TopThree,
+}
+
+/// Keeps the top three of every session.
+pub trait Engine: Send {
+    /// Applies `batch` in order; of several changes of one thing the last counts. Appends to `emits`, once per session and
+    /// in no particular order, every session of the batch that is still there, and every other one for which a listing
+    /// id, its place, its score or its content differs between before and after the batch. An erased session is not among
+    /// them.
+    fn apply(&mut self, batch: &[Change], emits: &mut Vec<Emit>);
+
+    /// What a session sees; `None` for one that is not known.
+    fn top_three(&self, session: SessionId) -> Option<TopThree>;
+
+    /// Hands out at least every offered listing that passes the session's transaction, currency and place: what a count or
+    /// a preview has to look at. Off the hot path.
+    fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts));
+
+    /// How many listings are on offer, and how many sessions are known.
+    fn size(&self) -> Size;
+}
+
+/// What an engine holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Listings that some session may be shown.
+    pub listings: usize,
+    /// Sessions.
+    pub sessions: usize,
+}

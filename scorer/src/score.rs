@@ -1,0 +1,129 @@
+//! The score: which listings a session may be shown, and how well each fits. The one place where the formula is.
+//!
+//! Integers only, so that every machine agrees bit for bit: products in i64, divisions round down. Does not know the
+//! time, who asks (`engine/`) or how a score is shown (`present.rs`).
+
+use std::cmp::Reverse;
+
+use schemas::id::ListingId;
+use schemas::preferences::Profile;
+use schemas::priced::PriceTrend;
+use schemas::vocabulary::StandardStatus;
+
+use crate::facts::{ListingFacts, PlaceFacts, SessionFacts};
+
+/// The components of the score.
+pub const COMPONENTS: [&str; 8] =
+    ["affordability", "place", "space", "commute", "schools", "amenities", "value", "momentum"];
+
+/// How much each component counts; every row sums to 256.
+pub const fn weights(profile: Profile) -> [u16; 8] {
+    match profile {
+        Profile::Balanced => [56, 24, 28, 28, 28, 32, 44, 16],
+        Profile::Value => [64, 16, 20, 16, 16, 20, 84, 20],
+        Profile::Family => [40, 24, 48, 20, 60, 32, 24, 8],
+        Profile::Commuter => [48, 40, 20, 72, 16, 24, 28, 8],
+    }
+}
+
+/// A component at its best.
+pub const FULL: i64 = 4095;
+/// A component about which the listing or the session says nothing.
+pub const NEUTRAL: i64 = 2048;
+/// The greatest score, below 2^20.
+pub const MAX_SCORE: u32 = 4095 * 256;
+
+/// Where a listing stands with a session; the greater is shown first: by score, then by smaller listing id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// 0..=[`MAX_SCORE`].
+    pub score: u32,
+    /// Breaks ties.
+    pub listing: Reverse<ListingId>,
+}
+
+/// The listing's key, if the session may be shown it.
+pub fn matches(session: &SessionFacts, id: &ListingId, listing: &ListingFacts) -> Option<Key> {
+    let passes = filters(session, id, listing).iter().all(|(_, passes)| *passes);
+    passes.then(|| Key { score: score(session, listing), listing: Reverse(id.clone()) })
+}
+
+/// The hard filters by name, and whether the listing passes each. What it lacks fails a filter that asks for it.
+pub fn filters(s: &SessionFacts, id: &ListingId, l: &ListingFacts) -> [(&'static str, bool); 15] {
+    [
+        ("offered", l.is_offered()),
+        ("transaction", l.transaction == s.transaction),
+        ("currency", l.currency == s.currency),
+        ("place", place(&s.place, l).is_some()),
+        ("budget", l.price.is_some_and(|price| price <= s.budget)),
+        ("min_bedrooms", at_least(s.min_bedrooms, l.bedrooms)),
+        ("min_bathrooms", at_least(s.min_bathrooms, l.bathrooms)),
+        ("min_living_area_sqft", at_least(s.min_area_sqft, l.area_sqft)),
+        ("property_sub_types", s.sub_types.is_empty() || l.sub_type.is_some_and(|kind| s.sub_types.contains(&kind))),
+        ("max_commute_minutes", s.max_commute_minutes.is_none_or(|max| l.commute_minutes.is_some_and(|it| it <= max))),
+        ("min_school_rating", at_least(s.min_school_rating, l.school_rating)),
+        ("required_amenities", l.amenities.unwrap_or_default().contains_all(s.required)),
+        ("dismissed", s.dismissed.binary_search(id).is_err()),
+        ("include_coming_soon", s.include_coming_soon || l.status != StandardStatus::ComingSoon),
+        ("include_under_contract", s.include_under_contract || l.status != StandardStatus::ActiveUnderContract),
+    ]
+}
+
+/// Σ component × weight. Defined for listings that pass the filters.
+pub fn score(session: &SessionFacts, listing: &ListingFacts) -> u32 {
+    let weighted = components(session, listing).into_iter().zip(weights(session.profile));
+    weighted.map(|(component, weight)| u32::from(component) * u32::from(weight)).sum()
+}
+
+/// Each component, 0..=4095, in the order of [`COMPONENTS`].
+pub fn components(s: &SessionFacts, l: &ListingFacts) -> [u16; 8] {
+    let budget = s.budget.cents();
+    let affordability = l.price.map_or(0, |price| (budget - price.cents()) * 10_240 / budget);
+
+    let bedrooms = match s.min_bedrooms.zip(l.bedrooms).map(|(min, has)| has.saturating_sub(min)) {
+        None | Some(0) => NEUTRAL,
+        Some(1) => 3072,
+        Some(2..) => FULL,
+    };
+    let space = match (s.min_area_sqft.map(i64::from), l.area_sqft.map(i64::from)) {
+        (Some(min), Some(has)) => (bedrooms + NEUTRAL + ((has - min) * 2047 / min).min(2047)) / 2,
+        _ => bedrooms,
+    };
+
+    let max = i64::from(s.max_commute_minutes.unwrap_or(90));
+    let commute = l.commute_minutes.map_or(NEUTRAL, |minutes| (max - i64::from(minutes)) * FULL / max);
+    let schools = l.school_rating.map_or(NEUTRAL, |rating| i64::from(rating.steps()) * FULL / 100);
+    let amenities = match (i64::from(s.preferred.len()), l.amenities) {
+        (0, _) | (_, None) => NEUTRAL,
+        (preferred, Some(has)) => i64::from(has.and(s.preferred).len()) * FULL / preferred,
+    };
+    let value = l.deal.map_or(NEUTRAL, |deal| i64::from(deal) * FULL / 100);
+
+    let trend = match l.price_trend {
+        PriceTrend::Falling => 1200,
+        PriceTrend::Stable => 600,
+        PriceTrend::Rising => 0,
+    };
+    // Without a date: the middle, so that a listing of which neither is known has the neutral 2048.
+    let newness = l.on_market_day.map_or(1448, |days| i64::from(days).clamp(0, 400) * 2895 / 400);
+
+    let place = place(&s.place, l).unwrap_or(0);
+    [affordability, place, space, commute, schools, amenities, value, trend + newness]
+        .map(|component| component.clamp(0, FULL) as u16)
+}
+
+/// The best of the parts that match; `None` if none does.
+fn place(place: &PlaceFacts, l: &ListingFacts) -> Option<i64> {
+    if place.cities.contains(&l.market) || l.postal_code.is_some_and(|code| place.postal_codes.contains(&code)) {
+        return Some(FULL);
+    }
+    let circle = place
+        .circle
+        .zip(l.position)
+        .and_then(|(disc, at)| disc.distance_m(at).map(|distance| FULL - distance * FULL / disc.radius_m()));
+    circle.max((place.country == Some(l.country)).then_some(NEUTRAL))
+}
+
+fn at_least<T: PartialOrd>(asked: Option<T>, has: Option<T>) -> bool {
+    asked.is_none_or(|asked| has.is_some_and(|has| has >= asked))
+}
