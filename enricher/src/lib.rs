@@ -1,1 +1,12 @@
-//! enricher
+//! The appraiser: makes of every canonical listing the fact that everything downstream derives from, with history,
+//! valuation and deal.
+//!
+//! The only crate that touches ONNX Runtime. Never reads or writes the store.
+
+pub mod commute;
+pub mod features;
+pub mod market;
+pub mod matrix;
+pub mod sales;
+pub mod schools;
+pub mod surroundings;

@@ -1,0 +1,300 @@
+//! The numbers of a listing that a model sees: the one implementation, used to train and to value.
+//!
+//! Pure. A missing number is `NaN`, never a guess. Deliberately absent: every price that was asked for the listing
+//! (a model that sees the asking price finds every price fair).
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemas::amenities::AmenitySet;
+use schemas::field_error::{Fault, FieldError};
+use schemas::listing::Listing;
+use schemas::priced::Commute;
+use schemas::units::{Instant, SchoolRating};
+use schemas::vocabulary::PropertySubType;
+
+use crate::market::MarketLevel;
+
+/// A listing and what roost knows about its surroundings: all that a feature may depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// What the feed says.
+    pub listing: &'a Listing,
+    /// The feed's or the estimated way to the city centre.
+    pub commute: Option<Commute>,
+    /// The feed's or the operator's rating.
+    pub school_rating: Option<SchoolRating>,
+    /// What homes of its market sold for lately; `None` also when market context is off.
+    pub level: Option<MarketLevel>,
+}
+
+/// One built-in feature.
+pub struct BuiltIn {
+    /// As a manifest names it.
+    pub name: &'static str,
+    /// What it is, with its unit.
+    pub meaning: &'static str,
+    value: fn(&Subject<'_>) -> Option<f64>,
+}
+
+macro_rules! built_ins {
+    ($($name:literal, $meaning:literal, $value:expr;)+) => {
+        /// Every built-in feature. This table is the documentation.
+        pub const BUILT_INS: &[BuiltIn] = &[$(BuiltIn { name: $name, meaning: $meaning, value: $value }),+];
+    };
+}
+
+built_ins! {
+    "living_area_sqft", "living area in square feet", |s| s.listing.living_area_sqft.map(f64::from);
+    "lot_size_sqft", "lot in square feet", |s| s.listing.lot_size_sqft.map(f64::from);
+    "bedrooms_total", "bedrooms", bedrooms;
+    "bathrooms_total", "bathrooms, halves count as 0.5", bathrooms;
+    "sqft_per_bedroom", "living area per bedroom, a studio counts as one", |s| Some(area(s)? / bedrooms(s)?.max(1.0));
+    "sqft_per_room", "living area per bedroom and bathroom", |s| ratio(area(s)?, bedrooms(s)? + bathrooms(s)?);
+    "bathrooms_per_bedroom", "bathrooms per bedroom, a studio counts as one", |s| Some(bathrooms(s)? / bedrooms(s)?.max(1.0));
+    "lot_to_living_ratio", "lot divided by living area", |s| ratio(f64::from(s.listing.lot_size_sqft?), area(s)?);
+    "year_built", "year", |s| s.listing.year_built.map(f64::from);
+    "age_years", "years from construction to the statement", |s| Some(year(s) - f64::from(s.listing.year_built?));
+    "latitude", "degrees north", |s| Some(f64::from(s.listing.position?.latitude.steps()) / 1e5);
+    "longitude", "degrees east", |s| Some(f64::from(s.listing.position?.longitude.steps()) / 1e5);
+    "association_fee_monthly", "currency units per month", |s| Some(s.listing.association_fee_monthly?.cents() as f64 / 100.0);
+    "commute_minutes", "minutes to the city centre, the feed's or estimated", |s| s.commute.map(|c| f64::from(c.minutes));
+    "school_rating", "0 to 10", |s| Some(f64::from(s.school_rating?.steps()) / 10.0);
+    "amenities_count", "how many of the known amenities it has", |s| s.listing.amenities.map(|a| f64::from(a.len()));
+    "days_since_epoch", "UTC days from 1970-01-01 to the statement", |s| Some(days(s));
+    "month", "month of the statement, 1 to 12", |s| Some(f64::from(at(s).day().month()));
+    "market_price_per_sqft", "median close price per square foot of the market's recent sales, currency units", |s| Some(s.level?.cents_per_sqft as f64 / 100.0);
+    "market_sales", "how many recent sales that median stands on", |s| Some(s.level?.sales as f64);
+}
+
+fn area(s: &Subject<'_>) -> Option<f64> {
+    s.listing.living_area_sqft.map(f64::from)
+}
+fn bedrooms(s: &Subject<'_>) -> Option<f64> {
+    s.listing.bedrooms_total.map(f64::from)
+}
+fn bathrooms(s: &Subject<'_>) -> Option<f64> {
+    Some(f64::from(s.listing.bathrooms_total?.steps()) / 2.0)
+}
+fn at(s: &Subject<'_>) -> Instant {
+    // Ingest accepts no timestamp outside the range of `Instant`.
+    Instant::from_ms(s.listing.version.timestamp_ms).unwrap_or_default()
+}
+fn year(s: &Subject<'_>) -> f64 {
+    f64::from(at(s).day().year())
+}
+fn days(s: &Subject<'_>) -> f64 {
+    const DAY_MS: i64 = 86_400_000;
+    s.listing.version.timestamp_ms.div_euclid(DAY_MS) as f64
+}
+fn ratio(a: f64, b: f64) -> Option<f64> {
+    (b > 0.0).then(|| a / b)
+}
+
+/// One feature, by name: a built-in, `property_sub_type.<Word>`, `amenities.<word>` or `attributes.<Member>`.
+#[derive(Clone)]
+pub enum Feature {
+    /// One of [`BUILT_INS`].
+    BuiltIn(&'static BuiltIn),
+    /// 1 when it is of this kind, 0 when of another, missing when the feed does not say.
+    SubType(PropertySubType),
+    /// 1 when it has this amenity, 0 when not, missing when the feed names none at all.
+    Amenity(AmenitySet),
+    /// A number, a yes/no or a numeric text that the listing carries without roost knowing it.
+    Attribute(String),
+}
+
+impl Feature {
+    /// Its value for a listing; `NaN` when missing.
+    pub fn of(&self, subject: &Subject<'_>) -> f32 {
+        let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let value = match self {
+            Self::BuiltIn(built_in) => (built_in.value)(subject),
+            Self::SubType(word) => subject.listing.property_sub_type.map(|is| flag(is == *word)),
+            Self::Amenity(word) => subject.listing.amenities.map(|has| flag(has.contains_all(*word))),
+            Self::Attribute(name) => subject.listing.attributes.get(name).and_then(number),
+        };
+        value.filter(|v| v.is_finite()).map_or(f32::NAN, |v| v as f32)
+    }
+}
+
+fn number(value: &serde_json::Value) -> Option<f64> {
+    match value {
+        serde_json::Value::Number(n) => n.as_f64(),
+        serde_json::Value::Bool(b) => Some(f64::from(u8::from(*b))),
+        serde_json::Value::String(text) => text.trim().parse().ok(),
+        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
+    }
+}
+
+impl FromStr for Feature {
+    type Err = FieldError;
+    fn from_str(name: &str) -> Result<Self, FieldError> {
+        if let Some(built_in) = BUILT_INS.iter().find(|b| b.name == name) {
+            return Ok(Self::BuiltIn(built_in));
+        }
+        match name.split_once('.') {
+            Some(("property_sub_type", word)) => word.parse().map(Self::SubType).map_err(|e| e.named("features")),
+            Some(("amenities", word)) => {
+                AmenitySet::of_words([word]).map(Self::Amenity).map_err(|e| e.named("features"))
+            }
+            Some(("attributes", member)) if !member.is_empty() => Ok(Self::Attribute(member.to_owned())),
+            _ => {
+                let names: Vec<_> = BUILT_INS.iter().map(|b| b.name).collect();
+                let expected = format!(
+                    "one of {}, or property_sub_type.<Word>, amenities.<word>, attributes.<Member>",
+                    names.join(", ")
+                );
+                Err(FieldError::new("features", name, Fault::UnknownWord, expected))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn(built_in) => f.write_str(built_in.name),
+            Self::SubType(word) => write!(f, "property_sub_type.{word}"),
+            Self::Amenity(word) => write!(f, "amenities.{}", word.words().next().unwrap_or_default()),
+            Self::Attribute(name) => write!(f, "attributes.{name}"),
+        }
+    }
+}
+impl fmt::Debug for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Feature({self})")
+    }
+}
+
+/// The features of a model, in the order of its input columns.
+#[derive(Clone, Debug)]
+pub struct FeatureList(Vec<Feature>);
+
+impl FeatureList {
+    /// From the names of a manifest; unknown and repeated names are errors.
+    pub fn named<S: AsRef<str>>(names: &[S]) -> Result<Self, FieldError> {
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].iter().any(|before| before.as_ref() == name.as_ref()) {
+                return Err(FieldError::new("features", name.as_ref(), Fault::Duplicate, "each feature once"));
+            }
+        }
+        names.iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// All built-in features.
+    pub fn built_in() -> Self {
+        Self(BUILT_INS.iter().map(Feature::BuiltIn).collect())
+    }
+
+    /// How many columns.
+    #[expect(clippy::len_without_is_empty, reason = "a model without features is refused when its manifest is read")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The features, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Feature> {
+        self.0.iter()
+    }
+
+    /// Appends the row of a listing to a matrix in row-major order.
+    pub fn append_row(&self, subject: &Subject<'_>, matrix: &mut Vec<f32>) {
+        matrix.extend(self.0.iter().map(|feature| feature.of(subject)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(more: serde_json::Value) -> Listing {
+        let mut value = serde_json::json!({
+            "listing_id": "f:1", "feed": "f", "standard_status": "Active", "property_type": "Residential",
+            "version": {"timestamp_ms": 1_667_174_400_107_i64, "raw_partition": 0, "raw_offset": 0, "batch_index": 0},
+            "transaction": "sale", "market": "us/wa/seattle", "country": "us", "currency": "USD",
+        });
+        value.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn values(names: &[&str], listing: &Listing, level: Option<MarketLevel>) -> Vec<f32> {
+        let mut row = Vec::new();
+        let subject = Subject { listing, commute: None, school_rating: None, level };
+        FeatureList::named(names).unwrap().append_row(&subject, &mut row);
+        row
+    }
+
+    #[test]
+    fn every_name_reads_back_as_itself() {
+        let extra = ["property_sub_type.Condominium", "amenities.pool", "attributes.Grade"];
+        for name in BUILT_INS.iter().map(|b| b.name).chain(extra) {
+            assert_eq!(name.parse::<Feature>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_numbers_of_the_listing_in_the_order_of_the_names() {
+        let home = listing(serde_json::json!({
+            "living_area_sqft": 1800, "bedrooms_total": 3, "bathrooms_total": 1.5, "year_built": 2002, "lot_size_sqft": 3600,
+            "position": {"latitude": 47.5, "longitude": -122.25}, "property_sub_type": "Condominium", "amenities": ["pool"],
+            "association_fee_monthly": 120.5, "attributes": {"Grade": 9, "View": true, "Floors": "2.5", "Name": "x"},
+        }));
+        let names = [
+            "sqft_per_room",
+            "bathrooms_per_bedroom",
+            "age_years",
+            "latitude",
+            "lot_to_living_ratio",
+            "days_since_epoch",
+            "month",
+            "association_fee_monthly",
+            "property_sub_type.Condominium",
+            "property_sub_type.Townhouse",
+            "amenities.pool",
+            "amenities.garage",
+            "attributes.Grade",
+            "attributes.View",
+            "attributes.Floors",
+            "market_price_per_sqft",
+        ];
+        let level = Some(MarketLevel { cents_per_sqft: 55_050, sales: 9 });
+        let expected = [400.0, 0.5, 20.0, 47.5, 2.0, 19_296.0, 10.0, 120.5, 1.0, 0.0, 1.0, 0.0, 9.0, 1.0, 2.5, 550.5];
+        assert_eq!(values(&names, &home, level), expected);
+    }
+
+    #[test]
+    fn what_is_missing_or_no_number_is_nan() {
+        let home = listing(serde_json::json!({
+            "bedrooms_total": 0, "bathrooms_total": 0, "living_area_sqft": 500,
+            "attributes": {"Name": "x", "Odd": "inf", "List": [1]},
+        }));
+        let names = [
+            "lot_size_sqft",
+            "sqft_per_room",
+            "market_sales",
+            "property_sub_type.Farm",
+            "amenities.pool",
+            "attributes.Name",
+            "attributes.Odd",
+            "attributes.List",
+            "attributes.Gone",
+        ];
+        for (name, value) in names.iter().zip(values(&names, &home, None)) {
+            assert!(value.is_nan(), "{name}: {value}");
+        }
+        assert_eq!(values(&["sqft_per_bedroom"], &home, None), [500.0]);
+    }
+
+    #[test]
+    fn an_unknown_or_repeated_name_is_refused_with_the_known_ones() {
+        let error = FeatureList::named(&["list_price"]).unwrap_err().to_string();
+        assert!(
+            error.starts_with("features: list_price is not a known word (expected one of living_area_sqft,"),
+            "{error}"
+        );
+        assert!(FeatureList::named(&["month", "month"]).is_err());
+        assert!(FeatureList::named(&["attributes."]).is_err());
+        assert!(FeatureList::named(&["amenities.moat"]).is_err());
+    }
+}

@@ -1,0 +1,32 @@
+//! What a sale is: the record that a closed statement leaves on the topic `sales`.
+
+use schemas::listing::Listing;
+use schemas::priced::Valuation;
+use schemas::sale::Sale;
+use schemas::units::Instant;
+use schemas::vocabulary::StandardStatus;
+
+/// The sale that a statement reports: closed, with a price that is not zero. `valuation` is what the listing was valued
+/// at while it was offered.
+pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale> {
+    let close_price = listing.close_price.filter(|price| price.cents() > 0)?;
+    (listing.standard_status == StandardStatus::Closed).then(|| Sale {
+        listing_id: listing.listing_id.clone(),
+        version: listing.version.without_epoch(),
+        market: listing.market.clone(),
+        transaction: listing.transaction,
+        currency: listing.currency,
+        close_price,
+        close_date: listing
+            .close_date
+            .unwrap_or_else(|| Instant::from_ms(listing.version.timestamp_ms).unwrap_or_default().day()),
+        list_price: listing.list_price,
+        position: listing.position,
+        living_area_sqft: listing.living_area_sqft,
+        bedrooms_total: listing.bedrooms_total,
+        bathrooms_total: listing.bathrooms_total,
+        property_sub_type: listing.property_sub_type,
+        year_built: listing.year_built,
+        valuation: valuation.cloned(),
+    })
+}
