@@ -16,6 +16,7 @@ pub mod money;
 pub mod preferences;
 pub mod priced;
 pub mod recommendation;
+pub mod reso;
 pub mod sale;
 pub mod topic;
 pub mod units;
