@@ -12,6 +12,7 @@ pub mod id;
 pub mod listing;
 pub mod market_day;
 pub mod merge;
+pub mod model_alias;
 pub mod money;
 pub mod preferences;
 pub mod priced;

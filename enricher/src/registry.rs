@@ -1,0 +1,287 @@
+//! Where models lie: `<root>/<name>/<version>/model.onnx` beside its `manifest.json`. Reads and checks the files; does
+//! not run them (`onnx.rs` does).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use schemas::id::{Country, Market};
+use schemas::listing::Listing;
+use schemas::model_alias::ModelName;
+use schemas::money::Currency;
+use schemas::vocabulary::Transaction;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::features::FeatureList;
+
+/// Name of the network file in a model's directory.
+pub const MODEL_FILE: &str = "model.onnx";
+/// Name of the description beside it.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The largest network file that is read: ten times the largest ensemble measured (1,100 trees of 48 leaves, 10 MB).
+const MAX_MODEL_BYTES: u64 = 100 * 1024 * 1024;
+/// Most golden rows: they are run on every load.
+const MAX_GOLDEN_ROWS: usize = 1_000;
+
+/// What a model says of itself. Members that roost does not know are kept in `more` and shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name; also its directory.
+    pub name: String,
+    /// Version; also its directory below the name.
+    pub version: String,
+    /// SHA-256 of `model.onnx`, lower-case hexadecimal.
+    pub sha256: String,
+    /// Names of the features in the order of the input's columns; see [`crate::features::BUILT_INS`].
+    pub features: Vec<String>,
+    /// Those of them without which there is no valuation.
+    pub required: Vec<String>,
+    /// Countries that it covers whole.
+    #[serde(default)]
+    pub countries: Vec<Country>,
+    /// Further markets that it covers.
+    #[serde(default)]
+    pub markets: Vec<Market>,
+    /// Sale, lease or both.
+    pub transactions: Vec<Transaction>,
+    /// The currency of its output.
+    pub currency: Currency,
+    /// The newest sale it was trained on.
+    pub trained_through: jiff::civil::Date,
+    /// Accuracy on sales it was not trained on, by name.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// Rows and what the model must say of them.
+    pub golden: Vec<GoldenRow>,
+    /// Whatever else its maker wrote down.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, serde_json::Value>,
+}
+
+/// One row and what the model must say of it, to within 1e-4 of each value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenRow {
+    /// The input, in the order of the manifest's features; `null` where a number is missing.
+    pub features: Vec<Option<f32>>,
+    /// In currency units, before rounding.
+    pub p10: f64,
+    /// In currency units, before rounding.
+    pub p50: f64,
+    /// In currency units, before rounding.
+    pub p90: f64,
+}
+
+/// A model's files, read and checked.
+#[derive(Clone)]
+pub struct Package {
+    /// The description.
+    pub manifest: Manifest,
+    /// The features, in column order.
+    pub features: FeatureList,
+    /// Columns without which there is no valuation.
+    pub required: Vec<usize>,
+    /// The network.
+    pub onnx: Arc<[u8]>,
+    /// Where the network was read, for messages.
+    pub file: PathBuf,
+}
+
+impl fmt::Debug for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Package({})", self.file.display())
+    }
+}
+
+/// A model that cannot be used: names the file, what is wrong and the remedy.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("model {file}: {wrong}; {remedy}")]
+pub struct ModelError {
+    file: String,
+    wrong: String,
+    remedy: String,
+}
+
+impl ModelError {
+    pub(crate) fn new(file: &Path, wrong: impl fmt::Display, remedy: impl Into<String>) -> Self {
+        Self { file: file.display().to_string(), wrong: wrong.to_string(), remedy: remedy.into() }
+    }
+}
+
+/// A directory of models.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    root: PathBuf,
+}
+
+impl Registry {
+    /// The registry below `root`; reads nothing yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Reads one model and checks what can be checked without running it.
+    pub fn read(&self, model: &ModelName) -> Result<Package, ModelError> {
+        if !model.is_plain() {
+            let remedy = "use names of letters, digits, '-', '_' and '.'";
+            return Err(ModelError::new(&self.root, format!("`{model}` does not name a model"), remedy));
+        }
+        let directory = self.root.join(&model.name).join(&model.version);
+        let manifest_file = directory.join(MANIFEST_FILE);
+        let text = std::fs::read(&manifest_file).map_err(|e| {
+            let remedy = format!(
+                "set enricher.appraiser.registry to the directory that holds {}/{}, or train the model (enricher/model)",
+                model.name, model.version
+            );
+            ModelError::new(&manifest_file, e, remedy)
+        })?;
+        let broken =
+            |wrong: String| ModelError::new(&manifest_file, wrong, "write the manifest again (enricher/model)");
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| broken(e.to_string()))?;
+        let (features, required) = manifest.check(model).map_err(broken)?;
+
+        let file = directory.join(MODEL_FILE);
+        let onnx = read_bounded(&file)?;
+        let sha256 = format!("{:x}", Sha256::digest(&onnx));
+        if sha256 != manifest.sha256 {
+            let wrong = format!("its SHA-256 is {sha256}, the manifest says {}", manifest.sha256);
+            return Err(ModelError::new(
+                &file,
+                wrong,
+                "copy or train the model again: the file is not the one described",
+            ));
+        }
+        Ok(Package { manifest, features, required, onnx: onnx.into(), file })
+    }
+}
+
+fn read_bounded(file: &Path) -> Result<Vec<u8>, ModelError> {
+    let remedy = "copy or train the model again (enricher/model)";
+    let bytes = std::fs::metadata(file).map_err(|e| ModelError::new(file, e, remedy))?.len();
+    if bytes > MAX_MODEL_BYTES {
+        return Err(ModelError::new(
+            file,
+            format!("{bytes} bytes, more than {MAX_MODEL_BYTES}"),
+            "train a smaller model",
+        ));
+    }
+    std::fs::read(file).map_err(|e| ModelError::new(file, e, remedy))
+}
+
+impl Manifest {
+    /// What the manifest says must hold together. Returns the features and the columns that are required.
+    fn check(&self, model: &ModelName) -> Result<(FeatureList, Vec<usize>), String> {
+        if self.name != model.name || self.version != model.version {
+            return Err(format!("it describes {}/{} but lies in {model}", self.name, self.version));
+        }
+        if self.features.is_empty() {
+            return Err("features is empty".to_owned());
+        }
+        if self.countries.is_empty() && self.markets.is_empty() {
+            return Err("neither countries nor markets names a place".to_owned());
+        }
+        let features = FeatureList::named(&self.features).map_err(|e| e.to_string())?;
+        let column = |name: &String| {
+            self.features
+                .iter()
+                .position(|f| f == name)
+                .ok_or_else(|| format!("required `{name}` is not among the features"))
+        };
+        let required = self.required.iter().map(column).collect::<Result<_, _>>()?;
+        if self.golden.is_empty() || self.golden.len() > MAX_GOLDEN_ROWS {
+            return Err(format!("golden has {} rows, expected 1 to {MAX_GOLDEN_ROWS}", self.golden.len()));
+        }
+        if let Some(row) = self.golden.iter().position(|row| row.features.len() != self.features.len()) {
+            return Err(format!("golden row {row} does not have {} features", self.features.len()));
+        }
+        Ok((features, required))
+    }
+
+    /// Whether a listing is of a place, transaction and currency that the model was made for.
+    pub fn covers(&self, listing: &Listing) -> bool {
+        listing.currency == self.currency
+            && self.transactions.contains(&listing.transaction)
+            && (self.countries.contains(&listing.country) || self.markets.contains(&listing.market))
+    }
+
+    /// Its name and version.
+    pub fn model_name(&self) -> ModelName {
+        ModelName { name: self.name.clone(), version: self.version.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest() -> serde_json::Value {
+        serde_json::json!({
+            "name": "tiny", "version": "1", "sha256": format!("{:x}", Sha256::digest(b"network")),
+            "features": ["living_area_sqft", "year_built"], "required": ["living_area_sqft"], "countries": ["us"],
+            "transactions": ["sale"], "currency": "USD", "trained_through": "2026-01-31", "metrics": {"mdape": 0.07},
+            "golden": [{"features": [1000, null], "p10": 1.0, "p50": 2.0, "p90": 3.0}], "algorithm": "by hand",
+        })
+    }
+
+    fn read(manifest: &serde_json::Value) -> Result<Package, ModelError> {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("tiny/1");
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(MANIFEST_FILE), manifest.to_string()).unwrap();
+        std::fs::write(directory.join(MODEL_FILE), b"network").unwrap();
+        Registry::new(root.path()).read(&ModelName { name: "tiny".to_owned(), version: "1".to_owned() })
+    }
+
+    #[test]
+    fn a_package_has_its_features_and_required_columns() {
+        let package = read(&manifest()).unwrap();
+        assert_eq!((package.features.len(), package.required.as_slice()), (2, [0].as_slice()));
+        assert_eq!(package.manifest.more["algorithm"], "by hand");
+    }
+
+    #[test]
+    fn a_missing_model_is_named_with_its_file_and_the_remedy() {
+        let name = ModelName { name: "tiny".to_owned(), version: "2".to_owned() };
+        let error = Registry::new("/nowhere").read(&name).unwrap_err().to_string();
+        assert!(error.starts_with("model /nowhere/tiny/2/manifest.json: No such file"), "{error}");
+        assert!(error.contains("set enricher.appraiser.registry to the directory that holds tiny/2"), "{error}");
+    }
+
+    #[test]
+    fn a_name_does_not_lead_out_of_the_registry() {
+        for (name, version) in [("..", "1"), ("a/b", "1"), ("a", ""), ("a", "../1")] {
+            let name = ModelName { name: name.to_owned(), version: version.to_owned() };
+            let error = Registry::new("/nowhere").read(&name).unwrap_err().to_string();
+            assert!(error.contains("does not name a model"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_hold_together_is_refused() {
+        let with = |member: &str, value: serde_json::Value| {
+            let mut wrong = manifest();
+            wrong[member] = value;
+            read(&wrong).unwrap_err().to_string()
+        };
+        for (error, wrong) in [
+            (with("version", "3".into()), "it describes tiny/3 but lies in tiny/1"),
+            (with("features", serde_json::json!(["list_price"])), "features: list_price is not a known word"),
+            (
+                with("required", serde_json::json!(["lot_size_sqft"])),
+                "required `lot_size_sqft` is not among the features",
+            ),
+            (with("golden", serde_json::json!([])), "golden has 0 rows"),
+            (
+                with("golden", serde_json::json!([{"features": [1], "p10": 1, "p50": 1, "p90": 1}])),
+                "golden row 0 does not have 2",
+            ),
+            (with("countries", serde_json::json!([])), "neither countries nor markets"),
+            (with("sha256", "00".into()), "the manifest says 00"),
+            (with("currency", "dollars".into()), "dollars is not allowed"),
+        ] {
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+}
