@@ -1,5 +1,8 @@
 //! Amenity words: at most 64, with synonyms, so that a listing's amenities are one 64-bit set.
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -56,11 +59,12 @@ impl AmenitySet {
     }
     /// The set of one word or synonym, in any case and with any separators; `None` if unknown.
     pub fn of_word(text: &str) -> Option<Self> {
-        let normal = normalise(text);
-        WORDS
-            .iter()
-            .position(|(word, synonyms)| normalise(word) == normal || synonyms.iter().any(|s| normalise(s) == normal))
-            .map(|bit| Self(1 << bit))
+        let (mut letters, mut length) = ([0; MAX_LETTERS], 0);
+        for letter in letters_of(text) {
+            *letters.get_mut(length)? = letter;
+            length += 1;
+        }
+        BY_LETTERS.get(&letters[..length]).copied()
     }
     /// The set of these words; the first unknown one is an error that lists the known ones.
     pub fn of_words<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<Self, FieldError> {
@@ -74,8 +78,23 @@ impl AmenitySet {
     }
 }
 
-fn normalise(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+/// Longer than every word and synonym.
+const MAX_LETTERS: usize = 48;
+
+/// Every word and synonym by its letters and digits alone.
+static BY_LETTERS: LazyLock<FxHashMap<Vec<u8>, AmenitySet>> = LazyLock::new(|| {
+    let spellings = |(word, synonyms): &(&'static str, &'static [&'static str])| {
+        std::iter::once(*word)
+            .chain(synonyms.iter().copied())
+            .map(|text| letters_of(text).collect())
+            .collect::<Vec<_>>()
+    };
+    let sets = (0..).map(|bit| AmenitySet(1 << bit));
+    sets.zip(WORDS).flat_map(|(set, word)| spellings(word).into_iter().map(move |letters| (letters, set))).collect()
+});
+
+fn letters_of(text: &str) -> impl Iterator<Item = u8> + '_ {
+    text.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase())
 }
 
 impl Serialize for AmenitySet {

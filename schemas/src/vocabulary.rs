@@ -15,6 +15,11 @@ macro_rules! vocabulary {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant)),+ }
             }
+            /// The word, in any of its forms.
+            pub fn named(text: &str) -> Option<Self> {
+                let exact = Self::ALL.iter().find(|w| w.as_str() == text);
+                exact.or_else(|| Self::ALL.iter().find(|w| same_word(w.as_str(), text))).copied()
+            }
         }
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -24,10 +29,7 @@ macro_rules! vocabulary {
         impl std::str::FromStr for $name {
             type Err = FieldError;
             fn from_str(text: &str) -> Result<Self, FieldError> {
-                if let Some(word) = Self::ALL.iter().find(|w| w.as_str() == text) {
-                    return Ok(*word);
-                }
-                Self::ALL.iter().find(|w| same_word(w.as_str(), text)).copied().ok_or_else(|| {
+                Self::named(text).ok_or_else(|| {
                     let words: Vec<_> = Self::ALL.iter().map(|w| w.as_str()).collect();
                     FieldError::new($field, text, Fault::UnknownWord, format!("one of {}", words.join(", ")))
                 })
@@ -37,10 +39,12 @@ macro_rules! vocabulary {
 }
 
 /// Equal but for case, blanks and punctuation.
-fn same_word(a: &str, b: &str) -> bool {
-    let letters =
-        |word: &str| word.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
-    letters(a) == letters(b)
+pub(crate) fn same_word(a: &str, b: &str) -> bool {
+    letters_of(a).eq(letters_of(b))
+}
+
+fn letters_of(word: &str) -> impl Iterator<Item = u8> + '_ {
+    word.bytes().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase())
 }
 
 vocabulary! {

@@ -203,7 +203,7 @@ fn word_or<W: std::str::FromStr<Err = FieldError>>(
 fn sub_type(members: &Members<'_>, faults: &mut Faults) -> (Option<PropertySubType>, bool) {
     match faults.note(members.word(Field::PropertySubType)) {
         None => (None, false),
-        Some(word) => word.parse().map_or((None, true), |word| (Some(word), false)),
+        Some(word) => PropertySubType::named(&word).map_or((None, true), |word| (Some(word), false)),
     }
 }
 

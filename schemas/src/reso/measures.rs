@@ -9,6 +9,7 @@ use super::scalar::{Decimal, out_of_range};
 use crate::field_error::{Fault, FieldError};
 use crate::money::Money;
 use crate::units::{Bathrooms, SchoolRating};
+use crate::vocabulary::same_word;
 
 type Read<T> = Result<Option<T>, FieldError>;
 
@@ -42,25 +43,29 @@ pub(super) fn price(members: &Members<'_>, field: Field) -> Read<Money> {
     Ok(money(members, field)?.filter(|amount| amount.cents() > 0))
 }
 
+/// RESO `FeeFrequency`, those that come back, and forms in use for them.
+const TIMES_A_YEAR: [(&str, i128); 12] = [
+    ("Monthly", 12),
+    ("Month", 12),
+    ("Annually", 1),
+    ("Annual", 1),
+    ("Yearly", 1),
+    ("SemiAnnually", 2),
+    ("Quarterly", 4),
+    ("BiMonthly", 6),
+    ("SemiMonthly", 24),
+    ("BiWeekly", 26),
+    ("Weekly", 52),
+    ("Daily", 365),
+];
+
 /// `AssociationFee` per month; `None` also for a fee that does not come back every month or year.
 pub(super) fn monthly_fee(members: &Members<'_>) -> Read<Money> {
     let frequency = members.word(Field::AssociationFeeFrequency)?;
     let Some(fee) = money(members, Field::AssociationFee)? else { return Ok(None) };
-    let word: String = frequency.as_deref().unwrap_or("Monthly").chars().filter(char::is_ascii_alphabetic).collect();
-    // Times a year.
-    let (times, months) = match &*word.to_ascii_lowercase() {
-        "monthly" | "month" => (12, 12),
-        "annually" | "annual" | "yearly" => (1, 12),
-        "semiannually" => (2, 12),
-        "quarterly" => (4, 12),
-        "bimonthly" => (6, 12),
-        "semimonthly" => (24, 12),
-        "biweekly" => (26, 12),
-        "weekly" => (52, 12),
-        "daily" => (365, 12),
-        _ => return Ok(None),
-    };
-    let cents = (i128::from(fee.cents()) * times + months / 2) / months;
+    let word = frequency.as_deref().unwrap_or("Monthly");
+    let Some((_, times)) = TIMES_A_YEAR.iter().find(|(name, _)| same_word(name, word)) else { return Ok(None) };
+    let cents = (i128::from(fee.cents()) * times + 6) / 12;
     i64::try_from(cents).ok().filter(|cents| *cents <= MAX_FEE_CENTS).and_then(Money::from_cents).map(Some).ok_or_else(
         || out_of_range(Field::AssociationFee, members.shown(Field::AssociationFee), "0 to 1000000 a month"),
     )
@@ -129,21 +134,34 @@ enum Unit {
     Hectares,
 }
 
+/// RESO `AreaUnits` and `LotSizeUnits`, and forms in use for them.
+const UNITS: [(&str, Unit); 15] = [
+    ("SquareFeet", Unit::SquareFeet),
+    ("SquareFoot", Unit::SquareFeet),
+    ("SqFt", Unit::SquareFeet),
+    ("SF", Unit::SquareFeet),
+    ("ft2", Unit::SquareFeet),
+    ("SquareMeters", Unit::SquareMeters),
+    ("SquareMetres", Unit::SquareMeters),
+    ("SqM", Unit::SquareMeters),
+    ("m2", Unit::SquareMeters),
+    ("Acres", Unit::Acres),
+    ("Acre", Unit::Acres),
+    ("ac", Unit::Acres),
+    ("Hectares", Unit::Hectares),
+    ("Hectare", Unit::Hectares),
+    ("ha", Unit::Hectares),
+];
+
 impl Unit {
     /// The unit that a member names; square feet if it names none.
     fn named(members: &Members<'_>, field: Field) -> Result<Self, FieldError> {
         let Some(word) = members.word(field)? else { return Ok(Self::SquareFeet) };
-        let letters: String = word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        match &*letters {
-            "squarefeet" | "squarefoot" | "sqft" | "sf" | "ft2" | "ft²" => Ok(Self::SquareFeet),
-            "squaremeters" | "squaremetres" | "squaremeter" | "sqm" | "m2" | "m²" => Ok(Self::SquareMeters),
-            "acres" | "acre" | "ac" => Ok(Self::Acres),
-            "hectares" | "hectare" | "ha" => Ok(Self::Hectares),
-            _ => {
-                let expected = "SquareFeet, SquareMeters, Acres or Hectares";
-                Err(FieldError::new(field.name(), &word, Fault::UnknownWord, expected))
-            }
-        }
+        let unit = UNITS.iter().find(|(name, _)| same_word(name, &word)).map(|(_, unit)| *unit);
+        unit.ok_or_else(|| {
+            let expected = "SquareFeet, SquareMeters, Acres or Hectares";
+            FieldError::new(field.name(), &word, Fault::UnknownWord, expected)
+        })
     }
 
     /// Whole square feet, cut. One foot is 0.3048 m and one acre 43,560 square feet, both exactly.
