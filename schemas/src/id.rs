@@ -330,7 +330,7 @@ impl FromStr for Market {
     type Err = FieldError;
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let segments: Vec<&str> = text.split('/').collect();
-        let is_slug = |s: &&str| {
+        let is_slug = |s: &str| {
             !s.is_empty()
                 && s.len() <= 80
                 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -338,7 +338,7 @@ impl FromStr for Market {
         let wellformed = segments.len() == 3
             && segments[0].len() == 2
             && segments[0].bytes().all(|b| b.is_ascii_lowercase())
-            && segments.iter().all(|s| is_slug(s));
+            && segments.iter().copied().all(is_slug);
         if wellformed {
             Ok(Self(text.into()))
         } else {

@@ -5,6 +5,7 @@
 
 pub mod amenities;
 pub mod cells;
+pub mod cql;
 pub mod dead_letter;
 pub mod field_error;
 pub mod header;
@@ -14,6 +15,7 @@ pub mod market_day;
 pub mod merge;
 pub mod model_alias;
 pub mod money;
+mod nearest;
 pub mod preferences;
 pub mod priced;
 pub mod recommendation;

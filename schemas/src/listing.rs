@@ -139,7 +139,6 @@ pub struct Listing {
 const fn yes() -> bool {
     true
 }
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if hands a reference")]
 const fn is_yes(value: &bool) -> bool {
     *value
 }

@@ -92,6 +92,10 @@ impl Circle {
     }
 }
 
+fn no_amenity(set: &AmenitySet) -> bool {
+    set.is_empty()
+}
+
 /// Where: the union of its parts, at least one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -158,10 +162,10 @@ pub struct Preferences {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_school_rating: Option<SchoolRating>,
     /// All of these.
-    #[serde(default, skip_serializing_if = "AmenitySet::is_empty")]
+    #[serde(default, skip_serializing_if = "no_amenity")]
     pub required_amenities: AmenitySet,
     /// The more of these the better.
-    #[serde(default, skip_serializing_if = "AmenitySet::is_empty")]
+    #[serde(default, skip_serializing_if = "no_amenity")]
     pub preferred_amenities: AmenitySet,
     /// Never these; ascending, without repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

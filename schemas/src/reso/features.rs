@@ -89,7 +89,7 @@ pub(super) fn of(members: &Members<'_>, left_out: &mut LeftOut, faults: &mut Fau
 
 impl Features {
     fn take(&mut self, word: &str, left_out: &mut LeftOut) {
-        if let Some(amenity) = AmenitySet::of_word(word) {
+        if let Some(amenity) = AmenitySet::of_tag(word) {
             let known = self.known.get_or_insert_default();
             *known = known.or(amenity);
             return;
