@@ -44,8 +44,12 @@ pub struct Key {
 
 /// The listing's key, if the session may be shown it.
 pub fn matches(session: &SessionFacts, id: &ListingId, listing: &ListingFacts) -> Option<Key> {
-    let passes = filters(session, id, listing).iter().all(|(_, passes)| *passes);
-    passes.then(|| Key { score: score(session, listing), listing: Reverse(id.clone()) })
+    passes(session, id, listing).then(|| Key { score: score(session, listing), listing: Reverse(id.clone()) })
+}
+
+/// Whether the session may be shown the listing.
+pub fn passes(session: &SessionFacts, id: &ListingId, listing: &ListingFacts) -> bool {
+    filters(session, id, listing).iter().all(|(_, passes)| *passes)
 }
 
 /// The hard filters by name, and whether the listing passes each. What it lacks fails a filter that asks for it.

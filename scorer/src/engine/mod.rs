@@ -3,9 +3,16 @@
 //!
 //! Does not know how a score is computed (`score.rs`), which of two statements is newer (the caller's merge), or what is
 //! written of the result (`present.rs`, the shard). One interface, implementations held equal by property tests:
-//! [`oracle`] is the definition.
+//! [`oracle`] is the definition, [`scalar`] is for use.
 
+mod arena;
+mod audience;
+mod buckets;
 pub mod oracle;
+mod rows;
+pub mod scalar;
+mod shelves;
+mod shortlist;
 
 use schemas::id::{ListingId, SessionId};
 

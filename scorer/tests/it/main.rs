@@ -1,3 +1,6 @@
 //! Tests of the scorer from outside.
 
+mod engine;
+mod engine_cases;
 mod score;
+mod world;

@@ -1,8 +1,8 @@
 //! Every line of the tables in DESIGN §6, by values worked out by hand.
 
 use schemas::amenities::AmenitySet;
-use schemas::id::{ListingId, Market};
-use schemas::money::{Currency, Money};
+use schemas::id::ListingId;
+use schemas::money::Money;
 use schemas::preferences::{Circle, Place, PostalCode, Preferences, Profile};
 use schemas::priced::PriceTrend;
 use schemas::units::{Bathrooms, Position, RadiusKm, SchoolRating};
@@ -10,55 +10,9 @@ use schemas::vocabulary::{PropertySubType, StandardStatus, Transaction};
 use scorer::facts::{ListingFacts, PostalKey, SessionFacts};
 use scorer::score::{COMPONENTS, Key, MAX_SCORE, components, filters, matches, score, weights};
 
+use crate::world::{anything, bare};
+
 const ALL_PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
-
-/// Asks for nothing but Seattle under 500,000.
-fn preferences() -> Preferences {
-    let place = Place { cities: vec![seattle()], ..Place::default() };
-    Preferences {
-        transaction: Transaction::Sale,
-        budget: Money::from_units(500_000).unwrap(),
-        currency: Currency::USD,
-        place,
-        min_bedrooms: None,
-        min_bathrooms: None,
-        min_living_area_sqft: None,
-        property_sub_types: vec![],
-        max_commute_minutes: None,
-        min_school_rating: None,
-        required_amenities: AmenitySet::EMPTY,
-        preferred_amenities: AmenitySet::EMPTY,
-        dismissed: vec![],
-        include_coming_soon: false,
-        include_under_contract: false,
-        profile: Profile::Balanced,
-    }
-}
-
-/// Of which nothing is known but that it is offered in Seattle for 400,000.
-fn bare() -> ListingFacts {
-    ListingFacts {
-        status: StandardStatus::Active,
-        display_allowed: true,
-        transaction: Transaction::Sale,
-        currency: Currency::USD,
-        price: Money::from_units(400_000),
-        market: seattle(),
-        country: "us".parse().unwrap(),
-        postal_code: None,
-        position: None,
-        bedrooms: None,
-        bathrooms: None,
-        area_sqft: None,
-        sub_type: None,
-        commute_minutes: None,
-        school_rating: None,
-        amenities: None,
-        deal: None,
-        price_trend: PriceTrend::Stable,
-        on_market_day: None,
-    }
-}
 
 /// A listing about which everything is known.
 fn full() -> ListingFacts {
@@ -78,16 +32,12 @@ fn full() -> ListingFacts {
     }
 }
 
-fn seattle() -> Market {
-    "us/wa/seattle".parse().unwrap()
-}
-
 fn id(text: &str) -> ListingId {
     text.parse().unwrap()
 }
 
 fn facts(change: impl FnOnce(&mut Preferences)) -> SessionFacts {
-    let mut preferences = preferences();
+    let mut preferences = anything();
     change(&mut preferences);
     SessionFacts::of(&preferences)
 }

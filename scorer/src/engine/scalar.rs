@@ -1,0 +1,117 @@
+//! The engine for use: portable and safe. Never holds a pair of session and listing: a change of a listing sieves the
+//! sessions of its buckets (`buckets.rs`), a new session the listings of its shelves (`shelves.rs`), and what comes
+//! through is scored exactly against the session's shortlist (`shortlist.rs`).
+//!
+//! The changes of a batch are applied one by one; searches for sessions that need one, and emits, wait for the end of the
+//! batch, once per session.
+
+use schemas::id::{ListingId, SessionId};
+
+use super::audience::{Audience, Step};
+use super::shelves::{Listings, Offered, Shelves};
+use super::shortlist::{Entry, Shortlist};
+use super::{Change, Emit, Engine, Size, TopThree};
+use crate::facts::{ListingFacts, SessionFacts};
+use crate::score::{passes, score};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Scalar {
+    listings: Listings,
+    shelves: Shelves,
+    audience: Audience,
+}
+
+impl Scalar {
+    fn put_listing(&mut self, id: &ListingId, new: Option<&ListingFacts>, content: u64) {
+        // What nobody may be shown is not kept.
+        let new = new.filter(|facts| facts.is_offered());
+        let known = if new.is_some() { Some(self.listings.slot_or_new(id)) } else { self.listings.slot(id) };
+        let Some(slot) = known else { return };
+        let old = self.listings.get(slot);
+        if old.map(|old| (&old.facts, old.content)) == new.map(|new| (new, content)) {
+            return; // a repeat
+        }
+        self.audience.watch(Step { slot, id, old: old.map(|old| &old.facts), new }, &self.listings);
+
+        if let Some(old) = self.listings.set(slot, None) {
+            self.shelves.take(&old.facts, old.standing);
+        }
+        if let Some(facts) = new {
+            let standing = self.shelves.put(facts, slot);
+            self.listings.set(slot, Some(Offered { facts: facts.clone(), content, standing }));
+        }
+    }
+
+    /// Offers the session every listing of its place.
+    fn search(&self, session: &SessionFacts) -> Shortlist {
+        let mut shortlist = Shortlist::EMPTY;
+        for slot in self.shelves.offers(session) {
+            let Some(offered) = self.listings.get(slot) else { continue };
+            if passes(session, self.listings.key(slot), &offered.facts) {
+                let entry = Entry { score: score(session, &offered.facts), slot };
+                if shortlist.reaches(entry, &self.listings) {
+                    shortlist.admit(entry, &self.listings);
+                }
+            }
+        }
+        shortlist
+    }
+
+    /// Checks every shortlist against a search: that it holds exactly the listings that reach its bound, with their
+    /// current scores. For tests and drills; costs a search per session.
+    pub fn audit(&self) -> Result<(), String> {
+        for (_, id, session) in self.audience.sessions.iter() {
+            let mut reaching = 0;
+            for (slot, listing, offered) in self.listings.iter() {
+                if !passes(&session.facts, listing, &offered.facts) {
+                    continue;
+                }
+                let entry = Entry { score: score(&session.facts, &offered.facts), slot };
+                let kept = session.shortlist.entries().contains(&entry);
+                reaching += usize::from(kept);
+                if kept != session.shortlist.reaches(entry, &self.listings) {
+                    return Err(format!("{id}: {listing} has {entry:?}, but {:?}", session.shortlist));
+                }
+            }
+            if reaching != session.shortlist.entries().len() || session.shortlist.is_thin() {
+                return Err(format!("{id}: {reaching} listings reach {:?}", session.shortlist));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Scalar {
+    fn apply(&mut self, batch: &[Change], emits: &mut Vec<Emit>) {
+        for change in batch {
+            match change {
+                Change::Listing { id, facts, content } => self.put_listing(id, facts.as_ref(), *content),
+                Change::Session { id, facts } => self.audience.state(*id, facts.as_ref(), &self.listings),
+            }
+        }
+        // Apart, because the search reads what the audience does not hold.
+        let mut audience = std::mem::take(&mut self.audience);
+        audience.refill(|session| self.search(session));
+        audience.emit(&self.listings, emits);
+        self.audience = audience;
+        self.listings.sweep();
+        self.shelves.sweep();
+    }
+
+    fn top_three(&self, session: SessionId) -> Option<TopThree> {
+        Some(self.audience.sessions.find(&session)?.top_three(&self.listings))
+    }
+
+    fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
+        for slot in self.shelves.everything(session) {
+            if let Some(offered) = self.listings.get(slot) {
+                visit(self.listings.key(slot), &offered.facts);
+            }
+        }
+    }
+
+    fn size(&self) -> Size {
+        Size { listings: self.listings.len(), sessions: self.audience.sessions.len() }
+    }
+}

@@ -1,0 +1,223 @@
+//! Every engine against the oracle, on random sequences of changes: duplicates, ties, starved sessions, listings that move
+//! between markets, sessions in several markets, circles, dismissed listings.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use schemas::id::{ListingId, SessionId};
+use schemas::money::{Currency, Money};
+use schemas::vocabulary::{StandardStatus, Transaction};
+use scorer::engine::oracle::Oracle;
+use scorer::engine::scalar::Scalar;
+use scorer::engine::{Change, Emit, Engine, TopThree};
+use scorer::facts::SessionFacts;
+use scorer::score::matches;
+
+use crate::world::{SESSIONS, anything, change, session_id};
+
+/// Batches; some changes come twice in a row, some again later.
+fn batches(sizes: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Vec<Change>>> {
+    let again = (change(), prop::option::weighted(0.2, any::<prop::sample::Index>()));
+    let changes = prop::collection::vec(again, sizes).prop_map(|drawn| {
+        let mut changes: Vec<Change> = Vec::new();
+        for (change, repeat) in drawn {
+            match repeat.filter(|_| !changes.is_empty()) {
+                Some(index) => changes.push(index.get(&changes).clone()),
+                None => changes.push(change),
+            }
+        }
+        changes
+    });
+    (changes, prop::collection::vec(1_usize..12, 1..40)).prop_map(|(changes, sizes)| split(&changes, &sizes))
+}
+
+/// Into batches of these sizes, over and over.
+fn split(changes: &[Change], sizes: &[usize]) -> Vec<Vec<Change>> {
+    let mut rest = changes;
+    let mut batches = Vec::new();
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (batch, left) = rest.split_at((*size).min(rest.len()));
+        batches.push(batch.to_vec());
+        rest = left;
+    }
+    batches
+}
+
+/// What a reader of the emits knows: the top three of each session, with the content of what it shows.
+#[derive(Default)]
+struct Reader {
+    content: BTreeMap<ListingId, u64>,
+    alive: BTreeMap<SessionId, bool>,
+    cells: BTreeMap<SessionId, (TopThree, Vec<u64>)>,
+}
+
+impl Reader {
+    fn learn(&mut self, batch: &[Change]) {
+        for change in batch {
+            match change {
+                Change::Listing { id, facts: Some(_), content } => drop(self.content.insert(id.clone(), *content)),
+                Change::Listing { id, facts: None, .. } => drop(self.content.remove(id)),
+                Change::Session { id, facts } => drop(self.alive.insert(*id, facts.is_some())),
+            }
+        }
+    }
+
+    fn cell(&self, top: &TopThree) -> (TopThree, Vec<u64>) {
+        (top.clone(), top.keys().iter().map(|key| self.content[&key.listing.0]).collect())
+    }
+
+    fn take(&mut self, emits: &[Emit]) {
+        for emit in emits {
+            let cell = self.cell(&emit.top);
+            self.cells.insert(emit.session, cell);
+        }
+    }
+}
+
+fn sorted(mut emits: Vec<Emit>) -> Vec<Emit> {
+    emits.sort_by_key(|emit| emit.session);
+    emits
+}
+
+fn top_threes(engine: &impl Engine) -> Vec<Option<TopThree>> {
+    (0..SESSIONS).map(|number| engine.top_three(session_id(number))).collect()
+}
+
+/// The same changes in a world where nearly every listing suits every session: shortlists overflow and run thin.
+fn dense(mut batches: Vec<Vec<Change>>) -> Vec<Vec<Change>> {
+    for change in batches.iter_mut().flatten() {
+        match change {
+            Change::Listing { facts: Some(facts), .. } => {
+                facts.status = StandardStatus::Active;
+                facts.display_allowed = true;
+                facts.transaction = Transaction::Sale;
+                facts.currency = Currency::USD;
+                facts.price = facts.price.or(Money::from_units(100_000));
+            }
+            Change::Session { facts: Some(facts), .. } => {
+                *facts = SessionFacts {
+                    place: facts.place.clone(),
+                    profile: facts.profile,
+                    preferred: facts.preferred,
+                    budget: Money::from_units(100_000_000).unwrap(),
+                    ..SessionFacts::of(&anything())
+                };
+            }
+            Change::Listing { facts: None, .. } | Change::Session { facts: None, .. } => {}
+        }
+    }
+    batches
+}
+
+fn equals_the_oracle(batches: Vec<Vec<Change>>) -> Result<(), TestCaseError> {
+    let (mut oracle, mut scalar, mut reader) = (Oracle::default(), Scalar::default(), Reader::default());
+    for batch in batches {
+        let (mut expected, mut emits) = (Vec::new(), Vec::new());
+        oracle.apply(&batch, &mut expected);
+        scalar.apply(&batch, &mut emits);
+        prop_assert_eq!(sorted(emits.clone()), sorted(expected), "emits");
+        prop_assert_eq!(top_threes(&scalar), top_threes(&oracle), "state");
+        prop_assert_eq!(scalar.size(), oracle.size());
+        prop_assert_eq!(scalar.audit(), Ok(()));
+
+        reader.learn(&batch);
+        reader.take(&emits);
+        for (&session, &alive) in &reader.alive {
+            let now = scalar.top_three(session);
+            prop_assert_eq!(now.is_some(), alive);
+            if let Some(top) = now {
+                prop_assert_eq!(reader.cells.get(&session), Some(&reader.cell(&top)), "an emit is missing");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn newest_facts_alone(history: &[Vec<Change>], sizes: &[usize], mut seed: u64) -> Result<(), TestCaseError> {
+    let changes: Vec<Change> = history.concat();
+    let run = |batches: &[Vec<Change>]| {
+        let mut scalar = Scalar::default();
+        batches.iter().for_each(|batch| scalar.apply(batch, &mut Vec::new()));
+        scalar
+    };
+    let as_it_was = run(history);
+    prop_assert_eq!(top_threes(&run(&split(&changes, sizes))), top_threes(&as_it_was), "split otherwise");
+
+    let key = |change: &Change| match change {
+        Change::Listing { id, .. } => id.to_string(),
+        Change::Session { id, .. } => id.to_string(),
+    };
+    let newest: BTreeMap<String, Change> = changes.iter().map(|change| (key(change), change.clone())).collect();
+    let mut shuffled: Vec<Change> = newest.into_values().collect();
+    shuffled.sort_by_cached_key(|_| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed >> 16
+    });
+    let newest_only = run(&split(&shuffled, sizes));
+    prop_assert_eq!(top_threes(&newest_only), top_threes(&as_it_was), "the newest alone, shuffled");
+    prop_assert_eq!(newest_only.audit(), Ok(()));
+    Ok(())
+}
+
+/// `PROPTEST_CASES` makes it more (256 when not set).
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.saturating_mul(4), ..config }
+}
+
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(1_usize..50, 1..5)
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn scalar_equals_the_oracle_after_every_batch(batches in batches(0..150)) {
+        equals_the_oracle(batches)?;
+    }
+
+    #[test]
+    fn scalar_equals_the_oracle_where_every_listing_suits_every_session(batches in batches(0..150)) {
+        equals_the_oracle(dense(batches))?;
+    }
+
+    #[test]
+    fn state_is_a_function_of_the_newest_facts_alone(history in batches(0..150), sizes in sizes(), seed in any::<u64>()) {
+        newest_facts_alone(&history, &sizes, seed)?;
+    }
+
+    #[test]
+    fn so_it_is_where_every_listing_suits_every_session(history in batches(0..150), sizes in sizes(), seed in any::<u64>()) {
+        newest_facts_alone(&dense(history), &sizes, seed)?;
+    }
+
+    /// What counts and previews look at.
+    #[test]
+    fn each_in_place_hands_out_at_least_what_matches_and_once(batches in batches(0..150)) {
+        let mut scalar = Scalar::default();
+        let mut oracle = Oracle::default();
+        let mut sessions = BTreeMap::new();
+        for batch in batches {
+            scalar.apply(&batch, &mut Vec::new());
+            oracle.apply(&batch, &mut Vec::new());
+            for change in batch {
+                if let Change::Session { id, facts: Some(facts) } = change {
+                    sessions.insert(id, facts);
+                }
+            }
+        }
+        for session in sessions.values() {
+            let matching = |engine: &dyn Engine| {
+                let mut keys = Vec::new();
+                engine.each_in_place(session, &mut |id, facts| keys.extend(matches(session, id, facts)));
+                keys.sort();
+                keys
+            };
+            prop_assert_eq!(matching(&scalar), matching(&oracle));
+        }
+    }
+}
