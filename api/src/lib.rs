@@ -1,1 +1,39 @@
-//! api
+//! The counter: accepts what a session wants, reads what it gets, over HTTP.
+//!
+//! Reads the tables and appends to topic `preferences`; keeps no state of its own but what the log's tail tells it. It
+//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits, streams and
+//! the web page are not here.
+//!
+//! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
+//! request), `statements` and `follow` (the log), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
+//! `property`, `tail`, `problem`.
+
+mod app;
+mod appraise;
+mod body;
+mod config;
+mod cursor;
+mod etag;
+mod filters;
+mod follow;
+mod freshness;
+mod guard;
+pub mod metrics;
+mod openapi;
+mod page;
+pub mod problem;
+mod property;
+mod query;
+mod router;
+mod routes;
+mod server;
+mod service;
+mod session;
+mod statements;
+mod stop;
+mod tail;
+
+pub use self::appraise::{Appraisal, Appraiser, NotAppraised};
+pub use self::config::Config;
+pub use self::router::openapi;
+pub use self::service::{Api, Drained, StartError};

@@ -1,0 +1,59 @@
+//! What every route shares: the tables, the way to the log, what is known of its tail, and the bounds.
+
+use std::sync::Arc;
+
+use schemas::id::SessionId;
+use schemas::topic::{partition_of, session_key};
+use schemas::units::Instant;
+use store::Tables;
+use stream::Log;
+use tokio::sync::Semaphore;
+
+use crate::appraise::Appraiser;
+use crate::config::Config;
+use crate::follow::Follower;
+use crate::freshness::{Freshness, is_stale};
+use crate::statements::{Statements, now_ms};
+use crate::stop::Stop;
+
+/// Shared by all requests.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The log: asked for its health.
+    pub log: Log,
+    /// The tables.
+    pub tables: Tables,
+    /// The way to topic `preferences`.
+    pub statements: Statements,
+    /// The tail of topic `preferences`.
+    pub follower: Follower,
+    /// Up to when the shards have applied the logs.
+    pub freshness: Arc<Freshness>,
+    /// Values homes on demand.
+    pub appraiser: Option<Arc<dyn Appraiser>>,
+    /// One permit per request under way.
+    pub in_flight: Semaphore,
+    /// One permit per request that waits for a version.
+    pub waiting: Semaphore,
+    /// One permit per valuation under way.
+    pub appraisals: Arc<Semaphore>,
+    /// The sign that the service takes no more work.
+    pub stop: Stop,
+}
+
+impl App {
+    /// Up to when the session's recommendation is true, and whether that is too long ago.
+    pub fn as_of(&self, session: SessionId) -> (Option<Instant>, bool) {
+        let shard = partition_of(&session_key(session), self.log.partitions());
+        let as_of = self.freshness.as_of(shard);
+        (as_of, is_stale(as_of, now_ms(), self.config.stale_after))
+    }
+
+    /// `Err` while something is not there that the API needs, with what and why. Blocks: the log may be asked.
+    pub fn ready(&self) -> Result<(), String> {
+        self.log.health()?;
+        self.follower.ready()?;
+        self.freshness.ready()
+    }
+}

@@ -1,0 +1,71 @@
+//! The body of a request: declared as JSON, within its limit, in time. What it says is for the dictionary to judge.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use futures::StreamExt as _;
+
+use crate::problem::{Kind, Problem};
+
+/// Reads a JSON body of at most `limit` bytes within `timeout`.
+pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, timeout: Duration) -> Result<Vec<u8>, Problem> {
+    let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if !declared.is_some_and(is_json) {
+        let detail = match declared {
+            Some(other) => format!("Content-Type is {} (expected application/json)", String::from_utf8_lossy(other)),
+            None => "Content-Type is missing (expected application/json)".to_owned(),
+        };
+        return Err(Problem::new(Kind::UnsupportedMediaType, detail)
+            .with_header(header::ACCEPT, HeaderValue::from_static("application/json")));
+    }
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    tokio::time::timeout(timeout, collect(body, limit)).await.unwrap_or_else(|_| {
+        Err(Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {} s", timeout.as_secs_f32())))
+    })
+}
+
+async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(Kind::BadRequest, "the body ended before it was complete"))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Kind::PayloadTooLarge, format!("the body is too large (expected at most {limit} bytes)"))
+}
+
+/// `application/json` or `application/<any>+json`, with any parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    essence == b"application/json" || essence.starts_with(b"application/") && essence.ends_with(b"+json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_recognised_by_its_media_type() {
+        for (text, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/merge-patch+json", true),
+            ("text/json", false),
+            ("application/jsonp", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(text.as_bytes()), json, "{text}");
+        }
+    }
+}

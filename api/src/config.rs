@@ -1,0 +1,68 @@
+//! Every setting of the API.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The settings; the default is what is shipped.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen. Only this machine unless told otherwise: there is no TLS, a proxy in front does that.
+    pub listen: SocketAddr,
+    /// A statement that the log appends later than this is none (DESIGN §3: 5 s).
+    #[serde(with = "humantime_serde")]
+    pub statement_deadline: Duration,
+    /// Longest `wait` that a client can ask for: below the idle time-out of usual proxies, 60 s.
+    #[serde(with = "humantime_serde")]
+    pub max_wait: Duration,
+    /// How long a session that nobody here knows is looked for before it is said to be unknown: another process may have
+    /// accepted it an instant ago.
+    #[serde(with = "humantime_serde")]
+    pub unknown_after: Duration,
+    /// A recommendation is stale when its shard applied the logs longer ago than this (DESIGN §8: 10 s).
+    #[serde(with = "humantime_serde")]
+    pub stale_after: Duration,
+    /// Longest time of one request, without its `wait`: well above the deadline of a statement.
+    #[serde(with = "humantime_serde")]
+    pub request_timeout: Duration,
+    /// Longest time until the headers of a request are there, and longest idle time of a connection.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// Longest time until the body of a request is there.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Longest time that a client may leave an answer unread before its connection is cut.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
+    /// Most connections; further ones wait in the kernel's queue. About 20 kB of memory and one file descriptor each.
+    pub max_connections: usize,
+    /// Most requests under way; further ones are answered 503 at once. A request holds at most one body of 256 KiB.
+    pub max_in_flight: usize,
+    /// Most requests that wait for a version; further ones are answered as if they had not asked to. Below
+    /// `max_in_flight`, so that waiting clients never keep out the others.
+    pub max_waiting: usize,
+    /// Most valuations under way, each on a thread of its own: more than cores only adds switching.
+    pub max_appraisals: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            statement_deadline: Duration::from_secs(5),
+            max_wait: Duration::from_secs(30),
+            unknown_after: Duration::from_millis(250),
+            stale_after: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_connections: 4_096,
+            max_in_flight: 2_048,
+            max_waiting: 1_024,
+            max_appraisals: 4,
+        }
+    }
+}

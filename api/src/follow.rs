@@ -1,0 +1,134 @@
+//! Follows the tail of topic `preferences` on a thread of its own, so that what any process of the API accepted or erased
+//! is known to this one within moments.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::Thread;
+use std::time::Duration;
+
+use schemas::id::SessionId;
+use schemas::topic::Topic;
+use stream::{Event, Fatal, Log, LogError, Reader, Start};
+
+use crate::statements::Ended;
+use crate::tail::{Note, Tail, Verdict};
+
+/// How many records before the end of each partition are read at the start: statements and erasures that the scorer may
+/// not have applied when this process starts. Read in well below a second.
+const LOOK_BACK: u64 = 2_000;
+/// How long one poll waits: how soon the thread sees that it must end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The followed tail. Dropping it ends the thread.
+pub struct Follower {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct Shared {
+    tail: RwLock<Tail>,
+    /// Why the tail is not known, while it is not.
+    behind: RwLock<Option<String>>,
+    stop: AtomicBool,
+}
+
+impl Follower {
+    /// Starts following. Blocks while it asks the log for its ends.
+    pub fn start(log: &Log, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+        let mut starts = Vec::new();
+        for partition in 0..log.partitions() {
+            let (first, next) = log.range(Topic::Preferences, partition)?;
+            starts.push((Topic::Preferences, partition, Start::Offset(next.saturating_sub(LOOK_BACK).max(first))));
+        }
+        let reader = log.follow(&starts)?;
+        let shared = Arc::new(Shared::default());
+        *shared.behind.write().unwrap_or_else(PoisonError::into_inner) = Some("not read to its end yet".to_owned());
+        let of_thread = Arc::clone(&shared);
+        let (running, ended) = tokio::sync::oneshot::channel();
+        let handle = std::thread::Builder::new()
+            .name("api-follow".to_owned())
+            .spawn(move || {
+                follow(reader, &of_thread, starts.len(), &fatal);
+                drop(running);
+            })
+            .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
+        Ok((Self { shared, thread: handle.thread().clone() }, ended))
+    }
+
+    /// See [`Tail::verdict`].
+    pub fn verdict(&self, session: SessionId, row_version: Option<u64>) -> Verdict {
+        self.shared.tail.read().unwrap_or_else(PoisonError::into_inner).verdict(session, row_version)
+    }
+
+    /// Takes in what this process itself has just had acknowledged, without the way through the log.
+    pub fn note(&self, note: Note) {
+        self.shared.note(note);
+    }
+
+    /// `Err` while the tail is not known, with the reason.
+    pub fn ready(&self) -> Result<(), String> {
+        match &*self.shared.behind.read().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(reason) => Err(format!("topic preferences: {reason}")),
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.thread.unpark();
+    }
+}
+
+impl Shared {
+    fn note(&self, note: Note) {
+        self.tail.write().unwrap_or_else(PoisonError::into_inner).note(note);
+    }
+
+    /// Notes why the tail is not known, or that it is; says so once per change.
+    fn set_behind(&self, reason: Option<String>) {
+        let mut behind = self.behind.write().unwrap_or_else(PoisonError::into_inner);
+        match (&*behind, &reason) {
+            (None, Some(reason)) => tracing::warn!("topic preferences cannot be followed: {reason}"),
+            (Some(_), None) => tracing::info!("topic preferences is followed to its end"),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *behind = reason;
+    }
+}
+
+fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: usize, fatal: &Fatal) {
+    let mut events = Vec::new();
+    let mut caught_up = std::collections::BTreeSet::new();
+    while !shared.stop.load(Ordering::Relaxed) {
+        match reader.poll(POLL, &mut events) {
+            Ok(()) if caught_up.len() == partitions => shared.set_behind(None),
+            Ok(()) => {}
+            Err(error @ (LogError::Unavailable(_) | LogError::QueueFull)) => {
+                shared.set_behind(Some(error.to_string()));
+                // The reader may answer at once while the brokers are away.
+                std::thread::park_timeout(POLL);
+            }
+            Err(LogError::Fatal(reason)) => {
+                fatal(format!("the API cannot follow topic preferences: {reason}"));
+                return;
+            }
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => {
+                    if let Some(note) = Note::of(&record) {
+                        shared.note(note);
+                    }
+                }
+                Event::End { partition, .. } => {
+                    caught_up.insert(partition);
+                }
+                // No group: nobody assigns or revokes.
+                Event::Assigned(_) | Event::Revoked(_) => {}
+            }
+        }
+    }
+}

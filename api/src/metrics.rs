@@ -1,0 +1,51 @@
+//! The metrics of the API.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+const REQUESTS: &str = "roost_http_requests_total";
+const REQUEST_DURATION: &str = "roost_http_request_duration_seconds";
+const STATEMENTS: &str = "roost_api_statements_total";
+const ROW_READ_DURATION: &str = "roost_api_row_read_duration_seconds";
+const STALE_READS: &str = "roost_api_stale_reads_total";
+
+/// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
+pub const BUCKETS: &[(&str, &[f64])] = &[
+    (REQUEST_DURATION, &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+    (ROW_READ_DURATION, &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]),
+];
+
+/// Units and help texts.
+pub fn describe() {
+    describe_counter!(REQUESTS, "Requests answered, by method, route and status.");
+    describe_histogram!(REQUEST_DURATION, Unit::Seconds, "From the request's headers to the answer's, waits included.");
+    describe_counter!(
+        STATEMENTS,
+        "Statements and erasures by outcome: acked, not_recorded (refused or late) or unknown."
+    );
+    describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
+    describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
+}
+
+/// A request was answered. `route` is the pattern, never the path.
+pub fn record_request(method: &'static str, route: &str, status: u16, took: Duration) {
+    let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
+    counter!(REQUESTS, &labels).increment(1);
+    histogram!(REQUEST_DURATION, &labels).record(took);
+}
+
+/// The outcome of a statement or an erasure.
+pub fn record_statement(outcome: &'static str) {
+    counter!(STATEMENTS, "outcome" => outcome).increment(1);
+}
+
+/// A row was read.
+pub fn record_row_read(table: &'static str, took: Duration) {
+    histogram!(ROW_READ_DURATION, "table" => table).record(took);
+}
+
+/// A stale recommendation was answered.
+pub fn record_stale_read() {
+    counter!(STALE_READS).increment(1);
+}

@@ -1,0 +1,132 @@
+//! The OpenAPI 3.1 document: routes from the handlers' own annotations, messages from the dictionary's own types, so that
+//! neither can say something else than the code does.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use schemas::preferences::Preferences;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::problem::Document as ProblemDocument;
+use crate::property::{History, Property};
+use crate::routes::appraisal::Prediction;
+use crate::routes::markets::{MarketDetail, Markets};
+use crate::routes::preferences::Accepted;
+use crate::routes::properties::Page;
+use crate::routes::recommendations::{Pending, Recommendations};
+
+/// What is not a route.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "roost",
+        version = env!("CARGO_PKG_VERSION"),
+        description = "The three best homes of every session, kept current while the market moves. Errors are RFC 9457 problem documents; \
+                       `/problems` lists their types.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "sessions", description = "What a session wants, and its three best homes."),
+        (name = "properties", description = "Homes."),
+        (name = "markets", description = "Markets and their days."),
+        (name = "models", description = "The price model."),
+    ),
+    modifiers(&SessionToken),
+)]
+pub struct Head;
+
+struct SessionToken;
+impl utoipa::Modify for SessionToken {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(
+                "The token that `POST /preferences` gave: the capability to read and change one session.",
+            ))
+            .build();
+        api.components.get_or_insert_default().add_security_scheme("session", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The whole document: the routes as `utoipa` collected them, with the messages that they refer to.
+pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
+    // Cannot fail: the types of utoipa are made to be written as JSON.
+    let mut document = serde_json::to_value(routes).unwrap_or_default();
+    document["components"]["schemas"] = messages();
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
+            describe_problems(operation);
+        }
+    }
+    document
+}
+
+/// Every error of every route has the same shape, so it is written once, here.
+fn describe_problems(operation: &mut Value) {
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    for (status, response) in responses.iter_mut() {
+        if status.starts_with(['4', '5']) {
+            response["content"] = content.clone();
+        }
+    }
+    responses.insert("default".to_owned(), json!({"description": "Any other problem.", "content": content}));
+}
+
+/// The messages of requests and answers, and all that they consist of.
+fn messages() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+    });
+    let mut generator = settings.clone().into_generator();
+    generator.subschema_for::<Preferences>();
+    let mut answers = settings.for_serialize().into_generator();
+    fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
+        generator.subschema_for::<T>();
+    }
+    for add in [
+        add::<Accepted>,
+        add::<Recommendations>,
+        add::<Pending>,
+        add::<Page>,
+        add::<Property>,
+        add::<History>,
+        add::<Markets>,
+        add::<MarketDetail>,
+        add::<Prediction>,
+        add::<ProblemDocument>,
+    ] {
+        add(&mut answers);
+    }
+    let mut messages = answers.take_definitions(true);
+    // A message that is both sent and answered is described as it may be sent: with its defaults left out.
+    messages.extend(generator.take_definitions(true));
+    messages.insert("ResoProperty".to_owned(), reso_property());
+    Value::Object(messages)
+}
+
+/// What `POST /ml/predict-price` takes: the reader of feeds knows some seventy fields, these are the ones that matter most.
+fn reso_property() -> Value {
+    json!({
+        "description": "One home in RESO's terms, as feeds send them; further RESO fields are read too.",
+        "type": "object",
+        "properties": {
+            "Country": {"type": "string", "examples": ["US"]},
+            "StateOrProvince": {"type": "string", "examples": ["WA"]},
+            "City": {"type": "string", "examples": ["Seattle"]},
+            "PostalCode": {"type": "string", "examples": ["98101"]},
+            "Latitude": {"type": "number", "examples": [47.6]},
+            "Longitude": {"type": "number", "examples": [-122.3]},
+            "PropertyType": {"type": "string", "examples": ["Residential"]},
+            "PropertySubType": {"type": "string", "examples": ["SingleFamilyResidence"]},
+            "LivingArea": {"type": "number", "examples": [1500]},
+            "BedroomsTotal": {"type": "integer", "examples": [3]},
+            "BathroomsTotalDecimal": {"type": "number", "examples": [2.5]},
+            "YearBuilt": {"type": "integer", "examples": [1962]},
+            "LotSizeSquareFeet": {"type": "number", "examples": [5000]},
+            "ListPrice": {"type": "number", "examples": [749_000]},
+        },
+        "additionalProperties": true,
+    })
+}

@@ -1,0 +1,158 @@
+//! `POST /ml/predict-price`: what a home would be worth, described as a feed would describe it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use schemars::JsonSchema;
+use schemas::dead_letter::Code;
+use schemas::id::Market;
+use schemas::listing::Listing;
+use schemas::money::Currency;
+use schemas::priced::{Deal, Valuation};
+use schemas::reso::{Origin, Refusal};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::appraise::{Appraisal, NotAppraised};
+use crate::body::read_json;
+use crate::problem::{Kind, Problem, Wrong};
+use crate::statements::now_ms;
+
+/// Largest description of a home: thirty times a usual one.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A home valued.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Prediction {
+    /// The market that its place is taken for.
+    pub market: Market,
+    /// Of the amounts.
+    pub currency: Currency,
+    /// What it is worth.
+    pub valuation: Valuation,
+    /// How good its `ListPrice` is, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deal: Option<Deal>,
+}
+
+/// Values a home on demand.
+///
+/// The body is one RESO object (`City`, `StateOrProvince`, `LivingArea`, `BedroomsTotal`, …), the same that feeds send;
+/// `ListingKey` and `StandardStatus` may be left out. Nothing is recorded.
+#[utoipa::path(
+    post, path = "/ml/predict-price", tag = "models", operation_id = "predict_price",
+    request_body(content = ref("#/components/schemas/ResoProperty"), content_type = "application/json"),
+    responses(
+        (status = 200, description = "What it is worth.", body = ref("#/components/schemas/Prediction")),
+        (status = 422, description = "Wrong fields, features missing, or a market that the model does not cover."),
+        (status = 503, description = "No model."),
+    ),
+)]
+pub async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Json<Prediction>, Problem> {
+    let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
+    let listing = read_home(&body, now_ms())?;
+    let Some(appraiser) = app.appraiser.clone() else {
+        return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
+    };
+    let permit = Arc::clone(&app.appraisals).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
+    let (market, currency) = (listing.market.clone(), listing.currency);
+    // The permit goes along: a client that goes away does not end the valuation.
+    let valued = tokio::task::spawn_blocking(move || (appraiser.appraise(&listing), permit)).await;
+    let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
+    let Appraisal { valuation, deal } = outcome.map_err(refused)?;
+    Ok(Json(Prediction { market, currency, valuation, deal }))
+}
+
+fn refused(why: NotAppraised) -> Problem {
+    match why {
+        NotAppraised::ModelUnavailable(detail) => Problem::new(Kind::ModelUnavailable, detail),
+        NotAppraised::MarketNotCovered => Problem::new(Kind::MarketNotCovered, Kind::MarketNotCovered.meaning()),
+        NotAppraised::FeaturesMissing(names) => {
+            let wrong = |name: &String| Wrong {
+                pointer: Some(format!("/{name}")),
+                parameter: None,
+                code: "missing",
+                message: format!("{name} is missing (expected: the model needs it)"),
+            };
+            Problem::of_parts(Kind::FeatureMissing, names.iter().map(wrong).collect())
+        }
+    }
+}
+
+/// The listing that a feed would have made of this body.
+fn read_home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
+    let body = with_defaults(body);
+    let origin = Origin { partition: 0, offset: 0, append_time_ms: now_ms, feed: None, ce_time_ms: None };
+    let mut items = schemas::reso::read(&body, &origin).map_err(refusal)?;
+    match (items.pop(), items.is_empty()) {
+        (Some(item), true) => item.outcome.map(|accepted| accepted.listing).map_err(refusal),
+        _ => Err(Problem::new(Kind::NotJson, "the body is a batch (expected one RESO object)")),
+    }
+}
+
+fn refusal(refusal: Refusal) -> Problem {
+    match refusal.code {
+        Code::NotJson | Code::WrongShape | Code::WrongEncoding | Code::TooDeep => {
+            Problem::new(Kind::NotJson, refusal.message)
+        }
+        _ if refusal.faults.is_empty() => Problem::new(Kind::ValidationFailed, refusal.message),
+        _ => Problem::of_parts(Kind::ValidationFailed, refusal.faults.iter().map(Wrong::field).collect()),
+    }
+}
+
+/// Puts in the members that a feed must state and a client who asks for a value need not: a key, and a status that
+/// promises nothing. The rest stays as it is, byte for byte, so that the reader judges what was sent.
+fn with_defaults(body: &[u8]) -> Vec<u8> {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else { return body.to_vec() };
+    let open = body.iter().position(|&b| b == b'{').map_or(0, |at| at + 1);
+    let mut out = body[..open].to_vec();
+    for (name, value) in [("ListingKey", "appraisal"), ("StandardStatus", "Incomplete")] {
+        if !members.contains_key(name) && !members.contains_key("value") {
+            out.extend_from_slice(format!("\"{name}\":\"{value}\"").as_bytes());
+            if !members.is_empty() || name == "ListingKey" {
+                out.push(b',');
+            }
+        }
+    }
+    out.extend_from_slice(&body[open..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_needs_neither_key_nor_status() {
+        let home = r#"{"City":"Seattle","StateOrProvince":"WA","Country":"US","LivingArea":1500,"BedroomsTotal":3}"#;
+        let listing = read_home(home.as_bytes(), 1_700_000_000_000).unwrap();
+        assert_eq!((listing.market.as_str(), listing.bedrooms_total), ("us/wa/seattle", Some(3)));
+        let stated =
+            r#"{"ListingKey":"k","StandardStatus":"Pending","Country":"US","City":"X","StateOrProvince":"WA"}"#;
+        let listing = read_home(stated.as_bytes(), 1_700_000_000_000).unwrap();
+        assert_eq!((listing.listing_id.listing_key(), listing.standard_status.as_str()), ("k", "Pending"));
+    }
+
+    #[test]
+    fn wrong_bodies_are_told_apart() {
+        for (body, kind) in [
+            ("", Kind::NotJson),
+            ("[]", Kind::NotJson),
+            ("{", Kind::NotJson),
+            (r#"{"value":[{"ListingKey":"1"},{"ListingKey":"2"}]}"#, Kind::NotJson),
+            (r#"{"BedroomsTotal":-3,"Country":"US"}"#, Kind::ValidationFailed),
+        ] {
+            assert_eq!(read_home(body.as_bytes(), 0).unwrap_err().kind, kind, "{body}");
+        }
+    }
+
+    #[test]
+    fn missing_features_are_pointed_at() {
+        let problem = refused(NotAppraised::FeaturesMissing(vec!["LivingArea".to_owned()]));
+        assert_eq!((problem.kind, problem.errors[0].pointer.as_deref()), (Kind::FeatureMissing, Some("/LivingArea")));
+    }
+}

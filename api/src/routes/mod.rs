@@ -1,0 +1,10 @@
+//! The routes, one file per thing a client does. Each reads the request, asks, and answers; what is decided is decided
+//! in the pure files beside this folder.
+
+pub mod appraisal;
+pub mod markets;
+pub mod preferences;
+pub mod problems;
+pub mod properties;
+pub mod property;
+pub mod recommendations;

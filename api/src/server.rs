@@ -1,0 +1,141 @@
+//! Listens and speaks HTTP/1.1: bounded connections, bounded time for headers and for unread answers, a graceful end.
+//!
+//! HTTP/2 and TLS are the work of a proxy in front. Knows nothing of the routes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+use tower::ServiceExt as _;
+
+use crate::config::Config;
+use crate::stop::Stop;
+
+/// Largest head of a request: URI and headers. A cursor and a token need less than 1 kB; hyper needs 8 kB at least.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Pause after the system refused a connection, for want of file descriptors as a rule: until some are closed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` says so, then lets every connection finish its request. Returns when the last one has ended.
+pub async fn serve(listener: TcpListener, router: Router, config: Config, mut stop: Stop) {
+    let permits = Arc::new(Semaphore::new(config.max_connections));
+    let mut connections = JoinSet::new();
+    loop {
+        // Cannot fail: the semaphore is never closed.
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.given() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = serve_connection(stream, router.clone(), config.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("a connection was not accepted: {error}; look at the limit of open files");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, config: Config, mut stop: Stop) {
+    // Answers are written whole: waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let stream = TokioIo::new(WriteTimeout::new(stream, config.write_timeout));
+    let service = TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.header_timeout)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(stream, service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    // How a connection ends is its client's affair: a time-out, a reset or a malformed head is no fault of ours.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = stop.given() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// A stream whose writes fail when the other side takes nothing for too long.
+struct WriteTimeout {
+    stream: TcpStream,
+    limit: Duration,
+    /// Runs while a write is blocked.
+    blocked: Option<Pin<Box<Sleep>>>,
+}
+
+impl WriteTimeout {
+    const fn new(stream: TcpStream, limit: Duration) -> Self {
+        Self { stream, limit, blocked: None }
+    }
+
+    /// Passes on what a write came to; a blocked one fails when its time is up.
+    fn bound<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.blocked = None;
+            return write;
+        }
+        let limit = self.limit;
+        let blocked = self.blocked.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(blocked.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for WriteTimeout {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for WriteTimeout {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.bound(cx, write)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.bound(cx, write)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flush = Pin::new(&mut self.stream).poll_flush(cx);
+        self.bound(cx, flush)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shutdown = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.bound(cx, shutdown)
+    }
+}

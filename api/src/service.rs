@@ -1,0 +1,142 @@
+//! Starts and stops the API: what runs beside the requests, and in which order it ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Moment};
+
+use store::Tables;
+use stream::{Fatal, Log, LogError};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::appraise::Appraiser;
+use crate::config::Config;
+use crate::follow::Follower;
+use crate::freshness::{self, Freshness};
+use crate::router::router;
+use crate::server::serve;
+use crate::statements::{Ended, Statements};
+use crate::stop::Stop;
+
+/// Why the API did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log is away: try again.
+    #[error("the API cannot start, the log does not answer: {0}")]
+    LogUnavailable(String),
+    /// What to do is in the text.
+    #[error("the API cannot start: {0}")]
+    Fatal(String),
+}
+
+impl From<LogError> for StartError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Unavailable(reason) => Self::LogUnavailable(reason),
+            LogError::QueueFull | LogError::Fatal(_) => Self::Fatal(error.to_string()),
+        }
+    }
+}
+
+/// The running API.
+pub struct Api {
+    app: Arc<App>,
+    local_addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    refresher: JoinHandle<()>,
+    threads: [Ended; 2],
+}
+
+/// How the API ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Whether every request was answered and every statement acknowledged within the grace time.
+    pub is_clean: bool,
+}
+
+impl Api {
+    /// Opens the log, then listens. When it returns, requests are answered; [`Api::ready`] says when all is known.
+    ///
+    /// Must be called on a tokio runtime, which then runs the requests.
+    pub async fn start(
+        config: Config,
+        log: Log,
+        tables: Tables,
+        appraiser: Option<Arc<dyn Appraiser>>,
+        fatal: Fatal,
+    ) -> Result<Self, StartError> {
+        crate::metrics::describe();
+        let (statements, follower, threads) = open_log(&config, &log, fatal).await?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            StartError::Fatal(format!(
+                "listen = \"{}\": {error}; choose another address or end what uses it",
+                config.listen
+            ))
+        })?;
+        let local_addr = listener.local_addr().map_err(|error| StartError::Fatal(error.to_string()))?;
+        let (stop, stopped) = Stop::new();
+        let freshness = Arc::new(Freshness::new(log.partitions()));
+        let refresher = tokio::spawn(freshness::keep(Arc::clone(&freshness), Arc::clone(&tables)));
+        let app = Arc::new(App {
+            in_flight: Semaphore::new(config.max_in_flight),
+            waiting: Semaphore::new(config.max_waiting),
+            appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
+            config: config.clone(),
+            log,
+            tables,
+            statements,
+            follower,
+            freshness,
+            appraiser,
+            stop: stopped.clone(),
+        });
+        let server = tokio::spawn(serve(listener, router(Arc::clone(&app)), config, stopped));
+        tracing::info!(%local_addr, "the API listens on http://{local_addr}");
+        Ok(Self { app, local_addr, stop, server, refresher, threads })
+    }
+
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// `Err` says what is not there, and since when. May block for one request to the log.
+    pub fn ready(&self) -> Result<(), String> {
+        self.app.ready()
+    }
+
+    /// Takes no new requests, finishes those under way and their statements, within `grace`; then cuts off the rest.
+    pub async fn stop(self, grace: Duration) -> Drained {
+        let started = Moment::now();
+        // Nobody listening means that everything has ended already.
+        let _ = self.stop.send(true);
+        let mut server = self.server;
+        let answered = tokio::time::timeout(grace, &mut server).await.is_ok();
+        if !answered {
+            server.abort();
+            // An aborted task ends at its next await.
+            let _ = server.await;
+        }
+        self.refresher.abort();
+        // With the last request goes the last way to the log, and its threads end.
+        drop(self.app);
+        let left = grace.saturating_sub(started.elapsed());
+        let ended = tokio::time::timeout(left, futures::future::join_all(self.threads)).await.is_ok();
+        Drained { is_clean: answered && ended }
+    }
+}
+
+/// Opens the two ways to the log, on a thread that may block.
+async fn open_log(config: &Config, log: &Log, fatal: Fatal) -> Result<(Statements, Follower, [Ended; 2]), StartError> {
+    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+    let opened = tokio::task::spawn_blocking(move || {
+        let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
+        let (follower, followed) = Follower::start(&log, fatal)?;
+        Ok::<_, LogError>((statements, follower, [sent, followed]))
+    });
+    let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;
+    Ok(opened?)
+}

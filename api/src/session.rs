@@ -1,0 +1,82 @@
+//! Which session a request speaks for: `Authorization: Bearer <token>`, and nothing else.
+//!
+//! The token is the capability; it is never part of an error, a log line or a metric.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use schemas::id::SessionToken;
+
+use crate::problem::{Kind, Problem};
+
+/// The token of the request's session.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer(pub SessionToken);
+
+/// `Ok(None)` without the header; `Err` with a sentence when it is there and holds no token.
+fn token(headers: &HeaderMap) -> Result<Option<SessionToken>, &'static str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err("Authorization is given twice (expected once)");
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().split_once(' '))
+        .ok_or("Authorization is not 'Bearer <token>'")?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err("Authorization has another scheme than Bearer");
+    }
+    token.trim().parse().map(Some).map_err(|_| "the bearer token is none (expected 32 lower-case hexadecimal digits)")
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Kind::Unauthenticated, detail)
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roost\""))
+}
+
+impl<S: Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match token(&parts.headers) {
+            Ok(Some(token)) => Ok(Self(token)),
+            Ok(None) => Err(unauthenticated(Kind::Unauthenticated.meaning())),
+            Err(detail) => Err(unauthenticated(detail)),
+        }
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        token(&parts.headers).map(|token| token.map(Self)).map_err(unauthenticated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> Result<Option<SessionToken>, &'static str> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_str(line).unwrap());
+        }
+        token(&headers)
+    }
+
+    #[test]
+    fn only_one_bearer_token_is_a_token() {
+        let hex = "000102030405060708090a0b0c0d0e0f";
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[&format!("Bearer {hex}")]).unwrap().unwrap().reveal(), hex);
+        assert_eq!(read(&[&format!("bearer  {hex} ")]).unwrap().unwrap().reveal(), hex);
+        let upper = format!("Bearer {}", hex.to_uppercase());
+        for lines in [&[""][..], &["Bearer"], &["Bearer "], &["Bearer x"], &["Basic eDp5"], &[hex], &[&upper]] {
+            assert!(read(lines).is_err(), "{lines:?}");
+        }
+        let line = format!("Bearer {hex}");
+        assert!(read(&[&line, &line]).is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! What this process knows of the newest statements: which sessions were stated or erased so recently that the tables may
+//! not show it yet. Pure; `follow.rs` feeds it from the log, and so every process of the API knows the same within moments.
+//!
+//! It is a memory of the log's tail, not of all sessions: the tables answer for everything older.
+
+use std::collections::HashMap;
+
+use schemas::header;
+use schemas::id::SessionId;
+use stream::Record;
+
+/// Most statements remembered, and most erasures, each in two generations: about 40 bytes each, 16 MB together at
+/// worst. At 2,000 statements per second the scorer may lag 50 s before a session it has not scored yet looks unknown.
+pub const CAPACITY: usize = 100_000;
+
+/// What a read of a session has to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The row that was read.
+    Serve,
+    /// The session is there but not scored yet.
+    Pending,
+    /// The session was erased.
+    Erased,
+    /// Nothing is known of the session.
+    Unknown,
+}
+
+/// One record of `preferences`, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whose.
+    pub session: SessionId,
+    /// The statement's version; of an erasure: the greatest version that it erases.
+    pub version: u64,
+    /// Whether it erases.
+    pub erases: bool,
+}
+
+impl Note {
+    /// `None` for a record that is no statement: it came after its deadline, or is not made as one. What its value says is
+    /// the scorer's to judge.
+    pub fn of(record: &Record) -> Option<Self> {
+        if header::integer(&record.headers, header::DEADLINE_MS).is_some_and(|ms| record.append_time_ms > ms) {
+            return None;
+        }
+        let session = std::str::from_utf8(record.key.as_deref()?).ok()?.parse().ok()?;
+        let version = match header::integer(&record.headers, header::STATEMENT_VERSION) {
+            // A repair, or the end of a session: it speaks of an older statement.
+            Some(version) => u64::try_from(version).ok().filter(|version| *version < record.offset)?,
+            None => record.offset,
+        };
+        Some(Self { session, version, erases: record.value.is_none() })
+    }
+}
+
+/// The memory.
+#[derive(Debug, Default)]
+pub struct Tail {
+    stated: Newest,
+    erased: Newest,
+}
+
+impl Tail {
+    /// Takes in one statement or erasure, in any order.
+    pub fn note(&mut self, note: Note) {
+        let memory = if note.erases { &mut self.erased } else { &mut self.stated };
+        memory.raise(note.session, note.version);
+    }
+
+    /// What to answer when the table has the row of `row_version`, or none.
+    pub fn verdict(&self, session: SessionId, row_version: Option<u64>) -> Verdict {
+        let erased = self.erased.get(session);
+        let lives = |version: u64| erased.is_none_or(|erased| version > erased);
+        if row_version.is_some_and(lives) {
+            Verdict::Serve
+        } else if self.stated.get(session).is_some_and(lives) {
+            Verdict::Pending
+        } else if erased.is_some() {
+            Verdict::Erased
+        } else {
+            Verdict::Unknown
+        }
+    }
+}
+
+/// The greatest version per session, of the last [`CAPACITY`] sessions at least and twice as many at most.
+#[derive(Debug, Default)]
+struct Newest {
+    young: HashMap<SessionId, u64>,
+    old: HashMap<SessionId, u64>,
+}
+
+impl Newest {
+    fn raise(&mut self, session: SessionId, version: u64) {
+        let version = self.get(session).map_or(version, |known| known.max(version));
+        if self.young.len() >= CAPACITY && !self.young.contains_key(&session) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(session, version);
+    }
+
+    fn get(&self, session: SessionId) -> Option<u64> {
+        self.young.get(&session).or_else(|| self.old.get(&session)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::topic::{Topic, session_key};
+
+    use super::*;
+
+    fn session(n: u128) -> SessionId {
+        SessionId::from_bits(n)
+    }
+    fn note(version: u64, erases: bool) -> Note {
+        Note { session: session(1), version, erases }
+    }
+    fn record(offset: u64, value: Option<&str>, headers: &[(&str, i64)]) -> Record {
+        Record {
+            topic: Topic::Preferences,
+            partition: 0,
+            offset,
+            append_time_ms: 1_000,
+            key: Some(session_key(session(1))),
+            value: value.map(|v| v.as_bytes().to_vec()),
+            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), v.to_string().into_bytes())).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_served_until_its_session_is_erased_and_again_when_it_is_stated_anew() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.verdict(session(1), Some(5)), Verdict::Serve);
+        assert_eq!(tail.verdict(session(1), None), Verdict::Unknown);
+        tail.note(note(9, true));
+        assert_eq!(tail.verdict(session(1), Some(5)), Verdict::Erased);
+        assert_eq!(tail.verdict(session(1), None), Verdict::Erased);
+        tail.note(note(11, false));
+        assert_eq!(
+            tail.verdict(session(1), Some(5)),
+            Verdict::Pending,
+            "the old row is not shown for the new statement"
+        );
+        assert_eq!(tail.verdict(session(1), Some(11)), Verdict::Serve);
+    }
+
+    #[test]
+    fn the_order_in_which_notes_arrive_does_not_matter() {
+        let mut tail = Tail::default();
+        tail.note(note(11, false));
+        tail.note(note(9, true));
+        tail.note(note(3, false));
+        assert_eq!(tail.verdict(session(1), None), Verdict::Pending);
+    }
+
+    #[test]
+    fn the_end_of_an_old_statement_does_not_hide_a_newer_one() {
+        let sweep = Note::of(&record(20, None, &[(header::STATEMENT_VERSION, 5)])).unwrap();
+        assert_eq!(sweep, note(5, true));
+        let mut tail = Tail::default();
+        tail.note(sweep);
+        assert_eq!(tail.verdict(session(1), Some(6)), Verdict::Serve);
+    }
+
+    #[test]
+    fn records_that_are_no_statements_are_not_noted() {
+        assert_eq!(Note::of(&record(7, Some("{}"), &[(header::DEADLINE_MS, 1_000)])), Some(note(7, false)));
+        assert_eq!(Note::of(&record(7, None, &[(header::DEADLINE_MS, 999)])), None, "came too late");
+        assert_eq!(Note::of(&record(7, None, &[(header::STATEMENT_VERSION, 7)])), None, "not older than itself");
+        let keyless = Record { key: None, ..record(7, None, &[]) };
+        assert_eq!(Note::of(&keyless), None);
+        let foreign = Record { key: Some(b"x".to_vec()), ..record(7, None, &[]) };
+        assert_eq!(Note::of(&foreign), None);
+    }
+
+    #[test]
+    fn the_memory_is_bounded_and_keeps_the_newest() {
+        let mut newest = Newest::default();
+        for n in 0..3 * CAPACITY as u128 {
+            newest.raise(session(n), 1);
+        }
+        assert!(newest.young.len() + newest.old.len() <= 2 * CAPACITY);
+        assert_eq!(newest.get(session(0)), None);
+        for n in 2 * CAPACITY as u128..3 * CAPACITY as u128 {
+            assert_eq!(newest.get(session(n)), Some(1), "session {n}");
+        }
+    }
+}
