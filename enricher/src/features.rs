@@ -114,7 +114,7 @@ impl Feature {
             Self::Amenity(word) => subject.listing.amenities.map(|has| flag(has.contains_all(*word))),
             Self::Attribute(name) => subject.listing.attributes.get(name).and_then(number),
         };
-        value.filter(|v| v.is_finite()).map_or(f32::NAN, |v| v as f32)
+        value.map(|v| v as f32).filter(|v| v.is_finite()).unwrap_or(f32::NAN)
     }
 }
 

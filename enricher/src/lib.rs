@@ -7,6 +7,7 @@ pub mod commute;
 pub mod features;
 pub mod market;
 pub mod matrix;
+pub mod onnx;
 pub mod registry;
 pub mod sales;
 pub mod schools;
