@@ -3,8 +3,11 @@
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store.
 
+pub mod admission;
 pub mod commute;
+pub mod deal;
 pub mod features;
+pub mod keeper;
 pub mod market;
 pub mod matrix;
 pub mod onnx;
@@ -12,3 +15,6 @@ pub mod registry;
 pub mod sales;
 pub mod schools;
 pub mod surroundings;
+
+#[cfg(test)]
+mod testing;
