@@ -4,6 +4,13 @@
 //! Knows topics, keys and headers; knows nothing of listings or sessions. Everything here is synchronous: services read
 //! on threads of their own.
 
+pub mod config;
+pub mod init;
+mod kafka;
+pub mod metrics;
+mod placement;
+mod policy;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +159,18 @@ pub trait Backend: Send + Sync {
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError>;
     /// `Err` with the reason while the log does not answer; for `/readyz`. Cheap: at most one request per second.
     fn health(&self) -> Result<(), String>;
+}
+
+pub use config::{BackendKind, EmbeddedConfig, KafkaConfig, LogConfig};
+pub use init::init;
+pub use kafka::KafkaLog;
+
+/// Opens the log that the configuration names: waits for Kafka's brokers, or locks the embedded log's directory.
+pub fn open(config: &LogConfig) -> Result<Log, LogError> {
+    Ok(match config.backend {
+        BackendKind::Kafka => Arc::new(KafkaLog::connect(&config.kafka)?),
+        BackendKind::Embedded => return Err(LogError::Fatal("log.backend = \"embedded\" is not there yet".to_owned())),
+    })
 }
 
 /// The log: a handle that services share.

@@ -1,0 +1,152 @@
+//! Looks offsets up: where partitions begin and end, what a group committed, and what to say when the two disagree.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::Offset;
+use schemas::topic::Topic;
+
+use super::topics::Topics;
+use crate::{LogError, metrics};
+
+/// Between two questions that the brokers could not answer yet.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The offsets of the oldest record and of the next one to come, in the order of `wanted`. Two requests per broker.
+pub(super) fn ranges<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &Topics,
+    wanted: &[(Topic, u32)],
+    timeout: Duration,
+) -> Result<Vec<(u64, u64)>, LogError> {
+    let low = ends(consumer, topics, wanted, Offset::Beginning, timeout)?;
+    let high = ends(consumer, topics, wanted, Offset::End, timeout)?;
+    // The log may have been cut between the two requests.
+    Ok(low.into_iter().zip(high).map(|(low, high)| (low, high.max(low))).collect())
+}
+
+/// One end of each partition, in the order of `wanted`.
+pub(super) fn ends<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &Topics,
+    wanted: &[(Topic, u32)],
+    which: Offset,
+    timeout: Duration,
+) -> Result<Vec<u64>, LogError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let look_up = || -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(wanted.len());
+        for (topic, partition) in wanted {
+            list.add_partition_offset(topics.name(*topic), *partition as i32, which)?;
+        }
+        // The offset that is asked for is a time to this function; the two ends are times like any other to the broker.
+        consumer.offsets_for_times(list, timeout)
+    };
+    within(timeout, || {
+        let found = look_up().map_err(|error| unavailable("offsets could not be looked up", &error))?;
+        wanted.iter().map(|(topic, partition)| offset_in(&found, topics, *topic, *partition)).collect()
+    })
+}
+
+/// Leaders move, and a new topic's are not known at once: asks again for a while.
+fn within<T>(timeout: Duration, ask: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match ask() {
+            Err(LogError::Unavailable(_)) if Instant::now() + PAUSE < deadline => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+/// A failed question, as the caller sees it.
+pub(super) fn unavailable(what: &str, error: &KafkaError) -> LogError {
+    LogError::Unavailable(format!("{what}: {error}"))
+}
+
+fn offset_in(found: &TopicPartitionList, topics: &Topics, topic: Topic, partition: u32) -> Result<u64, LogError> {
+    let element = found.find_partition(topics.name(topic), partition as i32);
+    match element.map(|element| (element.error(), element.offset())) {
+        Some((Ok(()), Offset::Offset(offset))) => Ok(offset.max(0) as u64),
+        Some((Err(error), _)) => {
+            Err(unavailable(&format!("{topic}/{partition}: no offset could be looked up"), &error))
+        }
+        _ => Err(LogError::Unavailable(format!("{topic}/{partition}: the brokers named no offset"))),
+    }
+}
+
+/// What the consumer's group committed, in the order of `partitions`.
+pub(super) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topics: &Topics,
+    topic: Topic,
+    partitions: &[u32],
+    timeout: Duration,
+) -> Result<Vec<Option<u64>>, LogError> {
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = topics.name(topic);
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        list.add_partition(name, *partition as i32);
+    }
+    let found = consumer
+        .committed_offsets(list, timeout)
+        .map_err(|error| unavailable("committed offsets could not be looked up", &error))?;
+    partitions
+        .iter()
+        .map(|partition| {
+            let element = found.find_partition(name, *partition as i32);
+            match element.map(|element| (element.error(), element.offset())) {
+                Some((Ok(()), Offset::Offset(offset))) => Ok(Some(offset.max(0) as u64)),
+                Some((Err(error), _)) => Err(unavailable(
+                    &format!("{topic}/{partition}: the committed offset could not be looked up"),
+                    &error,
+                )),
+                _ => Ok(None),
+            }
+        })
+        .collect()
+}
+
+/// Where to read on, given where the log begins and ends; says so loudly when records are gone.
+pub(super) fn clamp(whose: &str, topic: Topic, partition: u32, offset: u64, low: u64, high: u64) -> u64 {
+    if offset < low {
+        let lost = low - offset;
+        metrics::record_lost_to_retention(topic, lost);
+        tracing::error!(
+            topic = topic.name(),
+            partition,
+            lost,
+            "{topic}/{partition}: {lost} records lost to retention: {whose} is {offset}, the log begins at {low}; publish \
+             again what they held, and make the topic's retention longer than the longest outage"
+        );
+        low
+    } else if offset > high {
+        tracing::error!(
+            topic = topic.name(),
+            partition,
+            "{topic}/{partition}: {whose} is {offset}, but the log ends at {high}: it was made anew or has lost records; \
+             reading it from its beginning"
+        );
+        low
+    } else {
+        offset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_goes_on_where_records_are_left() {
+        let at = |offset| clamp("the position", Topic::Listings, 0, offset, 10, 20);
+        assert_eq!([at(3), at(10), at(15), at(20), at(21)], [10, 10, 15, 20, 10]);
+    }
+}

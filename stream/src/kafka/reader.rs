@@ -1,0 +1,460 @@
+//! Reads Kafka: the partitions that a group hands out, or those that the caller names. Every partition has a queue of
+//! its own, so that the end of a partition is known by name, one busy partition does not hide another, and a reader
+//! whose window is full can serve the group without taking records.
+//!
+//! Keeps no records back: what librdkafka handed out is in `events` when `poll` returns.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::Offset;
+use schemas::topic::Topic;
+
+use super::context::{ReaderContext, Rebalance};
+use super::failure::{self, Failure};
+use super::ready::Ready;
+use super::topics::Topics;
+use super::watch::{Tracked, Watch};
+use super::{closing, headers, offsets, settings};
+use crate::config::KafkaConfig;
+use crate::metrics::{self, Consumed};
+use crate::{Assignment, Event, GroupStart, LogError, Reader, Record, Start};
+
+/// Most events that one poll returns: bounds a service's batch.
+const MAX_EVENTS: usize = 1_000;
+/// Most records taken from one partition before the next one has its turn.
+const MAX_PER_TURN: usize = 256;
+/// The main queue (group, log lines, errors) is served at least this often while waiting.
+const SERVE_EVERY: Duration = Duration::from_secs(1);
+/// Bound of one look-up of offsets. A poll that ends an assignment's look-ups without success says so, and the next one
+/// repeats them.
+const LOOK_UP: Duration = Duration::from_secs(3);
+/// Commits are gathered for this long: one request serves many small batches.
+const COMMIT_EVERY: Duration = Duration::from_millis(200);
+
+pub(super) struct KafkaReader {
+    /// `None` only while it is dropped.
+    consumer: Option<Arc<BaseConsumer<ReaderContext>>>,
+    topics: Arc<Topics>,
+    ready: Arc<Ready>,
+    lanes: Vec<Lane>,
+    /// Made by the group; handed out before any record of the next poll.
+    control: VecDeque<Event>,
+    group: Option<Group>,
+}
+
+/// One partition.
+struct Lane {
+    topic: Topic,
+    partition: u32,
+    /// Handed out only while it is ours.
+    ours: bool,
+    /// Of the next record, at least.
+    next_offset: u64,
+    /// What the service asked for since the partition is ours, and whether it is still to be sent.
+    commit: Option<u64>,
+    unsent: bool,
+    queue: Option<PartitionQueue<ReaderContext>>,
+    consumed: Consumed,
+    tracked: Option<Arc<AtomicU64>>,
+}
+
+struct Group {
+    id: String,
+    topic: Topic,
+    start: GroupStart,
+    /// An assignment whose offsets are still to be looked up.
+    unserved: Option<Vec<u32>>,
+    committed_at: Instant,
+    watch: Arc<Watch>,
+}
+
+impl KafkaReader {
+    pub(super) fn follow(
+        config: &KafkaConfig,
+        topics: Arc<Topics>,
+        starts: &[(Topic, u32, Start)],
+    ) -> Result<Self, LogError> {
+        let mut reader = Self::new(settings::follower(config)?, topics, None)?;
+        let wanted: Vec<(Topic, u32)> = starts.iter().map(|(topic, partition, _)| (*topic, *partition)).collect();
+        let ranges = offsets::ranges(reader.consumer(), &reader.topics, &wanted, LOOK_UP)?;
+        for (&(topic, partition, start), (low, high)) in starts.iter().zip(ranges) {
+            let at = match start {
+                Start::Earliest => low,
+                Start::Latest => high,
+                Start::Offset(offset) => offsets::clamp("a reader's position", topic, partition, offset, low, high),
+            };
+            reader.open_lane(topic, partition, at)?;
+        }
+        reader.assign()?;
+        Ok(reader)
+    }
+
+    pub(super) fn join(
+        config: &KafkaConfig,
+        topics: Arc<Topics>,
+        watch: Arc<Watch>,
+        (group, instance): (&str, &str),
+        topic: Topic,
+        start: GroupStart,
+    ) -> Result<Self, LogError> {
+        let client = settings::member(config, group, instance)?;
+        let id = settings::group_id(config, group);
+        let group = Group { id, topic, start, unserved: None, committed_at: Instant::now(), watch };
+        let reader = Self::new(client, topics, Some(group))?;
+        let name = reader.topics.name(topic);
+        reader
+            .consumer()
+            .subscribe(&[name])
+            .map_err(|error| LogError::Fatal(format!("topic {name} cannot be subscribed to: {error}")))?;
+        Ok(reader)
+    }
+
+    fn new(client: rdkafka::config::ClientConfig, topics: Arc<Topics>, group: Option<Group>) -> Result<Self, LogError> {
+        let mut consumer: BaseConsumer<ReaderContext> =
+            BaseConsumer::from_config_and_context(&client, ReaderContext::default()).map_err(|error| {
+                LogError::Fatal(format!("no Kafka consumer could be made: {error}; look at log.kafka"))
+            })?;
+        let ready = Arc::new(Ready::default());
+        let waker = Arc::clone(&ready);
+        consumer.set_nonempty_callback(move || waker.main());
+        Ok(Self {
+            consumer: Some(Arc::new(consumer)),
+            topics,
+            ready,
+            lanes: Vec::new(),
+            control: VecDeque::new(),
+            group,
+        })
+    }
+
+    fn consumer(&self) -> &Arc<BaseConsumer<ReaderContext>> {
+        // Taken only by `drop`.
+        self.consumer.as_ref().expect("a reader that is not dropped has its consumer")
+    }
+
+    /// Makes the partition ours from `at` on. Its queue is split anew each time, before the assignment that fills it.
+    fn open_lane(&mut self, topic: Topic, partition: u32, at: u64) -> Result<(), LogError> {
+        let index = self
+            .lanes
+            .iter()
+            .position(|lane| lane.topic == topic && lane.partition == partition)
+            .unwrap_or(self.lanes.len());
+        if index == self.lanes.len() {
+            self.lanes.push(Lane {
+                topic,
+                partition,
+                ours: false,
+                next_offset: at,
+                commit: None,
+                unsent: false,
+                queue: None,
+                consumed: Consumed::new(topic),
+                tracked: None,
+            });
+        }
+        // The old handle must go first: dropping it switches the callback of the shared queue off.
+        self.lanes[index].queue = None;
+        let mut queue = self
+            .consumer()
+            .split_partition_queue(self.topics.name(topic), partition as i32)
+            .ok_or_else(|| LogError::Fatal(format!("{topic}/{partition}: librdkafka has no queue for it")))?;
+        let waker = Arc::clone(&self.ready);
+        queue.set_nonempty_callback(move || waker.lane(index));
+        let lane = &mut self.lanes[index];
+        lane.queue = Some(queue);
+        lane.next_offset = at;
+        lane.commit = None;
+        lane.unsent = false;
+        lane.ours = true;
+        // What is in the queue already has called nobody.
+        self.ready.lane(index);
+        Ok(())
+    }
+
+    fn assign(&self) -> Result<(), LogError> {
+        let ours: Vec<&Lane> = self.lanes.iter().filter(|lane| lane.ours).collect();
+        let mut list = TopicPartitionList::with_capacity(ours.len());
+        let assigned = ours
+            .iter()
+            .try_for_each(|lane| {
+                let offset = Offset::Offset(lane.next_offset as i64);
+                list.add_partition_offset(self.topics.name(lane.topic), lane.partition as i32, offset)
+            })
+            .and_then(|()| self.consumer().assign(&list));
+        assigned.map_err(|error| LogError::Fatal(format!("partitions could not be assigned: {error}")))
+    }
+
+    /// Serves the main queue: log lines, errors, commits, the group. Takes no records.
+    fn serve(&mut self) -> Result<(), LogError> {
+        self.ready.main_seen();
+        loop {
+            let handled = self.consumer().context().handled();
+            match self.consumer().poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    return Err(LogError::Fatal(format!(
+                        "librdkafka handed out {}/{} at {} on the wrong queue",
+                        message.topic(),
+                        message.partition(),
+                        message.offset()
+                    )));
+                }
+                Some(Err(error)) => match failure::of(&error) {
+                    Failure::Fatal(what) => return Err(LogError::Fatal(what)),
+                    Failure::Passing | Failure::End => {}
+                },
+                // Nothing, or something that a callback took.
+                None if self.consumer().context().handled() == handled => break,
+                None => {}
+            }
+            self.take_rebalances()?;
+        }
+        self.take_rebalances()?;
+        self.serve_assignment()?;
+        self.send_commits(COMMIT_EVERY);
+        Ok(())
+    }
+
+    fn take_rebalances(&mut self) -> Result<(), LogError> {
+        while let Some(rebalance) = self.consumer().context().next_rebalance() {
+            let Some(topic) = self.group.as_ref().map(|group| group.topic) else { continue };
+            metrics::record_rebalance(topic);
+            match rebalance {
+                Rebalance::Assign(partitions) => {
+                    if let Some(group) = &mut self.group {
+                        group.unserved = Some(partitions);
+                    }
+                }
+                Rebalance::Revoke => self.revoke()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn revoke(&mut self) -> Result<(), LogError> {
+        if let Some(group) = &mut self.group {
+            group.unserved = None;
+        }
+        // When they are lost, others may have them already and may have committed more.
+        if !self.consumer().assignment_lost() {
+            self.send_commits(Duration::ZERO);
+        }
+        let mut revoked = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.ours) {
+            lane.ours = false;
+            lane.tracked = None;
+            revoked.push(lane.partition);
+        }
+        self.consumer()
+            .unassign()
+            .map_err(|error| LogError::Fatal(format!("partitions could not be given back: {error}")))?;
+        if !revoked.is_empty() {
+            self.control.push_back(Event::Revoked(revoked));
+        }
+        Ok(())
+    }
+
+    /// Looks the offsets up and starts reading. While the brokers do not answer the assignment stays unserved.
+    fn serve_assignment(&mut self) -> Result<(), LogError> {
+        let Some(group) = &self.group else { return Ok(()) };
+        let Some(partitions) = group.unserved.clone() else { return Ok(()) };
+        let (id, topic, start, watch) = (group.id.clone(), group.topic, group.start, Arc::clone(&group.watch));
+        let wanted: Vec<(Topic, u32)> = partitions.iter().map(|partition| (topic, *partition)).collect();
+        let committed = offsets::committed(self.consumer(), &self.topics, topic, &partitions, LOOK_UP)?;
+        let ranges = offsets::ranges(self.consumer(), &self.topics, &wanted, LOOK_UP)?;
+        let mut assignments = Vec::with_capacity(partitions.len());
+        for ((&partition, committed), (low, high)) in partitions.iter().zip(committed).zip(ranges) {
+            let resumed = committed.map(|offset| {
+                offsets::clamp(&format!("the committed offset of group {id}"), topic, partition, offset, low, high)
+            });
+            let at = match start {
+                GroupStart::Committed => resumed.unwrap_or(low),
+                GroupStart::Earliest => low,
+            };
+            self.open_lane(topic, partition, at)?;
+            let tracked = Tracked::new(&id, topic, partition, resumed.unwrap_or(low));
+            if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.topic == topic && lane.partition == partition) {
+                lane.tracked = Some(tracked.position());
+            }
+            watch.track(tracked);
+            assignments.push(Assignment { partition, committed });
+        }
+        self.assign()?;
+        if let Some(group) = &mut self.group {
+            group.unserved = None;
+        }
+        self.control.push_back(Event::Assigned(assignments));
+        Ok(())
+    }
+
+    /// Sends what is to be committed, when the last time is at least `gathered` ago. Does not wait; a commit that fails
+    /// is logged by librdkafka, and the next one covers it.
+    fn send_commits(&mut self, gathered: Duration) {
+        let (Some(group), Some(consumer)) = (&mut self.group, &self.consumer) else { return };
+        if group.committed_at.elapsed() < gathered || !self.lanes.iter().any(|lane| lane.ours && lane.unsent) {
+            return;
+        }
+        group.committed_at = Instant::now();
+        let list = commits(&self.lanes, self.topics.name(group.topic), |lane| lane.unsent);
+        match consumer.commit(&list, CommitMode::Async) {
+            Ok(()) => self.lanes.iter_mut().for_each(|lane| lane.unsent = false),
+            Err(error) => tracing::warn!(%error, "an offset commit could not be sent; the next one covers it"),
+        }
+    }
+
+    /// Takes records from the partitions that have some, in turn.
+    fn take(&mut self, events: &mut Vec<Event>) -> Result<(), LogError> {
+        while events.len() < MAX_EVENTS {
+            let Some(index) = self.ready.next_lane() else { break };
+            let most = MAX_PER_TURN.min(MAX_EVENTS - events.len());
+            if self.lanes[index].take(most, events)? {
+                self.ready.lane(index);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    /// Appends at most `most` events. `true`: there may be more.
+    fn take(&mut self, most: usize, events: &mut Vec<Event>) -> Result<bool, LogError> {
+        let Some(queue) = &self.queue else { return Ok(false) };
+        let (mut records, mut bytes) = (0, 0);
+        let mut outcome = Ok(true);
+        for _ in 0..most {
+            match queue.poll(Duration::ZERO) {
+                None => {
+                    outcome = Ok(false);
+                    break;
+                }
+                // Left over from an assignment that is no longer ours.
+                Some(_) if !self.ours => {}
+                Some(Ok(message)) => {
+                    // Offsets are never negative on a record that was read.
+                    let offset = message.offset() as u64;
+                    if offset < self.next_offset {
+                        // A batch is fetched whole, also when reading starts in its middle.
+                        continue;
+                    }
+                    self.next_offset = offset + 1;
+                    records += 1;
+                    bytes += (message.key_len() + message.payload_len()) as u64;
+                    events.push(Event::Record(record(self.topic, &message)));
+                }
+                Some(Err(error)) => match failure::of(&error) {
+                    Failure::End => events.push(Event::End {
+                        topic: self.topic,
+                        partition: self.partition,
+                        next_offset: self.next_offset,
+                    }),
+                    Failure::Passing => {}
+                    Failure::Fatal(what) => {
+                        outcome = Err(LogError::Fatal(format!("{}/{}: {what}", self.topic, self.partition)));
+                        break;
+                    }
+                },
+            }
+        }
+        self.consumed.record(records, bytes);
+        outcome
+    }
+}
+
+fn commits(lanes: &[Lane], name: &str, which: impl Fn(&Lane) -> bool) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    for lane in lanes.iter().filter(|lane| lane.ours && which(lane)) {
+        if let Some(offset) = lane.commit {
+            // Fails only for a number that is no offset.
+            let _ = list.add_partition_offset(name, lane.partition as i32, Offset::Offset(offset as i64));
+        }
+    }
+    list
+}
+
+fn record(topic: Topic, message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        topic,
+        partition: message.partition() as u32,
+        offset: message.offset() as u64,
+        append_time_ms: message.timestamp().to_millis().unwrap_or_default(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: headers::read(message),
+    }
+}
+
+impl Reader for KafkaReader {
+    fn poll(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
+        let (before, deadline) = (events.len(), Instant::now() + timeout);
+        loop {
+            self.serve()?;
+            events.extend(self.control.drain(..));
+            self.take(events)?;
+            if events.len() > before {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            self.ready.wait_for_any(left.min(SERVE_EVERY));
+        }
+    }
+
+    fn poll_control(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
+        let (before, deadline) = (events.len(), Instant::now() + timeout);
+        loop {
+            self.serve()?;
+            events.extend(self.control.drain(..));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if events.len() > before || left.is_zero() {
+                return Ok(());
+            }
+            self.ready.wait_for_main(left.min(SERVE_EVERY));
+        }
+    }
+
+    fn commit(&mut self, partition: u32, next_offset: u64) -> Result<(), LogError> {
+        if self.group.is_some()
+            && let Some(lane) = self.lanes.iter_mut().find(|lane| lane.partition == partition && lane.ours)
+        {
+            lane.commit = Some(next_offset);
+            lane.unsent = true;
+            if let Some(tracked) = &lane.tracked {
+                tracked.store(next_offset, Ordering::Relaxed);
+            }
+        }
+        self.send_commits(COMMIT_EVERY);
+        Ok(())
+    }
+
+    fn commit_sync(&mut self, timeout: Duration) -> Result<(), LogError> {
+        // What the group decided meanwhile: nothing is committed for a partition that is gone.
+        self.serve()?;
+        let Some(group) = &self.group else { return Ok(()) };
+        let list = commits(&self.lanes, self.topics.name(group.topic), |_| true);
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.unsent = false);
+        closing::commit_within(Arc::clone(self.consumer()), list, timeout)
+    }
+}
+
+impl Drop for KafkaReader {
+    fn drop(&mut self) {
+        // Queues first: each holds the consumer.
+        self.lanes.clear();
+        if let Some(consumer) = self.consumer.take() {
+            consumer.context().close();
+            closing::close_within(consumer);
+        }
+    }
+}

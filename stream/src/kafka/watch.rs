@@ -1,0 +1,119 @@
+//! Looks at the brokers once a second on a thread of its own: whether they answer, and how far groups are behind.
+//! `health` only reads what it found, so that it never waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::Offset;
+use schemas::topic::Topic;
+
+use super::context::{LogOnly, lock};
+use super::offsets;
+use super::topics::Topics;
+use crate::metrics;
+
+/// Also the most requests per second that `health` causes.
+const EVERY: Duration = Duration::from_secs(1);
+/// Brokers that take longer are away.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is watched.
+pub(super) struct Watch {
+    servers: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Since when, and why, the brokers do not answer.
+    away: Option<(Instant, String)>,
+    tracked: Vec<Tracked>,
+}
+
+/// The lag of one partition of one group; watched for as long as its reader holds the position.
+pub(super) struct Tracked {
+    topic: Topic,
+    partition: u32,
+    committed: Weak<AtomicU64>,
+    keep: Option<Arc<AtomicU64>>,
+    gauge: ::metrics::Gauge,
+}
+
+impl Tracked {
+    pub(super) fn new(group: &str, topic: Topic, partition: u32, committed: u64) -> Self {
+        let keep = Arc::new(AtomicU64::new(committed));
+        let gauge = metrics::lag(group, topic, partition);
+        Self { topic, partition, committed: Arc::downgrade(&keep), keep: Some(keep), gauge }
+    }
+
+    /// What the reader stores its commits in.
+    pub(super) fn position(&self) -> Arc<AtomicU64> {
+        self.keep.clone().unwrap_or_default()
+    }
+}
+
+impl Watch {
+    pub(super) fn new(servers: &str) -> Arc<Self> {
+        Arc::new(Self { servers: servers.to_owned(), state: Mutex::new(State { away: None, tracked: Vec::new() }) })
+    }
+
+    pub(super) fn track(&self, mut tracked: Tracked) {
+        // From here on only the reader keeps it alive.
+        tracked.keep = None;
+        lock(&self.state).tracked.push(tracked);
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        match &lock(&self.state).away {
+            None => Ok(()),
+            Some((since, reason)) => {
+                Err(format!("Kafka at {} does not answer for {} s: {reason}", self.servers, since.elapsed().as_secs()))
+            }
+        }
+    }
+
+    /// Watches until the log is dropped.
+    pub(super) fn start(self: &Arc<Self>, probe: &Arc<BaseConsumer<LogOnly>>, topics: Arc<Topics>) {
+        let (watch, probe) = (Arc::downgrade(self), Arc::downgrade(probe));
+        let spawned = thread::Builder::new().name("log-watch".to_owned()).spawn(move || {
+            loop {
+                thread::sleep(EVERY);
+                let (Some(watch), Some(probe)) = (watch.upgrade(), probe.upgrade()) else { return };
+                watch.look(&probe, &topics);
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "nobody watches the brokers: no thread could be started");
+        }
+    }
+
+    fn look(&self, probe: &BaseConsumer<LogOnly>, topics: &Topics) {
+        // Serves the probe's log lines and errors.
+        let _ = probe.poll(Duration::ZERO);
+        let answer = probe.fetch_metadata(Some(topics.name(Topic::Listings)), ANSWER_WITHIN);
+        let wanted: Vec<(Topic, u32)> = {
+            let mut state = lock(&self.state);
+            match &answer {
+                Ok(_) => state.away = None,
+                Err(error) => {
+                    let since = state.away.take().map_or_else(Instant::now, |(since, _)| since);
+                    state.away = Some((since, error.to_string()));
+                }
+            }
+            state.tracked.retain(|tracked| tracked.committed.strong_count() > 0);
+            state.tracked.iter().map(|tracked| (tracked.topic, tracked.partition)).collect()
+        };
+        if answer.is_err() || wanted.is_empty() {
+            return;
+        }
+        let Ok(ends) = offsets::ends(probe, topics, &wanted, Offset::End, ANSWER_WITHIN) else { return };
+        for tracked in &lock(&self.state).tracked {
+            let end = wanted.iter().position(|at| *at == (tracked.topic, tracked.partition)).map(|index| ends[index]);
+            if let (Some(end), Some(committed)) = (end, tracked.committed.upgrade()) {
+                tracked.gauge.set(end.saturating_sub(committed.load(Ordering::Relaxed)) as f64);
+            }
+        }
+    }
+}

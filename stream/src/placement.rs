@@ -1,0 +1,60 @@
+//! Which partition a record goes to, and whether it fits: the same on both backends.
+
+use schemas::topic::{MAX_RECORD_BYTES, partition_of};
+
+use crate::{LogError, Outgoing};
+
+/// The partition it names, else the one of its key.
+pub(crate) fn partition(record: &Outgoing, partitions: u32) -> Result<u32, LogError> {
+    match (record.partition, record.key.as_deref()) {
+        (Some(partition), _) if partition < partitions => Ok(partition),
+        (Some(partition), _) => Err(LogError::Fatal(format!(
+            "{}: partition {partition} does not exist (expected 0..{partitions})",
+            record.topic
+        ))),
+        (None, Some(key)) if !key.is_empty() => Ok(partition_of(key, partitions)),
+        (None, _) => Err(LogError::Fatal(format!(
+            "{}: a record without a partition needs a key that is not empty, or records of one key would not stay in order",
+            record.topic
+        ))),
+    }
+}
+
+/// Larger than any topic takes: the sender's mistake, nothing that trying again mends.
+pub(crate) fn too_large(record: &Outgoing) -> LogError {
+    LogError::Fatal(format!(
+        "{}: a record of {} bytes is too large (expected at most {MAX_RECORD_BYTES})",
+        record.topic,
+        size(record)
+    ))
+}
+
+/// Bytes of key, value and headers.
+pub(crate) fn size(record: &Outgoing) -> usize {
+    record.key.as_ref().map_or(0, Vec::len)
+        + record.value.as_ref().map_or(0, Vec::len)
+        + record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::topic::Topic;
+
+    fn record(partition: Option<u32>, key: Option<&[u8]>) -> Outgoing {
+        Outgoing { topic: Topic::Listings, partition, key: key.map(<[u8]>::to_vec), value: None, headers: Vec::new() }
+    }
+
+    #[test]
+    fn a_named_partition_wins_over_the_key() {
+        assert_eq!(partition(&record(Some(2), Some(b"a")), 4).unwrap(), 2);
+        assert_eq!(partition(&record(None, Some(b"a")), 4).unwrap(), partition_of(b"a", 4));
+    }
+
+    #[test]
+    fn a_record_that_has_no_place_is_refused() {
+        for nowhere in [record(Some(4), Some(b"a")), record(None, None), record(None, Some(b""))] {
+            assert!(matches!(partition(&nowhere, 4), Err(LogError::Fatal(_))), "{nowhere:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A log of its own for each test: topics with a random prefix on the Kafka that `ROOST_TEST_KAFKA` names, or a fresh
+//! directory. Everything made is removed again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures::executor::block_on;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use schemas::topic::Topic;
+use stream::{
+    AckSink, BackendKind, Delivered, DeliveryError, Event, KafkaConfig, Log, LogConfig, LogError, Outgoing, Producer,
+    Reader, Record, Start,
+};
+
+/// Longer than anything takes on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PARTITIONS: u32 = 4;
+
+pub struct House {
+    pub log: Log,
+    pub config: LogConfig,
+    _topics: Topics,
+}
+
+/// Removes the topics of a prefix when it goes.
+pub struct Topics(KafkaConfig);
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        let names: Vec<String> = Topic::ALL.iter().map(|topic| format!("{}{topic}", self.0.topic_prefix)).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let _ = block_on(admin(&self.0).delete_topics(&names, &AdminOptions::new()));
+    }
+}
+
+pub fn admin(config: &KafkaConfig) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", &config.bootstrap_servers).create().unwrap()
+}
+
+/// Compacts within seconds.
+pub fn quick_compaction() -> BTreeMap<String, String> {
+    [
+        ("min.compaction.lag.ms", "0"),
+        ("segment.ms", "500"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("delete.retention.ms", "60000"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// `None`, and a line that says so, without a Kafka to test on.
+pub fn kafka_config() -> Option<(LogConfig, Topics)> {
+    let Ok(servers) = std::env::var("ROOST_TEST_KAFKA") else {
+        println!("skipped: ROOST_TEST_KAFKA is not set (make test sets it)");
+        return None;
+    };
+    let unique = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let kafka = KafkaConfig {
+        bootstrap_servers: servers,
+        partitions: PARTITIONS,
+        replication_factor: 1,
+        topic_prefix: format!("stream-test-{}-{unique}.", std::process::id()),
+        session_timeout: Duration::from_secs(6),
+        topic_settings: [(Topic::ListingsPriced.name().to_owned(), quick_compaction())].into(),
+        ..KafkaConfig::default()
+    };
+    let topics = Topics(kafka.clone());
+    Some((LogConfig { backend: BackendKind::Kafka, kafka, ..LogConfig::default() }, topics))
+}
+
+pub fn kafka() -> Option<House> {
+    let (config, topics) = kafka_config()?;
+    stream::init(&config).unwrap();
+    let log = stream::open(&config).unwrap();
+    Some(House { log, config, _topics: topics })
+}
+
+/// Acknowledgements, as a channel.
+pub struct Acks(Receiver<(u64, Result<Delivered, DeliveryError>)>);
+struct Sink(Sender<(u64, Result<Delivered, DeliveryError>)>);
+
+impl AckSink for Sink {
+    fn acked(&self, token: u64, outcome: Result<Delivered, DeliveryError>) {
+        let _ = self.0.send((token, outcome));
+    }
+}
+
+impl Acks {
+    pub fn next(&self) -> (u64, Delivered) {
+        let (token, outcome) = self.0.recv_timeout(PATIENCE).expect("an acknowledgement");
+        (token, outcome.expect("delivered"))
+    }
+}
+
+impl House {
+    pub fn producer(&self) -> (Box<dyn Producer>, Acks) {
+        let (sender, receiver) = channel();
+        (self.log.producer(Arc::new(Sink(sender))).unwrap(), Acks(receiver))
+    }
+
+    /// Sends them, and waits until all are on the log; acknowledgements in order of sending.
+    pub fn publish(&self, records: Vec<Outgoing>) -> Vec<Delivered> {
+        let (producer, acks) = self.producer();
+        let count = records.len();
+        for (token, record) in records.into_iter().enumerate() {
+            producer.send(record, token as u64).unwrap();
+        }
+        let mut delivered: Vec<(u64, Delivered)> = (0..count).map(|_| acks.next()).collect();
+        delivered.sort_by_key(|(token, _)| *token);
+        delivered.into_iter().map(|(_, delivered)| delivered).collect()
+    }
+
+    pub fn follow_all(&self, topic: Topic) -> Box<dyn Reader> {
+        let starts: Vec<_> = (0..PARTITIONS).map(|p| (topic, p, Start::Earliest)).collect();
+        self.log.follow(&starts).unwrap()
+    }
+
+    /// Everything that is on a topic, per partition.
+    pub fn read_all(&self, topic: Topic) -> Vec<Record> {
+        let mut reader = self.follow_all(topic);
+        let mut ends = std::collections::BTreeSet::new();
+        let mut records = Vec::new();
+        until(&mut *reader, |event| {
+            match event {
+                Event::Record(record) => records.push(record),
+                Event::End { partition, .. } => {
+                    ends.insert(partition);
+                }
+                Event::Assigned(_) | Event::Revoked(_) => {}
+            }
+            ends.len() == PARTITIONS as usize
+        });
+        records
+    }
+}
+
+/// Polls until `done` says so; fails after a minute.
+pub fn until(reader: &mut dyn Reader, mut done: impl FnMut(Event) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "it never came");
+        for event in poll(reader) {
+            if done(event) {
+                return;
+            }
+        }
+    }
+}
+
+/// One poll; brokers that are slow for a moment are waited for.
+pub fn poll(reader: &mut dyn Reader) -> Vec<Event> {
+    let mut events = Vec::new();
+    match reader.poll(Duration::from_millis(200), &mut events) {
+        Ok(()) | Err(LogError::Unavailable(_)) => events,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A record with a key and a value.
+pub fn keyed(topic: Topic, key: &str, value: &str) -> Outgoing {
+    Outgoing {
+        topic,
+        partition: None,
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(value.as_bytes().to_vec()),
+        headers: Vec::new(),
+    }
+}
+
+pub fn text(record: &Record) -> &str {
+    std::str::from_utf8(record.value.as_deref().unwrap_or_default()).unwrap()
+}

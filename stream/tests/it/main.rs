@@ -1,0 +1,5 @@
+//! The log, from outside: one contract for both backends (`contract.rs`), and what only one of them has.
+
+mod contract;
+mod house;
+mod kafka;
