@@ -5,4 +5,5 @@ pub mod engine;
 pub mod facts;
 pub mod geo;
 pub mod ledger;
+pub mod present;
 pub mod score;

@@ -2,5 +2,6 @@
 
 mod engine;
 mod engine_cases;
+mod present;
 mod score;
 mod world;
