@@ -4,6 +4,8 @@
 pub const FEED: &str = "roost-feed";
 /// The mapping that turns a foreign raw record into RESO (`redfin`, or the name of a mapping file known to ingest).
 pub const MAPPING: &str = "roost-mapping";
+/// Why the sender of a foreign raw record could not map it: such a record is sent as it is, to be dead-lettered.
+pub const MAPPING_ERROR: &str = "roost-mapping-error";
 /// When the API no longer waits for the acknowledgement of a statement; milliseconds since 1970. A statement whose
 /// append time is later is none, for any reader (DESIGN §3).
 pub const DEADLINE_MS: &str = "roost-deadline-ms";

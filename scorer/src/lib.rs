@@ -5,5 +5,4 @@ pub mod engine;
 pub mod facts;
 pub mod geo;
 pub mod ledger;
-pub mod present;
 pub mod score;

@@ -27,11 +27,22 @@ const MAX_NAME_CHARS: usize = 255;
 const MAX_DAYS_ON_MARKET: i64 = 36_500;
 const DAY_MS: i64 = 86_400_000;
 
-/// Reads record `batch_index` of the value that came from `origin`.
-pub(super) fn of_members(members: &Members<'_>, origin: &Origin, batch_index: u32) -> Result<Accepted, Refusal> {
+/// The feed of a record: the header's, else a slug of `OriginatingSystemName`, else `default`.
+pub(super) fn feed(members: &Members<'_>, origin: &Origin) -> FeedName {
+    let by_name = || FeedName::slug_of(&members.line(Field::OriginatingSystemName, MAX_NAME_CHARS).ok()??);
+    origin.feed.clone().or_else(by_name).unwrap_or_else(FeedName::default_feed)
+}
+
+/// Reads record `batch_index` of the value that came from `origin`, which belongs to `feed`.
+pub(super) fn of_members(
+    members: &Members<'_>,
+    feed: &FeedName,
+    origin: &Origin,
+    batch_index: u32,
+) -> Result<Accepted, Refusal> {
     let mut faults = members.structural_faults();
     let mut left_out = LeftOut::default();
-    let listing = assemble(members, origin, batch_index, &mut left_out, &mut faults);
+    let listing = assemble(members, feed, origin, batch_index, &mut left_out, &mut faults);
     faults.respell(&members.respelled);
     match (faults.into_refusal(), listing) {
         (None, Some(listing)) => Ok(Accepted { listing, left_out }),
@@ -43,14 +54,14 @@ pub(super) fn of_members(members: &Members<'_>, origin: &Origin, batch_index: u3
 
 fn assemble(
     members: &Members<'_>,
+    feed: &FeedName,
     origin: &Origin,
     batch_index: u32,
     left_out: &mut LeftOut,
     faults: &mut Faults,
 ) -> Option<Listing> {
     let system_name = faults.note(members.line(Field::OriginatingSystemName, MAX_NAME_CHARS));
-    let feed = feed(origin, system_name.as_deref());
-    let listing_id = listing_id(members, &feed, faults);
+    let listing_id = listing_id(members, feed, faults);
     let modified = faults.note(members.time_ms(Field::ModificationTimestamp)).unwrap_or(origin.append_time_ms);
     let version = faults.note(version(origin, modified, batch_index).map(Some));
     let status = required_word::<StandardStatus>(members, Field::StandardStatus, faults);
@@ -105,7 +116,7 @@ fn assemble(
     Some(Listing {
         listing_id: listing_id?,
         version: version?,
-        feed,
+        feed: feed.clone(),
         standard_status: status?,
         property_type,
         property_sub_type,
@@ -143,10 +154,6 @@ fn assemble(
         mls_number,
         attributes,
     })
-}
-
-fn feed(origin: &Origin, system_name: Option<&str>) -> FeedName {
-    origin.feed.clone().or_else(|| FeedName::slug_of(system_name?)).unwrap_or_else(FeedName::default_feed)
 }
 
 fn listing_id(members: &Members<'_>, feed: &FeedName, faults: &mut Faults) -> Option<ListingId> {

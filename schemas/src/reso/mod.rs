@@ -79,6 +79,8 @@ pub struct LeftOut {
 pub struct Item<'a> {
     /// The record as it stands in the value, byte for byte; for a value that is one object, all of it.
     pub text: &'a str,
+    /// The feed that it belongs to, known also of a refused record.
+    pub feed: FeedName,
     /// The listing, or why there is none.
     pub outcome: Result<Accepted, Refusal>,
 }
@@ -89,15 +91,23 @@ pub struct Item<'a> {
 /// whole, since no records can be told in it.
 pub fn read<'a>(value: &'a [u8], origin: &Origin) -> Result<Vec<Item<'a>>, Refusal> {
     match frame::records(value)? {
-        frame::Records::One { text, members } => {
-            Ok(vec![Item { text, outcome: listing::of_members(&members, origin, 0) }])
+        frame::Records::One { text, members } => Ok(vec![item(text, Ok(*members), origin, 0)]),
+        frame::Records::Batch(texts) => {
+            Ok((0..).zip(texts).map(|(index, text)| item(text, frame::record(text), origin, index)).collect())
         }
-        frame::Records::Batch(texts) => Ok((0..)
-            .zip(texts)
-            .map(|(index, text)| Item {
-                text,
-                outcome: frame::record(text).and_then(|members| listing::of_members(&members, origin, index)),
-            })
-            .collect()),
+    }
+}
+
+fn item<'a>(text: &'a str, members: Result<members::Members<'a>, Refusal>, origin: &Origin, index: u32) -> Item<'a> {
+    match members {
+        Ok(members) => {
+            let feed = listing::feed(&members, origin);
+            let outcome = listing::of_members(&members, &feed, origin, index);
+            Item { text, feed, outcome }
+        }
+        Err(refusal) => {
+            let feed = origin.feed.clone().unwrap_or_else(FeedName::default_feed);
+            Item { text, feed, outcome: Err(refusal) }
+        }
     }
 }

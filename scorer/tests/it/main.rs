@@ -2,6 +2,5 @@
 
 mod engine;
 mod engine_cases;
-mod present;
 mod score;
 mod world;

@@ -1,0 +1,292 @@
+//! What becomes of a raw record: for each listing in it exactly one record, on `listings` or on `dead-letters`. Pure.
+//!
+//! What a listing is, `schemas::reso` knows; who sends and acknowledges, `worker.rs`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use schemas::dead_letter::Code;
+use schemas::header::{self, Headers};
+use schemas::id::FeedName;
+use schemas::listing::Listing;
+use schemas::reso::{self, LeftOut, Origin, Refusal};
+use schemas::topic::{MAX_RAW_BYTES, Topic, listing_key};
+use stream::{Outgoing, Record};
+
+/// CloudEvents `type` of a record of `listings`.
+const EVENT_TYPE: &str = "roost.listing.changed.v1";
+/// CloudEvents `source` of everything that ingest writes.
+const EVENT_SOURCE: &str = "roost/ingest";
+
+/// What becomes of one listing of a raw record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The feed it belongs to.
+    pub feed: FeedName,
+    /// Taken or refused.
+    pub verdict: Verdict,
+    /// The record to append.
+    pub outgoing: Outgoing,
+}
+
+/// Taken or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is canonical.
+    Canonical {
+        /// When the feed said it, milliseconds since 1970.
+        timestamp_ms: i64,
+        /// What of the record the listing does not hold.
+        left_out: LeftOut,
+    },
+    /// It is a dead letter.
+    Dead(Code),
+}
+
+/// Decides on a record of `listings.raw`. At least one outcome, in the order of the batch.
+pub fn decide(record: &Record) -> Vec<Outcome> {
+    let feed = match feed_header(&record.headers) {
+        Ok(feed) => feed,
+        Err(refusal) => return vec![refused(record, FeedName::default_feed(), &refusal)],
+    };
+    let known_feed = || feed.clone().unwrap_or_else(FeedName::default_feed);
+    if let Some(reason) = header::text(&record.headers, header::MAPPING_ERROR) {
+        let message = format!("the sender could not map the record: {reason}");
+        return vec![refused(record, known_feed(), &whole(Code::MappingFailed, message))];
+    }
+    let mut origin = Origin {
+        partition: record.partition,
+        offset: record.offset,
+        append_time_ms: record.append_time_ms,
+        feed: feed.clone(),
+        ce_time_ms: None,
+    };
+    let value = record.value.as_deref().unwrap_or_default();
+    if value.is_empty() {
+        let deleted = event_time(&record.headers).and_then(|time| {
+            origin.ce_time_ms = time;
+            reso::read_delete(record.key.as_deref(), &origin)
+        });
+        return vec![match deleted {
+            Ok(listing) => taken(record, listing, LeftOut::default(), 0),
+            Err(refusal) => refused(record, known_feed(), &refusal),
+        }];
+    }
+    if value.len() > MAX_RAW_BYTES {
+        let message = format!("the value has {} bytes (expected at most {MAX_RAW_BYTES})", value.len());
+        return vec![refused(record, known_feed(), &whole(Code::TooLarge, message))];
+    }
+    // The reader has no panic that is known. One that is not must cost a record, not the feed: it would come back with
+    // every restart.
+    let Ok(read) = catch_unwind(AssertUnwindSafe(|| reso::read(value, &origin))) else {
+        let message = "roost's reader failed on the record: a defect of roost, please report it with this record";
+        return vec![refused(record, known_feed(), &whole(Code::ReaderFailed, message.to_owned()))];
+    };
+    match read {
+        Err(refusal) => vec![refused(record, known_feed(), &refusal)],
+        Ok(items) => (0..)
+            .zip(items)
+            .map(|(index, item)| match item.outcome {
+                Ok(accepted) => taken(record, accepted.listing, accepted.left_out, index),
+                Err(refusal) => dead(record, item.feed, &refusal, index, item.text.as_bytes()),
+            })
+            .collect(),
+    }
+}
+
+fn whole(code: Code, message: String) -> Refusal {
+    Refusal { code, message, faults: Vec::new() }
+}
+
+/// The feed that the header names. Whoever sends the header means it: one that cannot be read is a fault, not an absence.
+fn feed_header(headers: &Headers) -> Result<Option<FeedName>, Refusal> {
+    let Some((_, value)) = headers.iter().rev().find(|(name, _)| name == header::FEED) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value);
+    text.parse().map(Some).map_err(|error: schemas::field_error::FieldError| {
+        let error = error.named(header::FEED);
+        Refusal { code: Code::WrongHeader, message: error.to_string(), faults: vec![error] }
+    })
+}
+
+/// The time of the header `ce_time`.
+fn event_time(headers: &Headers) -> Result<Option<i64>, Refusal> {
+    let Some((_, value)) = headers.iter().rev().find(|(name, _)| name == header::CE_TIME) else { return Ok(None) };
+    let text = String::from_utf8_lossy(value);
+    text.parse::<jiff::Timestamp>().map(|time| Some(time.as_millisecond())).map_err(|_| {
+        let message = format!("{}: {text} is of the wrong type (expected an RFC 3339 timestamp)", header::CE_TIME);
+        whole(Code::WrongHeader, message)
+    })
+}
+
+fn taken(record: &Record, listing: Listing, left_out: LeftOut, index: u32) -> Outcome {
+    let timestamp_ms = listing.version.timestamp_ms;
+    let id = format!("{}-{}-{index}", record.partition, record.offset);
+    let mut headers = header::cloud_event(EVENT_TYPE, EVENT_SOURCE, id, timestamp_ms);
+    headers.extend(record.headers.iter().rev().find(|(name, _)| name == header::TRACEPARENT).cloned());
+    // Writing a listing fails only where a map has keys that are no text: it has none.
+    let value = serde_json::to_vec(&listing).expect("a listing is writable");
+    let outgoing = Outgoing {
+        topic: Topic::Listings,
+        partition: None,
+        key: Some(listing_key(&listing.listing_id)),
+        value: Some(value),
+        headers,
+    };
+    Outcome { feed: listing.feed, verdict: Verdict::Canonical { timestamp_ms, left_out }, outgoing }
+}
+
+/// The whole record as a dead letter.
+fn refused(record: &Record, feed: FeedName, refusal: &Refusal) -> Outcome {
+    dead(record, feed, refusal, 0, record.value.as_deref().unwrap_or_default())
+}
+
+/// One listing of the record as a dead letter: its own bytes (so that a batch is not multiplied by its faults), the
+/// original headers, and where it came from.
+fn dead(record: &Record, feed: FeedName, refusal: &Refusal, index: u32, bytes: &[u8]) -> Outcome {
+    let mut headers = record.headers.clone();
+    headers.extend(
+        [
+            (header::DEAD_TOPIC, record.topic.name().to_owned()),
+            (header::DEAD_PARTITION, record.partition.to_string()),
+            (header::DEAD_OFFSET, record.offset.to_string()),
+            (header::DEAD_INDEX, index.to_string()),
+            (header::DEAD_FEED, feed.to_string()),
+            (header::DEAD_CODE, refusal.code.to_string()),
+            (header::DEAD_MESSAGE, refusal.message.clone()),
+            (header::DEAD_SERVICE, "ingest".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.into_bytes())),
+    );
+    let key = record.key.clone().filter(|key| !key.is_empty());
+    let outgoing = Outgoing {
+        topic: Topic::DeadLetters,
+        // Without a key there is nothing to stay in order with.
+        partition: key.is_none().then_some(record.partition),
+        key,
+        value: record.value.is_some().then(|| bytes.to_vec()),
+        headers,
+    };
+    Outcome { feed, verdict: Verdict::Dead(refusal.code), outgoing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_795_608_000_000;
+    const LEAST: &str = r#"{"ListingKey":"1","StandardStatus":"Active","ListPrice":1,"City":"Austin","Country":"US"}"#;
+
+    fn record(key: Option<&str>, value: Option<&[u8]>, headers: &[(&str, &str)]) -> Record {
+        Record {
+            topic: Topic::ListingsRaw,
+            partition: 2,
+            offset: 7,
+            append_time_ms: NOW_MS,
+            key: key.map(|key| key.as_bytes().to_vec()),
+            value: value.map(<[u8]>::to_vec),
+            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
+        }
+    }
+
+    fn only(record: &Record) -> Outcome {
+        let mut outcomes = decide(record);
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0)
+    }
+
+    fn listing(outcome: &Outcome) -> Listing {
+        assert_eq!(outcome.outgoing.topic, Topic::Listings, "{outcome:?}");
+        serde_json::from_slice(outcome.outgoing.value.as_ref().unwrap()).unwrap()
+    }
+
+    fn text<'a>(outcome: &'a Outcome, name: &str) -> &'a str {
+        header::text(&outcome.outgoing.headers, name).unwrap_or_else(|| panic!("{name}: {outcome:?}"))
+    }
+
+    #[track_caller]
+    fn dead(record: &Record, code: Code) -> Outcome {
+        let outcome = only(record);
+        assert_eq!((outcome.outgoing.topic, outcome.verdict), (Topic::DeadLetters, Verdict::Dead(code)), "{outcome:?}");
+        assert_eq!(text(&outcome, header::DEAD_CODE), code.as_str());
+        assert_eq!(outcome.outgoing.value, record.value, "the bytes are intact");
+        outcome
+    }
+
+    #[test]
+    fn a_good_record_becomes_a_listing_under_its_id() {
+        for key in [None, Some(""), Some("whatever")] {
+            let outcome =
+                only(&record(key, Some(LEAST.as_bytes()), &[("roost-feed", "a"), ("traceparent", "00-1-2-01")]));
+            assert_eq!(outcome.outgoing.key.as_deref(), Some(&b"a:1"[..]));
+            let version = listing(&outcome).version;
+            assert_eq!((version.timestamp_ms, version.raw_partition, version.raw_offset), (NOW_MS, 2, 7));
+            assert_eq!((text(&outcome, header::CE_ID), text(&outcome, header::TRACEPARENT)), ("2-7-0", "00-1-2-01"));
+        }
+    }
+
+    #[test]
+    fn every_record_of_a_batch_has_exactly_one_outcome_with_its_own_index_and_bytes() {
+        let batch = format!(r#"{{"value":[{LEAST}, {{"ListingKey":"2"}} ,{LEAST}]}}"#);
+        let outcomes = decide(&record(Some("k"), Some(batch.as_bytes()), &[]));
+        let topics: Vec<_> = outcomes.iter().map(|outcome| outcome.outgoing.topic).collect();
+        assert_eq!(topics, [Topic::Listings, Topic::DeadLetters, Topic::Listings]);
+        assert_eq!(listing(&outcomes[2]).version.batch_index, 2);
+        assert_eq!(outcomes[1].outgoing.value.as_deref(), Some(&br#"{"ListingKey":"2"}"#[..]));
+        assert_eq!(text(&outcomes[1], header::DEAD_INDEX), "1");
+    }
+
+    #[test]
+    fn an_empty_value_is_a_delete_dated_by_its_event_time() {
+        for value in [None, Some(&b""[..])] {
+            let gone = only(&record(Some("a:1"), value, &[("ce_time", "2026-11-20T14:03:22.107Z")]));
+            let listing = listing(&gone);
+            assert_eq!(listing.listing_id.as_str(), "a:1");
+            assert_eq!(listing.version.timestamp_ms, 1_795_183_402_107);
+        }
+        let by_header = only(&record(Some("1"), None, &[("roost-feed", "a")]));
+        assert_eq!(listing(&by_header).listing_id.as_str(), "a:1");
+    }
+
+    #[test]
+    fn a_dead_letter_tells_where_it_came_from_and_keeps_what_it_was() {
+        let outcome = dead(&record(Some("k"), Some(b"{"), &[("x", "y"), ("roost-feed", "a")]), Code::NotJson);
+        for (name, value) in [
+            ("x", "y"),
+            (header::DEAD_TOPIC, "listings.raw"),
+            (header::DEAD_PARTITION, "2"),
+            (header::DEAD_OFFSET, "7"),
+            (header::DEAD_INDEX, "0"),
+            (header::DEAD_FEED, "a"),
+            (header::DEAD_SERVICE, "ingest"),
+        ] {
+            assert_eq!(text(&outcome, name), value);
+        }
+        assert_eq!((outcome.outgoing.key.as_deref(), outcome.outgoing.partition), (Some(&b"k"[..]), None));
+    }
+
+    #[test]
+    fn a_dead_letter_without_a_key_stays_on_its_partition() {
+        for key in [None, Some("")] {
+            let outcome = dead(&record(key, Some(b"{"), &[]), Code::NotJson);
+            assert_eq!((outcome.outgoing.key, outcome.outgoing.partition), (None, Some(2)));
+        }
+    }
+
+    #[test]
+    fn faults_of_the_record_itself_have_their_own_codes() {
+        dead(&record(None, None, &[]), Code::KeyMissing);
+        dead(&record(Some("1"), None, &[]), Code::KeyMissing);
+        dead(&record(Some("a:1"), None, &[("ce_time", "noon")]), Code::WrongHeader);
+        dead(&record(Some("a:1"), None, &[("ce_time", "2026-11-25T12:06:00Z")]), Code::TimestampInTheFuture);
+        dead(&record(None, Some(LEAST.as_bytes()), &[("roost-feed", "No Feed")]), Code::WrongHeader);
+        dead(&record(None, Some(LEAST.as_bytes()), &[("roost-mapping-error", "no PRICE")]), Code::MappingFailed);
+        dead(&record(None, Some(&vec![b' '; MAX_RAW_BYTES + 1]), &[]), Code::TooLarge);
+        dead(&record(None, Some(br#"{"value":[]}"#), &[]), Code::WrongShape);
+    }
+
+    #[test]
+    fn a_feed_header_that_is_not_utf8_is_a_wrong_header() {
+        let mut record = record(None, Some(LEAST.as_bytes()), &[]);
+        record.headers.push((header::FEED.to_owned(), vec![0xFF]));
+        dead(&record, Code::WrongHeader);
+    }
+}
