@@ -51,7 +51,7 @@ codes! {
     TimestampInTheFuture = "timestamp_in_the_future",
     /// A header that must be readable is not (feed, mapping, versions of a repair).
     WrongHeader = "wrong_header",
-    /// The header `roost-mapping` names a mapping that this service does not have, or the row does not fit it.
+    /// The sender's mapping could not read the row; the header `roost-mapping-error` says why.
     MappingFailed = "mapping_failed",
     /// A statement was appended after the deadline that its sender set: it is none.
     TooLate = "too_late",
