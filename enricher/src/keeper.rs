@@ -108,6 +108,21 @@ impl Keeper {
         }
     }
 
+    /// A record of a listing's key that is no fact of it: what is known must be appended again, or compaction would keep
+    /// that record alone.
+    pub fn on_unreadable(&mut self, offset: u64, id: &ListingId) {
+        self.next_offset = offset + 1;
+        if self.entries.contains_key(id) {
+            self.regressed.insert(id.clone());
+        }
+        self.settle_in_flight(id);
+    }
+
+    /// The offset behind the last record that was followed: where to go on.
+    pub const fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
     /// Everything on the log has been followed. Returns the facts to append because the last record of their listing
     /// says less than what is known.
     pub fn on_end(&mut self, next_offset: u64) -> Vec<PricedListing> {
@@ -393,6 +408,18 @@ mod tests {
         owner.follow(&log, usize::MAX);
         assert!(!owner.end(&mut log));
         assert_eq!(owner.facts().keys().map(ListingId::as_str).collect::<Vec<_>>(), ["f:1", "f:3"]);
+    }
+
+    #[test]
+    fn an_unreadable_record_is_covered_by_a_repair() {
+        let (mut log, mut owner) = (Log::default(), Owner::default());
+        owner.hear(&mut log, statement(1, 1));
+        owner.acknowledge(usize::MAX);
+        owner.follow(&log, usize::MAX);
+        let id = log.0[0].0.clone();
+        owner.keeper.on_unreadable(1, &id);
+        owner.keeper.on_unreadable(2, &"f:9".parse().unwrap());
+        assert_eq!(owner.keeper.on_end(3), [log.0[0].1.clone().unwrap()]);
     }
 
     #[test]

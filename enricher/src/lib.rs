@@ -1,20 +1,39 @@
 //! The appraiser: makes of every canonical listing the fact that everything downstream derives from, with history,
 //! valuation and deal.
 //!
-//! The only crate that touches ONNX Runtime. Never reads or writes the store.
+//! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
+//! `keeper`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! and `following`.
 
+mod acks;
 pub mod admission;
+pub mod appraiser;
 pub mod commute;
+pub mod config;
 pub mod deal;
 pub mod features;
+mod following;
 pub mod keeper;
 pub mod market;
 pub mod matrix;
+pub mod metrics;
 pub mod onnx;
+mod owner;
+mod pause;
 pub mod registry;
-pub mod sales;
+mod sales;
 pub mod schools;
+pub mod service;
+mod state;
 pub mod surroundings;
+mod valuation;
+mod window;
+mod wire;
 
 #[cfg(test)]
 mod testing;
+
+pub use appraiser::{Appraiser, NotNow, StartError};
+pub use config::{Config, MarketContextMode};
+pub use owner::GROUP;
+pub use service::{Drained, Enricher};

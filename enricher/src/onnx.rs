@@ -29,7 +29,7 @@ const OUTPUT: &str = "price";
 /// The library could not be loaded: names the file and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "ONNX Runtime {library}: {wrong}; run dev/get-onnxruntime, or set enricher.appraiser.library or ORT_DYLIB_PATH to a libonnxruntime.so of version 1.{} or newer",
+    "ONNX Runtime {library}: {wrong}; run dev/get-onnxruntime, or set enricher.library or ORT_DYLIB_PATH to a libonnxruntime.so of version 1.{} or newer",
     ort::MINOR_VERSION
 )]
 pub struct LibraryError {
@@ -68,7 +68,7 @@ impl Runtime {
             Loaded::Hung(known) => return Err(error(format!("loading {} never came back", known.display()))),
             Loaded::NotYet => {}
         }
-        let (sender, receiver) = mpsc::channel();
+        let (sender, receiver) = mpsc::sync_channel(1);
         let library = path.clone();
         std::thread::Builder::new()
             .name("onnx-load".to_owned())

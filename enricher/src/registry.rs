@@ -132,7 +132,7 @@ impl Registry {
         let manifest_file = directory.join(MANIFEST_FILE);
         let text = std::fs::read(&manifest_file).map_err(|e| {
             let remedy = format!(
-                "set enricher.appraiser.registry to the directory that holds {}/{}, or train the model (enricher/model)",
+                "set enricher.registry to the directory that holds {}/{}, or train the model (enricher/model)",
                 model.name, model.version
             );
             ModelError::new(&manifest_file, e, remedy)
@@ -246,7 +246,7 @@ mod tests {
         let name = ModelName { name: "tiny".to_owned(), version: "2".to_owned() };
         let error = Registry::new("/nowhere").read(&name).unwrap_err().to_string();
         assert!(error.starts_with("model /nowhere/tiny/2/manifest.json: No such file"), "{error}");
-        assert!(error.contains("set enricher.appraiser.registry to the directory that holds tiny/2"), "{error}");
+        assert!(error.contains("set enricher.registry to the directory that holds tiny/2"), "{error}");
     }
 
     #[test]

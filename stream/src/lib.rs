@@ -4,7 +4,6 @@
 //! Knows topics, keys and headers; knows nothing of listings or sessions. Everything here is synchronous: services read
 //! on threads of their own.
 
-mod asking;
 pub mod config;
 pub mod init;
 mod kafka;

@@ -1,9 +1,6 @@
 //! Tests of the scorer from outside.
 
-mod counts;
 mod engine;
 mod engine_cases;
-mod market_numbers;
-mod present;
 mod score;
 mod world;

@@ -18,7 +18,6 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use schemas::topic::Topic;
 
@@ -41,8 +40,6 @@ pub struct KafkaLog {
     topics: Arc<Topics>,
     probe: Arc<BaseConsumer<LogOnly>>,
     watch: Arc<Watch>,
-    /// Dropped with the log; then the watching ends.
-    _watching: Sender<()>,
 }
 
 impl KafkaLog {
@@ -54,8 +51,8 @@ impl KafkaLog {
         topics.check(&metadata)?;
         let watch = Watch::new(&config.bootstrap_servers);
         let probe = Arc::new(probe);
-        let _watching = watch.start(&probe, Arc::clone(&topics));
-        Ok(Self { config: config.clone(), topics, probe, watch, _watching })
+        watch.start(&probe, Arc::clone(&topics));
+        Ok(Self { config: config.clone(), topics, probe, watch })
     }
 
     /// That the topics are there, with the right partition count.

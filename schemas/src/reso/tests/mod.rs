@@ -1,6 +1,5 @@
 //! The reader seen from outside: what it tolerates, what it refuses, and the laws that hold for any bytes.
 
-mod documents;
 mod laws;
 mod refused;
 mod tolerated;

@@ -1,0 +1,309 @@
+//! Values listings: a few threads, each with a session of the champion, and a bounded queue before them. One per
+//! process, shared by the enricher's service and by whoever values a home on demand.
+//!
+//! Does not know partitions or facts. Which model is champion and what was sold comes in through `following.rs`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use schemas::listing::Listing;
+use schemas::model_alias::ModelName;
+use schemas::priced::NoValuation;
+use stream::{Fatal, Log, LogError};
+
+use crate::admission::Appraisal;
+use crate::config::{Config, MarketContextMode};
+use crate::features::Subject;
+use crate::following;
+use crate::metrics;
+use crate::onnx::{LibraryError, Predictor, Runtime};
+use crate::registry::{Manifest, ModelError, Package, Registry};
+use crate::schools::{SchoolFileError, SchoolRatings};
+use crate::surroundings::Surroundings;
+use crate::valuation::{quantised, refusal};
+
+/// Most jobs that wait for a thread: the service has at most one per thread, the rest are single homes of the API, at
+/// most 0.3 ms each, so that the last of them waits about 20 ms.
+const QUEUE: usize = 64;
+
+/// Why the appraiser cannot start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// ONNX Runtime is missing or not usable.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The model is missing or not usable.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The operator's school ratings are not readable.
+    #[error(transparent)]
+    Schools(#[from] SchoolFileError),
+    /// A setting is wrong.
+    #[error("enricher.{0}")]
+    Config(String),
+    /// The log does not answer.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A thread could not be started.
+    #[error("a thread could not be started: {0}; look at the limits of the system")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Why a listing cannot be valued right now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotNow {
+    /// Too many wait already.
+    #[error("{QUEUE} valuations wait already; try again in a moment")]
+    Busy,
+    /// The sales are still being read.
+    #[error("{0}")]
+    NotReady(String),
+}
+
+/// The appraiser: a handle that threads share. Its threads end when the last handle is gone.
+#[derive(Clone)]
+pub struct Appraiser {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    jobs: Sender<Job>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What the threads have in common.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry,
+    pub(crate) surroundings: Surroundings,
+    runtime: Runtime,
+    workers: usize,
+    champion: ArcSwap<Champion>,
+    /// Partitions of `sales` whose end was not reached yet.
+    pub(crate) sales_behind: AtomicUsize,
+    started: Instant,
+    pub(crate) stopped: AtomicBool,
+}
+
+/// The model that values, with a session for each thread.
+struct Champion {
+    package: Package,
+    epoch: u64,
+    sessions: Vec<Mutex<Predictor>>,
+}
+
+type Job = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
+
+/// A thread's place of work: the champion's session that is its own.
+pub struct Desk<'a> {
+    surroundings: &'a Surroundings,
+    package: &'a Package,
+    epoch: u64,
+    predictor: &'a mut Predictor,
+}
+
+impl Appraiser {
+    /// Loads ONNX Runtime and the champion, checks both, and starts to follow `models` and `sales`.
+    pub fn start(config: &Config, log: &Log, fatal: &Fatal) -> Result<Self, StartError> {
+        if config.workers == 0 || config.workers > 64 {
+            return Err(StartError::Config(format!(
+                "workers: {} is not a count of threads (expected 1 to 64)",
+                config.workers
+            )));
+        }
+        let default = model_name(&config.model)?;
+        let schools = config.school_ratings.as_deref().map(SchoolRatings::read).transpose()?.unwrap_or_default();
+        let runtime = Runtime::load(&config.library())?;
+        let registry = Registry::new(&config.registry);
+
+        let mut models = following::Models::read(log, config.start_within)?;
+        let (name, epoch) = models.champion().unwrap_or((default, 0));
+        let champion = Champion::load(&registry, &runtime, config.workers, &name, epoch)?;
+
+        let with_market = config.market_context == MarketContextMode::On;
+        let shared = Arc::new(Shared {
+            registry,
+            surroundings: Surroundings::new(schools, with_market),
+            runtime,
+            workers: config.workers,
+            champion: ArcSwap::from_pointee(champion),
+            sales_behind: AtomicUsize::new(if with_market { log.partitions() as usize } else { 0 }),
+            started: Instant::now(),
+            stopped: AtomicBool::new(false),
+        });
+        let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+        for worker in 0..config.workers {
+            let (shared, queue) = (Arc::clone(&shared), queue.clone());
+            std::thread::Builder::new()
+                .name(format!("appraiser-{worker}"))
+                .spawn(move || shared.work(worker, &queue))?;
+        }
+        if with_market {
+            following::spawn_sales(Arc::clone(&shared), Arc::clone(log), Arc::clone(fatal))?;
+        }
+        following::spawn_models(models, Arc::clone(&shared), Arc::clone(fatal))?;
+        Ok(Self { inner: Arc::new(Inner { shared, jobs }) })
+    }
+
+    /// `Err` while the sales were not read to their end: comparables would not be the same as elsewhere.
+    pub fn ready(&self) -> Result<(), String> {
+        match self.inner.shared.sales_behind.load(Ordering::Acquire) {
+            0 => Ok(()),
+            left => {
+                let seconds = self.inner.shared.started.elapsed().as_secs();
+                Err(format!("sales are still being read: {left} partitions to go, for {seconds} s"))
+            }
+        }
+    }
+
+    /// The epoch of the champion: it grows when another model takes over.
+    pub fn epoch(&self) -> u64 {
+        self.inner.shared.champion.load().epoch
+    }
+
+    /// What the champion says of itself.
+    pub fn manifest(&self) -> Manifest {
+        self.inner.shared.champion.load().package.manifest.clone()
+    }
+
+    /// Values one listing on a thread of the appraiser, which then calls `answer`. Does not wait.
+    pub fn value(
+        &self,
+        listing: Listing,
+        answer: impl FnOnce(Result<Appraisal, ModelError>) + Send + 'static,
+    ) -> Result<(), NotNow> {
+        self.ready().map_err(NotNow::NotReady)?;
+        let job: Job = Box::new(move |desk| {
+            let appraisals = desk.appraise([&listing]);
+            // One listing in, one appraisal out.
+            answer(appraisals.map(|mut all| all.remove(0)));
+        });
+        self.inner.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => NotNow::Busy,
+            TrySendError::Disconnected(_) => NotNow::NotReady("the appraiser's threads have ended".to_owned()),
+        })
+    }
+
+    /// How many threads value.
+    pub fn workers(&self) -> usize {
+        self.inner.shared.workers
+    }
+
+    /// Hands a job to a thread; waits while the queue is full.
+    pub(crate) fn submit(&self, job: impl FnOnce(&mut Desk<'_>) + Send + 'static) -> Result<(), String> {
+        self.inner.jobs.send(Box::new(job)).map_err(|_| "the appraiser's threads have ended".to_owned())
+    }
+}
+
+/// Reads `<name>/<version>`.
+fn model_name(text: &str) -> Result<ModelName, StartError> {
+    let name = text.split_once('/').map(|(name, version)| ModelName { name: name.into(), version: version.into() });
+    name.filter(ModelName::is_plain).ok_or_else(|| {
+        StartError::Config(format!("model: `{text}` is not `<name>/<version>`, such as `synthetic-us/1`"))
+    })
+}
+
+impl Shared {
+    fn work(&self, worker: usize, queue: &Receiver<Job>) {
+        for job in queue {
+            let champion = self.champion.load_full();
+            let mut predictor = champion.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            job(&mut Desk {
+                surroundings: &self.surroundings,
+                package: &champion.package,
+                epoch: champion.epoch,
+                predictor: &mut predictor,
+            });
+        }
+    }
+
+    /// Loads and checks another champion, then lets it take over. On failure the old one stays.
+    pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
+        let champion = Champion::load(&self.registry, &self.runtime, self.workers, name, epoch)?;
+        self.champion.store(Arc::new(champion));
+        Ok(())
+    }
+}
+
+impl Champion {
+    fn load(
+        registry: &Registry,
+        runtime: &Runtime,
+        sessions: usize,
+        name: &ModelName,
+        epoch: u64,
+    ) -> Result<Self, ModelError> {
+        let package = registry.read(name)?;
+        let session = |_| {
+            let mut predictor = Predictor::new(runtime, &package)?;
+            predictor.check_golden(&package.manifest.golden)?;
+            Ok(Mutex::new(predictor))
+        };
+        let sessions = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
+        metrics::record_champion(name, epoch);
+        tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
+        Ok(Self { package, epoch, sessions })
+    }
+}
+
+impl Desk<'_> {
+    /// Values listings, in their order.
+    pub fn appraise<'a>(
+        &mut self,
+        listings: impl IntoIterator<Item = &'a Listing>,
+    ) -> Result<Vec<Appraisal>, ModelError> {
+        let started = Instant::now();
+        let manifest = &self.package.manifest;
+        let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        for listing in listings {
+            let subject = self.surroundings.of(listing);
+            let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
+            if refused.is_none() {
+                rows.push(appraisals.len());
+            }
+            appraisals.push(Appraisal {
+                commute: subject.commute,
+                school_rating: subject.school_rating,
+                level: subject.level,
+                // Replaced below for those that the model is asked about.
+                valuation: Err(refused.unwrap_or(NoValuation::BadPrediction)),
+                model_epoch: self.epoch,
+            });
+        }
+        metrics::record_stage(metrics::Stage::Features, started.elapsed());
+        let started = Instant::now();
+        for (row, prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {
+            appraisals[row].valuation = quantised(prices, manifest);
+        }
+        metrics::record_stage(metrics::Stage::Inference, started.elapsed());
+        metrics::record_predictions(
+            manifest,
+            appraisals.iter().map(|a| a.valuation.as_ref().map(|_| ()).map_err(|e| *e)),
+        );
+        Ok(appraisals)
+    }
+
+    /// Appends the listing's row, unless a feature that the model requires is missing.
+    fn append_row(&self, subject: &Subject<'_>, matrix: &mut Vec<f32>) -> Option<NoValuation> {
+        let start = matrix.len();
+        self.package.features.append_row(subject, matrix);
+        let is_missing = |column: &usize| matrix[start + column].is_nan();
+        if self.package.required.iter().any(is_missing) {
+            matrix.truncate(start);
+            return Some(NoValuation::MissingFeatures);
+        }
+        None
+    }
+}
+
+/// How long a follower waits for the next record before it looks whether it should end.
+pub(crate) const FOLLOW_POLL: Duration = Duration::from_millis(500);

@@ -1,0 +1,205 @@
+//! Every metric of the enricher. No other file of this crate calls a metrics macro.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use schemas::dead_letter::Code;
+use schemas::model_alias::ModelName;
+use schemas::priced::NoValuation;
+use schemas::sale::Sale;
+
+use crate::registry::Manifest;
+
+const STATEMENTS: &str = "roost_enricher_statements_total";
+const DEAD_LETTERS: &str = "roost_enricher_dead_letters_total";
+const REPAIRS: &str = "roost_enricher_repairs_total";
+const REVALUED: &str = "roost_enricher_revalued_total";
+const FORGOTTEN: &str = "roost_enricher_forgotten_total";
+const SALES: &str = "roost_enricher_sales_total";
+const LISTINGS: &str = "roost_enricher_listings";
+const PARTITIONS: &str = "roost_enricher_partitions_owned";
+const IN_FLIGHT: &str = "roost_enricher_in_flight";
+const STAGE: &str = "roost_enricher_stage_duration_seconds";
+const BATCH: &str = "roost_enricher_batch_statements";
+const PREDICTIONS: &str = "roost_predictions_total";
+const PREDICTION_ERROR: &str = "roost_prediction_error_ratio";
+const IN_INTERVAL: &str = "roost_prediction_interval_total";
+const CHAMPION_EPOCH: &str = "roost_model_epoch";
+const RELOAD_FAILURES: &str = "roost_model_reload_failures_total";
+
+/// Buckets of the histograms.
+pub const BUCKETS: &[(&str, &[f64])] = &[
+    (STAGE, &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0]),
+    (BATCH, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+    (PREDICTION_ERROR, &[0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]),
+];
+
+/// Names, units and help texts.
+pub fn describe() {
+    describe_counter!(
+        STATEMENTS,
+        Unit::Count,
+        "Canonical statements, by outcome: merged, unchanged, superseded, duplicate, dead_lettered"
+    );
+    describe_counter!(DEAD_LETTERS, Unit::Count, "Records of `listings` that are no canonical listing, by code");
+    describe_counter!(REPAIRS, Unit::Count, "Facts appended again because the last record of their listing said less");
+    describe_counter!(REVALUED, Unit::Count, "Facts valued again by another model");
+    describe_counter!(FORGOTTEN, Unit::Count, "Deleted listings whose key was tombstoned after 400 days");
+    describe_counter!(SALES, Unit::Count, "Closed sales reported");
+    describe_gauge!(LISTINGS, Unit::Count, "Listings remembered");
+    describe_gauge!(PARTITIONS, Unit::Count, "Partitions of `listings` owned, by state: restoring, serving");
+    describe_gauge!(IN_FLIGHT, Unit::Count, "Records sent and not yet acknowledged");
+    describe_histogram!(STAGE, Unit::Seconds, "Time of a batch in a stage: decide, features, inference, append");
+    describe_histogram!(BATCH, Unit::Count, "Statements per batch");
+    describe_counter!(PREDICTIONS, Unit::Count, "Valuations, by model, version and outcome");
+    describe_histogram!(
+        PREDICTION_ERROR,
+        "Distance between valuation and close price, as a share of the close price, by model and version"
+    );
+    describe_counter!(
+        IN_INTERVAL,
+        Unit::Count,
+        "Sales by where the close price lay: below, within or above the valuation's interval, by model and version"
+    );
+    describe_gauge!(CHAMPION_EPOCH, "Epoch of the champion, by model and version; 0 for the configured one");
+    describe_counter!(RELOAD_FAILURES, Unit::Count, "Champions that could not be loaded; the one before stays");
+}
+
+/// What became of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It changed what is known.
+    Merged,
+    /// It said the same, later.
+    Unchanged,
+    /// It was older than what is known.
+    Superseded,
+    /// It was known already: a repetition after a restart.
+    Duplicate,
+    /// It was none.
+    DeadLettered,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Merged => "merged",
+            Self::Unchanged => "unchanged",
+            Self::Superseded => "superseded",
+            Self::Duplicate => "duplicate",
+            Self::DeadLettered => "dead_lettered",
+        }
+    }
+}
+
+/// Where a batch's time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Decoding and deciding.
+    Decide,
+    /// Surroundings and features.
+    Features,
+    /// The model.
+    Inference,
+    /// Encoding and handing to the log.
+    Append,
+}
+
+/// A statement was dealt with.
+pub(crate) fn record_statement(outcome: Outcome) {
+    counter!(STATEMENTS, "outcome" => outcome.as_str()).increment(1);
+}
+
+/// A record of `listings` was dead-lettered.
+pub(crate) fn record_dead_letter(code: Code) {
+    record_statement(Outcome::DeadLettered);
+    counter!(DEAD_LETTERS, "code" => code.as_str()).increment(1);
+}
+
+/// Facts were appended again.
+pub(crate) fn record_repairs(count: usize) {
+    counter!(REPAIRS).increment(count as u64);
+}
+
+/// A fact was valued by another model.
+pub(crate) fn record_revalued(count: usize) {
+    counter!(REVALUED).increment(count as u64);
+}
+
+/// Keys were tombstoned.
+pub(crate) fn record_forgotten(count: usize) {
+    counter!(FORGOTTEN).increment(count as u64);
+}
+
+/// A sale was reported; how far its valuation was off.
+pub(crate) fn record_sale(sale: &Sale) {
+    counter!(SALES).increment(1);
+    let Some(valuation) = &sale.valuation else { return };
+    let labels = [("model", valuation.model.clone()), ("version", valuation.model_version.clone())];
+    let (close, p50) = (sale.close_price.cents() as f64, valuation.p50.cents() as f64);
+    histogram!(PREDICTION_ERROR, &labels).record((close - p50).abs() / close);
+    let place = match () {
+        () if sale.close_price < valuation.p10 => "below",
+        () if sale.close_price > valuation.p90 => "above",
+        () => "within",
+    };
+    let [model, version] = labels;
+    counter!(IN_INTERVAL, "model" => model.1, "version" => version.1, "place" => place).increment(1);
+}
+
+/// What the process holds.
+pub(crate) fn record_holdings(listings: usize, restoring: usize, serving: usize, in_flight: usize) {
+    gauge!(LISTINGS).set(listings as f64);
+    gauge!(PARTITIONS, "state" => "restoring").set(restoring as f64);
+    gauge!(PARTITIONS, "state" => "serving").set(serving as f64);
+    gauge!(IN_FLIGHT).set(in_flight as f64);
+}
+
+/// A batch went through a stage.
+pub(crate) fn record_stage(stage: Stage, took: Duration) {
+    let stage = match stage {
+        Stage::Decide => "decide",
+        Stage::Features => "features",
+        Stage::Inference => "inference",
+        Stage::Append => "append",
+    };
+    histogram!(STAGE, "stage" => stage).record(took.as_secs_f64());
+}
+
+/// A batch was taken.
+pub(crate) fn record_batch(statements: usize) {
+    histogram!(BATCH).record(statements as f64);
+}
+
+/// Listings were valued, or not.
+pub(crate) fn record_predictions(manifest: &Manifest, outcomes: impl Iterator<Item = Result<(), NoValuation>>) {
+    let mut counts = [0_u64; 6];
+    for outcome in outcomes {
+        counts[match outcome {
+            Ok(()) => 0,
+            Err(NoValuation::MarketNotCovered) => 1,
+            Err(NoValuation::MissingFeatures) => 2,
+            Err(NoValuation::SellerOptedOut) => 3,
+            Err(NoValuation::BadPrediction) => 4,
+            Err(NoValuation::NotOffered) => 5,
+        }] += 1;
+    }
+    const WORDS: [&str; 6] =
+        ["valued", "market_not_covered", "missing_features", "seller_opted_out", "bad_prediction", "not_offered"];
+    for (count, word) in counts.into_iter().zip(WORDS) {
+        if count > 0 {
+            let (model, version) = (manifest.name.clone(), manifest.version.clone());
+            counter!(PREDICTIONS, "model" => model, "version" => version, "outcome" => word).increment(count);
+        }
+    }
+}
+
+/// Another model values from now on.
+pub(crate) fn record_champion(name: &ModelName, epoch: u64) {
+    gauge!(CHAMPION_EPOCH, "model" => name.name.clone(), "version" => name.version.clone()).set(epoch as f64);
+}
+
+/// A champion could not be loaded.
+pub(crate) fn record_reload_failure() {
+    counter!(RELOAD_FAILURES).increment(1);
+}

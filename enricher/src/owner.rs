@@ -1,0 +1,554 @@
+//! The enricher's thread: owns partitions, reads their statements, performs what `keeper.rs` and `admission.rs` decide.
+//! I/O; no branch here depends on what a listing says.
+//!
+//! A partition is served only when `listings.priced` of the same number has been followed to its end, and is followed on
+//! as long as it is owned. What was appended before a partition went away is dropped from memory at once: the next owner
+//! reads it from the log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustc_hash::FxHashSet;
+use schemas::id::ListingId;
+use schemas::priced::PricedListing;
+use schemas::topic::Topic;
+use stream::{Event, GroupStart, Log, LogError, Outgoing, Producer, Reader, Record, Start};
+
+use crate::acks::{Ack, Acks};
+use crate::admission::{Admission, Decision, Draft};
+use crate::appraiser::Appraiser;
+use crate::config::Config;
+use crate::deal::Reliability;
+use crate::keeper::Keeper;
+use crate::metrics::{self, Outcome, Stage};
+use crate::pause::PauseWatch;
+use crate::state::State;
+use crate::window::{Statement, Window};
+use crate::wire::{self, Followed};
+
+/// The group whose members share the partitions of `listings`.
+pub const GROUP: &str = "enricher";
+/// Most statements valued together: beyond it a model gains nothing per row (`research`: flat from 256).
+const BATCH: usize = 256;
+/// Fewest rows worth a second thread: below, waking it costs more than it takes over.
+const ROWS_PER_WORKER: usize = 32;
+/// How long to wait for a first statement; bounds the delay of commits and of stopping.
+const POLL: Duration = Duration::from_millis(20);
+/// How long to wait for the log when there is nothing to do before it moves.
+const NO_ROOM: Duration = Duration::from_millis(5);
+/// How often keys are looked for whose 400 days are over.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// Most keys forgotten at a time, so that a mass deletion a year ago does not hold up today's statements.
+const MAX_FORGET: usize = 1_000;
+/// How often gauges are set.
+const GAUGE_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the thread ends before it is told to: the process must end.
+#[derive(Debug)]
+pub(crate) struct Broken(pub(crate) String);
+
+impl From<LogError> for Broken {
+    fn from(error: LogError) -> Self {
+        Self(format!("enricher: {error}"))
+    }
+}
+
+/// A partition that is ours.
+#[derive(Default)]
+struct Owned {
+    keeper: Keeper,
+    /// Its facts have been followed to their end.
+    is_restored: bool,
+    /// Read and not decided. At most what one poll gives: nothing is polled while it waits.
+    waiting: VecDeque<Record>,
+    /// Listings that the champion has not valued yet.
+    outdated: VecDeque<ListingId>,
+}
+
+/// A draft on its way through the appraiser.
+struct Pending {
+    draft: Draft,
+    cause: Cause,
+}
+
+/// What a fact is appended for.
+enum Cause {
+    Statement(Statement, Option<Vec<u8>>),
+    Revaluation(u32),
+}
+
+/// The thread's state.
+pub(crate) struct Owner {
+    log: Log,
+    appraiser: Appraiser,
+    reliability: Arc<Reliability>,
+    state: Arc<State>,
+    group: Box<dyn Reader>,
+    producer: Box<dyn Producer>,
+    acks: Arc<Acks>,
+    partitions: BTreeMap<u32, Owned>,
+    /// Follows `listings.priced` of the partitions that are ours; `None` when they changed.
+    priced: Option<Box<dyn Reader>>,
+    window: Window,
+    in_flight: usize,
+    /// The champion's epoch, as far as it has been noticed.
+    epoch: u64,
+    events: Vec<Event>,
+    pause: PauseWatch,
+    source: String,
+    sent: u64,
+    forgot_at: Instant,
+    gauged_at: Instant,
+}
+
+impl Owner {
+    /// Joins the group.
+    pub(crate) fn join(
+        config: &Config,
+        log: &Log,
+        appraiser: Appraiser,
+        reliability: Reliability,
+        state: Arc<State>,
+    ) -> Result<Self, LogError> {
+        let acks = Arc::new(Acks::default());
+        let now = Instant::now();
+        Ok(Self {
+            producer: log.producer(Arc::clone(&acks) as _)?,
+            group: log.join(GROUP, &config.instance, Topic::Listings, GroupStart::Committed)?,
+            log: Arc::clone(log),
+            epoch: appraiser.epoch(),
+            appraiser,
+            reliability: Arc::new(reliability),
+            state,
+            acks,
+            partitions: BTreeMap::new(),
+            priced: None,
+            window: Window::default(),
+            in_flight: config.in_flight,
+            events: Vec::new(),
+            pause: PauseWatch::new(config.longest_pause),
+            source: format!("{}-{}", config.instance, now_ms()),
+            sent: 0,
+            forgot_at: now,
+            gauged_at: now,
+        })
+    }
+
+    /// Once round: reads what is there, decides, appends, commits what is acknowledged. Waits a little when there is
+    /// nothing.
+    pub(crate) fn turn(&mut self) -> Result<(), Broken> {
+        self.pause.look().map_err(|gap| {
+            let minutes = gap.as_secs() / 60;
+            Broken(format!("enricher: this process was paused for {minutes} min, longer than enricher.longest_pause; it ends so that it appends nothing that is out of date: look at what stops it (suspend, a debugger, a starved machine)"))
+        })?;
+        self.take_acks(self.acks.take())?;
+        self.read()?;
+        self.follow()?;
+        while self.serve()? {}
+        self.revalue()?;
+        self.forget()?;
+        self.commit()?;
+        self.gauge();
+        Ok(())
+    }
+
+    /// Takes nothing new; waits until `deadline` for what is in flight, and commits it. Returns how many statements are
+    /// left.
+    pub(crate) fn finish(&mut self, deadline: Instant) -> Result<usize, Broken> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        match self.producer.flush(left(deadline)) {
+            Ok(()) | Err(LogError::Unavailable(_) | LogError::QueueFull) => {}
+            Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+        }
+        while self.window.effects() > 0 && Instant::now() < deadline {
+            let acks = self.acks.wait(left(deadline).min(NO_ROOM));
+            self.take_acks(acks)?;
+        }
+        self.commit()?;
+        // What could not be committed is read again by the next owner.
+        if let Err(error) = self.group.commit_sync(left(deadline)) {
+            tracing::warn!("enricher: the last offsets were not committed: {error}");
+        }
+        let unread = self.partitions.values().map(|owned| owned.waiting.len()).sum::<usize>();
+        Ok(self.window.statements() + unread)
+    }
+
+    fn take_acks(&mut self, acks: Vec<Ack>) -> Result<(), Broken> {
+        for (token, outcome) in acks {
+            let delivered = outcome.map_err(|error| Broken(format!("enricher: {error}")))?;
+            if let Some((partition, id)) = self.window.acknowledge(token)
+                && let Some(owned) = self.partitions.get_mut(&partition)
+            {
+                owned.keeper.acknowledged(&id, delivered.offset);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads statements, if there is room and all is known that they are decided by; serves the group in any case.
+    fn read(&mut self) -> Result<(), Broken> {
+        let restoring = self.partitions.values().filter(|owned| !owned.is_restored).count();
+        let not_ready = self.appraiser.ready().err();
+        let mut events = std::mem::take(&mut self.events);
+        let polled = if restoring > 0 || not_ready.is_some() {
+            // The facts are waited for, in `follow`.
+            self.group.poll_control(Duration::ZERO, &mut events)
+        } else if self.window.effects() >= self.in_flight {
+            self.group.poll_control(NO_ROOM, &mut events)
+        } else {
+            self.group.poll(POLL, &mut events)
+        };
+        match polled {
+            Ok(()) => match (restoring, not_ready) {
+                (0, None) => self.state.well(),
+                (0, Some(reason)) => self.state.waits(&reason),
+                (count, _) => self.state.waits(&format!("the facts of {count} partitions are being read")),
+            },
+            Err(LogError::Unavailable(reason)) => {
+                self.state.waits(&format!("the log does not answer: {reason}"));
+                let acks = self.acks.wait(NO_ROOM);
+                self.take_acks(acks)?;
+            }
+            Err(LogError::QueueFull) => {}
+            Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => {
+                    if let Some(owned) = self.partitions.get_mut(&record.partition) {
+                        owned.waiting.push_back(record);
+                    }
+                }
+                Event::Assigned(assignments) => {
+                    for assignment in assignments {
+                        self.window.assign(assignment.partition);
+                        self.partitions.insert(assignment.partition, Owned::default());
+                    }
+                    self.priced = None;
+                }
+                Event::Revoked(partitions) => {
+                    for partition in partitions {
+                        self.window.revoke(partition);
+                        self.partitions.remove(&partition);
+                    }
+                    self.priced = None;
+                }
+                Event::End { .. } => {}
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    /// Follows the facts of the partitions that are ours; at the end of one, repairs what must be repaired.
+    fn follow(&mut self) -> Result<(), Broken> {
+        if self.partitions.is_empty() {
+            return Ok(());
+        }
+        if self.priced.is_none() {
+            let starts = self.partitions.iter().map(|(partition, owned)| {
+                let at = if owned.is_restored { Start::Offset(owned.keeper.next_offset()) } else { Start::Earliest };
+                (Topic::ListingsPriced, *partition, at)
+            });
+            match self.log.follow(&starts.collect::<Vec<_>>()) {
+                Ok(reader) => self.priced = Some(reader),
+                Err(LogError::Unavailable(reason)) => {
+                    self.state.waits(&format!("the log does not answer: {reason}"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(priced) = &mut self.priced else { return Ok(()) };
+        let is_restoring = self.partitions.values().any(|owned| !owned.is_restored);
+        let mut events = std::mem::take(&mut self.events);
+        match priced.poll(if is_restoring { POLL } else { Duration::ZERO }, &mut events) {
+            Ok(()) | Err(LogError::Unavailable(_) | LogError::QueueFull) => {}
+            Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => self.take_fact(&record),
+                Event::End { partition, next_offset, .. } => self.at_end(partition, next_offset)?,
+                Event::Assigned(_) | Event::Revoked(_) => {}
+            }
+        }
+        self.events = events;
+        Ok(())
+    }
+
+    fn take_fact(&mut self, record: &Record) {
+        let Some(owned) = self.partitions.get_mut(&record.partition) else { return };
+        let (partition, offset) = (record.partition, record.offset);
+        match wire::followed(record) {
+            Followed::Fact(id, fact) => {
+                owned.keeper.on_fact(offset, record.append_time_ms, &id, fact.map(|fact| *fact));
+            }
+            Followed::Unreadable(id, why) => {
+                tracing::error!(partition, offset, listing_id = %id, "{}: a record of {id} is no fact: {why}; what is known of it will be appended again", record.topic);
+                owned.keeper.on_unreadable(offset, &id);
+            }
+            Followed::Foreign(why) => {
+                tracing::error!(partition, offset, "{}: a record is not of a listing: {why}; left alone", record.topic);
+            }
+        }
+    }
+
+    fn at_end(&mut self, partition: u32, next_offset: u64) -> Result<(), Broken> {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        let repairs = owned.keeper.on_end(next_offset);
+        if !owned.is_restored {
+            owned.is_restored = true;
+            owned.outdated = owned.keeper.outdated(self.epoch).into();
+            tracing::info!(
+                partition,
+                listings = owned.keeper.len(),
+                repairs = repairs.len(),
+                "partition {partition} is restored: {} listings",
+                owned.keeper.len()
+            );
+        }
+        metrics::record_repairs(repairs.len());
+        for fact in repairs {
+            let token = self.window.effect_on(partition, fact.listing.listing_id.clone());
+            self.append(partition, token, fact, None)?;
+        }
+        Ok(())
+    }
+
+    /// Decides about a batch of statements and appends what follows. `false`: none is waiting.
+    fn serve(&mut self) -> Result<bool, Broken> {
+        let started = Instant::now();
+        let batch = self.take_batch();
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        metrics::record_batch(batch.len());
+        let (mut round, mut in_round) = (Vec::new(), FxHashSet::default());
+        for record in batch {
+            let Some(statement) = self.window.begin(record.partition, record.offset) else { continue };
+            let trace = wire::trace(&record);
+            let listing = match wire::statement(&record, self.log.partitions()) {
+                Ok(listing) => listing,
+                Err(poison) => {
+                    tracing::warn!(partition = record.partition, offset = record.offset, "{}: {poison}", record.topic);
+                    metrics::record_dead_letter(poison.code);
+                    let token = self.window.effect_of(statement, None);
+                    self.send(wire::dead_letter(record, &poison), token)?;
+                    self.window.decided(statement);
+                    continue;
+                }
+            };
+            let id = listing.listing_id.clone();
+            if in_round.contains(&id) {
+                // The next decision about a listing needs the fact of the one before.
+                self.value(std::mem::take(&mut round))?;
+                in_round.clear();
+            }
+            let Some(owned) = self.partitions.get(&record.partition) else { continue };
+            if let Some(draft) = self.perform(owned.keeper.admit(listing), statement, trace.as_deref())? {
+                in_round.insert(id);
+                round.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace) });
+            }
+        }
+        metrics::record_stage(Stage::Decide, started.elapsed());
+        self.value(round)?;
+        Ok(true)
+    }
+
+    fn take_batch(&mut self) -> Vec<Record> {
+        let mut batch = Vec::new();
+        for owned in self.partitions.values_mut().filter(|owned| owned.is_restored) {
+            let room = BATCH - batch.len();
+            batch.extend(owned.waiting.drain(..room.min(owned.waiting.len())));
+        }
+        batch
+    }
+
+    /// Appends what needs no valuation; hands back the draft of what does.
+    fn perform(
+        &mut self,
+        admission: Admission,
+        statement: Statement,
+        trace: Option<&[u8]>,
+    ) -> Result<Option<Box<Draft>>, Broken> {
+        if let Some(sale) = &admission.sale {
+            metrics::record_sale(sale);
+            let token = self.window.effect_of(statement, None);
+            let record = wire::sale(sale, self.event(), trace);
+            self.send(record, token)?;
+        }
+        let (outcome, fact) = match admission.decision {
+            Decision::Appraise(draft) => {
+                metrics::record_statement(Outcome::Merged);
+                return Ok(Some(draft));
+            }
+            Decision::Confirm(fact) => (Outcome::Unchanged, Some(fact)),
+            Decision::Late(fact) => (Outcome::Superseded, fact),
+            Decision::Duplicate => (Outcome::Duplicate, None),
+        };
+        metrics::record_statement(outcome);
+        if let Some(fact) = fact {
+            self.append_for(statement, *fact, trace)?;
+        }
+        self.window.decided(statement);
+        Ok(None)
+    }
+
+    /// Values drafts on the appraiser's threads and appends their facts.
+    fn value(&mut self, round: Vec<Pending>) -> Result<(), Broken> {
+        if round.is_empty() {
+            return Ok(());
+        }
+        let share = round.len().div_ceil(self.appraiser.workers()).max(ROWS_PER_WORKER);
+        let shares = round.len().div_ceil(share);
+        let (sender, receiver) = crossbeam_channel::bounded(shares);
+        let mut rest = round;
+        while !rest.is_empty() {
+            let later = rest.split_off(share.min(rest.len()));
+            let (mine, sender, reliability) = (rest, sender.clone(), Arc::clone(&self.reliability));
+            rest = later;
+            let job = move |desk: &mut crate::appraiser::Desk<'_>| {
+                let settled = desk.appraise(mine.iter().map(|pending| pending.draft.listing())).map(|appraisals| {
+                    let settle = |(pending, appraisal): (Pending, _)| {
+                        (pending.draft.settle(appraisal, &reliability), pending.cause)
+                    };
+                    mine.into_iter().zip(appraisals).map(settle).collect::<Vec<_>>()
+                });
+                // An owner that is gone needs no answer.
+                let _ = sender.send(settled);
+            };
+            self.appraiser.submit(job).map_err(Broken)?;
+        }
+        drop(sender);
+        for _ in 0..shares {
+            let settled =
+                receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
+            let settled = settled.map_err(|error| Broken(format!("enricher: {error}")))?;
+            let started = Instant::now();
+            for (fact, cause) in settled {
+                match cause {
+                    Cause::Statement(statement, trace) => {
+                        self.append_for(statement, fact, trace.as_deref())?;
+                        self.window.decided(statement);
+                    }
+                    Cause::Revaluation(partition) => {
+                        let token = self.window.effect_on(partition, fact.listing.listing_id.clone());
+                        self.append(partition, token, fact, None)?;
+                    }
+                }
+            }
+            metrics::record_stage(Stage::Append, started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn append_for(&mut self, statement: Statement, fact: PricedListing, trace: Option<&[u8]>) -> Result<(), Broken> {
+        let token = self.window.effect_of(statement, Some(fact.listing.listing_id.clone()));
+        self.append(statement.partition(), token, fact, trace)
+    }
+
+    fn append(&mut self, partition: u32, token: u64, fact: PricedListing, trace: Option<&[u8]>) -> Result<(), Broken> {
+        let record = wire::fact(&fact, self.event(), trace);
+        if let Some(owned) = self.partitions.get_mut(&partition) {
+            owned.keeper.append(fact);
+        }
+        self.send(record, token)
+    }
+
+    fn send(&mut self, record: Outgoing, token: u64) -> Result<(), Broken> {
+        loop {
+            match self.producer.send(record.clone(), token) {
+                Ok(()) => return Ok(()),
+                Err(LogError::QueueFull | LogError::Unavailable(_)) => {
+                    let acks = self.acks.wait(NO_ROOM);
+                    self.take_acks(acks)?;
+                }
+                Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The id of the next event: unique within the enricher.
+    fn event(&mut self) -> String {
+        self.sent += 1;
+        format!("{}-{}", self.source, self.sent)
+    }
+
+    /// When another champion has taken over: values what is offered again, in turns with the statements.
+    fn revalue(&mut self) -> Result<(), Broken> {
+        let epoch = self.appraiser.epoch();
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            for owned in self.partitions.values_mut().filter(|owned| owned.is_restored) {
+                owned.outdated = owned.keeper.outdated(epoch).into();
+            }
+        }
+        if self.window.effects() >= self.in_flight || self.appraiser.ready().is_err() {
+            return Ok(());
+        }
+        let mut round = Vec::new();
+        for (partition, owned) in &mut self.partitions {
+            while round.len() < BATCH
+                && let Some(id) = owned.outdated.pop_front()
+            {
+                let draft = owned.keeper.revalue(&id, epoch);
+                round.extend(draft.map(|draft| Pending { draft, cause: Cause::Revaluation(*partition) }));
+            }
+        }
+        metrics::record_revalued(round.len());
+        self.value(round)
+    }
+
+    /// Tombstones the keys of listings that were deleted long ago.
+    fn forget(&mut self) -> Result<(), Broken> {
+        if self.forgot_at.elapsed() < FORGET_EVERY {
+            return Ok(());
+        }
+        self.forgot_at = Instant::now();
+        let now = now_ms();
+        let served = self.partitions.iter().filter(|(_, owned)| owned.is_restored);
+        let over: Vec<_> = served
+            .flat_map(|(partition, owned)| owned.keeper.expired(now).into_iter().map(|id| (*partition, id)))
+            .take(MAX_FORGET)
+            .collect();
+        metrics::record_forgotten(over.len());
+        for (partition, id) in over {
+            let token = self.window.effect_on(partition, id.clone());
+            let record = wire::tombstone(&id, self.event(), now);
+            if let Some(owned) = self.partitions.get_mut(&partition) {
+                owned.keeper.append_tombstone(&id);
+            }
+            self.send(record, token)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Broken> {
+        for (partition, next_offset) in self.window.take_ready() {
+            match self.group.commit(partition, next_offset) {
+                // The next commit covers this one.
+                Ok(()) | Err(LogError::Unavailable(_) | LogError::QueueFull) => {}
+                Err(error @ LogError::Fatal(_)) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self) {
+        if self.gauged_at.elapsed() < GAUGE_EVERY {
+            return;
+        }
+        self.gauged_at = Instant::now();
+        let listings = self.partitions.values().map(|owned| owned.keeper.len()).sum();
+        let restoring = self.partitions.values().filter(|owned| !owned.is_restored).count();
+        metrics::record_holdings(listings, restoring, self.partitions.len() - restoring, self.window.effects());
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // Milliseconds of the next 292 million years.
+    since.as_millis() as i64
+}

@@ -1,0 +1,189 @@
+//! Records in, records out: what stands on `listings` and `listings.priced` as values, and what the enricher appends as
+//! records. Pure.
+
+use schemas::dead_letter::{Code, Poison};
+use schemas::header::{self, Headers};
+use schemas::id::ListingId;
+use schemas::listing::Listing;
+use schemas::priced::PricedListing;
+use schemas::sale::Sale;
+use schemas::topic::{Topic, listing_key, partition_of};
+use stream::{Outgoing, Record};
+
+const PRICED_TYPE: &str = "roost.listing.priced.v1";
+const SALE_TYPE: &str = "roost.listing.sold.v1";
+const SOURCE: &str = "roost/enricher";
+
+/// The statement that a record of `listings` carries. `partitions` is P.
+pub(crate) fn statement(record: &Record, partitions: u32) -> Result<Listing, Poison> {
+    let Some(value) = record.value.as_deref() else {
+        return Err(poison(Code::WrongShape, "the value is empty (expected a canonical listing)"));
+    };
+    let listing: Listing = serde_json::from_slice(value).map_err(|error| {
+        let code = if error.is_data() { Code::BadType } else { Code::NotJson };
+        poison(code, &format!("not a canonical listing: {error}"))
+    })?;
+    let key = listing_key(&listing.listing_id);
+    if record.key.as_ref() != Some(&key) {
+        let given = record.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+        return Err(poison(Code::WrongKey, &format!("the key is `{given}` (expected `{}`)", listing.listing_id)));
+    }
+    let home = partition_of(&key, partitions);
+    if home != record.partition {
+        let wrong =
+            format!("`{}` stands on partition {} (expected {home}: murmur2)", listing.listing_id, record.partition);
+        return Err(poison(Code::WrongKey, &wrong));
+    }
+    Ok(listing)
+}
+
+fn poison(code: Code, message: &str) -> Poison {
+    Poison { code, message: message.to_owned() }
+}
+
+/// What a record of `listings.priced` says: the fact, `None` for a tombstone.
+pub(crate) enum Followed {
+    /// Of this listing.
+    Fact(ListingId, Option<Box<PricedListing>>),
+    /// A key that is a listing's with a value that is no fact of it.
+    Unreadable(ListingId, String),
+    /// Not even the key is a listing's.
+    Foreign(String),
+}
+
+/// Reads a record of `listings.priced`.
+pub(crate) fn followed(record: &Record) -> Followed {
+    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    let id: ListingId = match key.map(str::parse) {
+        Some(Ok(id)) => id,
+        Some(Err(error)) => return Followed::Foreign(error.to_string()),
+        None => return Followed::Foreign("no key that is UTF-8".to_owned()),
+    };
+    match record.value.as_deref().map(serde_json::from_slice::<PricedListing>) {
+        None => Followed::Fact(id, None),
+        Some(Ok(fact)) if fact.listing.listing_id == id => Followed::Fact(id, Some(Box::new(fact))),
+        Some(Ok(fact)) => Followed::Unreadable(id, format!("it is a fact of {}", fact.listing.listing_id)),
+        Some(Err(error)) => Followed::Unreadable(id, error.to_string()),
+    }
+}
+
+/// A fact as a record. `event` is unique within the enricher, `trace` the trace that led to it.
+pub(crate) fn fact(fact: &PricedListing, event: String, trace: Option<&[u8]>) -> Outgoing {
+    let id = &fact.listing.listing_id;
+    let time_ms = fact.listing.version.timestamp_ms;
+    outgoing(Topic::ListingsPriced, id, Some(json(fact)), headers(PRICED_TYPE, event, time_ms, trace))
+}
+
+/// A tombstone of `listings.priced`.
+pub(crate) fn tombstone(id: &ListingId, event: String, time_ms: i64) -> Outgoing {
+    outgoing(Topic::ListingsPriced, id, None, headers(PRICED_TYPE, event, time_ms, None))
+}
+
+/// A sale as a record.
+pub(crate) fn sale(sale: &Sale, event: String, trace: Option<&[u8]>) -> Outgoing {
+    let headers = headers(SALE_TYPE, event, sale.version.timestamp_ms, trace);
+    outgoing(Topic::Sales, &sale.listing_id, Some(json(sale)), headers)
+}
+
+/// A record of `listings` as a dead letter: its bytes and headers as they are, and where it came from.
+pub(crate) fn dead_letter(record: Record, poison: &Poison) -> Outgoing {
+    let mut headers = record.headers;
+    let feed = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse::<ListingId>().ok());
+    let added = [
+        (header::DEAD_TOPIC, record.topic.name().to_owned()),
+        (header::DEAD_PARTITION, record.partition.to_string()),
+        (header::DEAD_OFFSET, record.offset.to_string()),
+        (header::DEAD_INDEX, "0".to_owned()),
+        (header::DEAD_FEED, feed.map(|id| id.feed().to_string()).unwrap_or_default()),
+        (header::DEAD_CODE, poison.code.to_string()),
+        (header::DEAD_MESSAGE, poison.message.clone()),
+        (header::DEAD_SERVICE, "enricher".to_owned()),
+    ];
+    headers.extend(added.map(|(name, value)| (name.to_owned(), value.into_bytes())));
+    let key = record.key.filter(|key| !key.is_empty());
+    // Without a key there is nothing to stay in order with.
+    let partition = key.is_none().then_some(record.partition);
+    Outgoing { topic: Topic::DeadLetters, partition, key, value: record.value, headers }
+}
+
+/// The trace of a record.
+pub(crate) fn trace(record: &Record) -> Option<Vec<u8>> {
+    record.headers.iter().rev().find(|(name, _)| name == header::TRACEPARENT).map(|(_, value)| value.clone())
+}
+
+fn headers(kind: &str, event: String, time_ms: i64, trace: Option<&[u8]>) -> Headers {
+    let mut headers = header::cloud_event(kind, SOURCE, event, time_ms);
+    headers.extend(trace.map(|trace| (header::TRACEPARENT.to_owned(), trace.to_vec())));
+    headers
+}
+
+fn outgoing(topic: Topic, id: &ListingId, value: Option<Vec<u8>>, headers: Headers) -> Outgoing {
+    Outgoing { topic, partition: None, key: Some(listing_key(id)), value, headers }
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    // Fails only for a map whose keys are no texts: neither facts nor sales have one.
+    serde_json::to_vec(value).expect("a fact and a sale are writable as JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::listing;
+
+    fn record(key: Option<&str>, value: Option<&str>) -> Record {
+        Record {
+            topic: Topic::Listings,
+            partition: partition_of(b"f:1", 4),
+            offset: 7,
+            append_time_ms: 1,
+            key: key.map(|key| key.as_bytes().to_vec()),
+            value: value.map(|value| value.as_bytes().to_vec()),
+            headers: vec![(header::TRACEPARENT.to_owned(), b"00-1".to_vec())],
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_no_statement_has_the_code_of_its_fault() {
+        let good = serde_json::to_string(&listing(1, "Active", 100)).unwrap();
+        assert_eq!(statement(&record(Some("f:1"), Some(&good)), 4).unwrap(), listing(1, "Active", 100));
+        let mut moved = record(Some("f:1"), Some(&good));
+        moved.partition = (moved.partition + 1) % 4;
+        for (record, code) in [
+            (record(Some("f:1"), None), Code::WrongShape),
+            (record(Some("f:1"), Some("{")), Code::NotJson),
+            (record(Some("f:1"), Some("{\"listing_id\": 5}")), Code::BadType),
+            (record(Some("f:2"), Some(&good)), Code::WrongKey),
+            (record(None, Some(&good)), Code::WrongKey),
+            (moved, Code::WrongKey),
+        ] {
+            assert_eq!(statement(&record, 4).unwrap_err().code, code, "{record:?}");
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_bytes_and_says_where_from_and_why() {
+        let dead = dead_letter(record(Some("f:1"), Some("{")), &poison(Code::NotJson, "why"));
+        let text = |name| header::text(&dead.headers, name);
+        assert_eq!((dead.value.as_deref(), dead.key.as_deref()), (Some(&b"{"[..]), Some(&b"f:1"[..])));
+        let said =
+            [header::DEAD_TOPIC, header::DEAD_OFFSET, header::DEAD_FEED, header::DEAD_CODE, header::DEAD_SERVICE];
+        assert_eq!(said.map(text), ["listings", "7", "f", "not_json", "enricher"].map(Some));
+        assert_eq!(text(header::TRACEPARENT), Some("00-1"));
+    }
+
+    #[test]
+    fn a_fact_reads_back_as_it_was_and_a_wrong_one_is_told_apart() {
+        let one = crate::testing::fact(3, "Active", 100);
+        let out = fact(&one, "e-1".to_owned(), Some(b"00-1"));
+        assert_eq!(header::text(&out.headers, header::CE_TYPE), Some("roost.listing.priced.v1"));
+        let read = |key: &str, value: Option<Vec<u8>>| {
+            followed(&Record { key: Some(key.as_bytes().to_vec()), value, ..record(None, None) })
+        };
+        assert!(matches!(read("f:1", out.value.clone()), Followed::Fact(_, Some(fact)) if *fact == one));
+        assert!(matches!(read("f:1", None), Followed::Fact(_, None)));
+        assert!(matches!(read("f:2", out.value), Followed::Unreadable(_, _)));
+        assert!(matches!(read("f:1", Some(b"{}".to_vec())), Followed::Unreadable(_, _)));
+        assert!(matches!(read("none", None), Followed::Foreign(_)));
+    }
+}

@@ -1,0 +1,6 @@
+//! The enricher, from outside: what it makes of what stands on the log. Every test runs on each log that is there.
+
+mod appraiser;
+mod flow;
+mod house;
+mod kafka;

@@ -1,4 +1,0 @@
-//! One suite for both backends: what holds of one must hold of the other.
-
-mod contract;
-mod embedded;
