@@ -134,6 +134,11 @@ const fn fault_code(fault: Fault) -> &'static str {
         Fault::Duplicate => "duplicate",
         Fault::InTheFuture => "in_the_future",
         Fault::TooLarge => "too_large",
+        Fault::UnknownMember => "unknown_member",
+        Fault::WrongEncoding => "wrong_encoding",
+        Fault::NotJson => "not_json",
+        Fault::WrongShape => "wrong_shape",
+        Fault::TooDeep => "too_deep",
     }
 }
 

@@ -29,6 +29,8 @@ codes! {
     TooDeep = "too_deep",
     /// The value is larger than 512 KiB, or a batch has more than 1,000 records.
     TooLarge = "too_large",
+    /// An object that takes no other members has one: a statement's, a misspelt preference most often.
+    UnknownMember = "unknown_member",
     /// A member occurs twice in one object.
     DuplicateMember = "duplicate_member",
     /// The record names no listing: no `ListingKey` in the value, and for an empty value no usable key.
@@ -49,7 +51,7 @@ codes! {
     TimestampInTheFuture = "timestamp_in_the_future",
     /// A header that must be readable is not (feed, mapping, versions of a repair).
     WrongHeader = "wrong_header",
-    /// The header `roost-mapping` names a mapping that this service does not have, or the row does not fit it.
+    /// The sender's mapping could not read the row; the header `roost-mapping-error` says why.
     MappingFailed = "mapping_failed",
     /// A statement was appended after the deadline that its sender set: it is none.
     TooLate = "too_late",
@@ -75,6 +77,11 @@ impl Code {
             Fault::Duplicate => Self::DuplicateMember,
             Fault::InTheFuture => Self::TimestampInTheFuture,
             Fault::TooLarge => Self::TooLarge,
+            Fault::UnknownMember => Self::UnknownMember,
+            Fault::WrongEncoding => Self::WrongEncoding,
+            Fault::NotJson => Self::NotJson,
+            Fault::WrongShape => Self::WrongShape,
+            Fault::TooDeep => Self::TooDeep,
         }
     }
 }
@@ -84,6 +91,9 @@ impl std::fmt::Display for Code {
         f.write_str(self.as_str())
     }
 }
+
+/// Most wrong fields that a dead letter's message names: a person mends a few at a time, and it travels in a header.
+const MAX_NAMED: usize = 16;
 
 /// A record that cannot be used: poison. It goes to `dead-letters`, the work goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,5 +108,16 @@ pub struct Poison {
 impl From<FieldError> for Poison {
     fn from(error: FieldError) -> Self {
         Self { code: Code::of(&error), message: error.to_string() }
+    }
+}
+
+impl Poison {
+    /// All that is wrong with a record: the code is the first fault's.
+    pub fn of_faults(faults: &[FieldError]) -> Self {
+        let named: Vec<String> = faults.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+        let more = faults.len() - named.len();
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        // No caller has none: the list is the error of a reader that found some.
+        Self { code: faults.first().map_or(Code::WrongShape, Code::of), message: named.join("; ") + &more }
     }
 }

@@ -37,6 +37,10 @@ impl Money {
     pub const fn units(self) -> i64 {
         self.0 / 100
     }
+    /// The amount, if it is more than nothing.
+    pub fn non_zero(self) -> Option<Self> {
+        (self.0 > 0).then_some(self)
+    }
     /// Parses a plain or exponent decimal (`749999`, `1234.50`, `1.225e+006`) exactly; more than two decimals only if they are zeros.
     pub fn parse_decimal(text: &str) -> Option<Self> {
         Self::from_cents(parse_scaled(text, 2)?)
@@ -173,6 +177,32 @@ impl Currency {
             _ => return None,
         };
         Some(Self(*code))
+    }
+
+    /// The country that a bare postal code belongs to when all that is known is its currency; `None` where several big
+    /// ones share it (the euro), or none is known.
+    pub fn country(self) -> Option<Country> {
+        let code = match &self.0 {
+            b"USD" => "us",
+            b"CAD" => "ca",
+            b"MXN" => "mx",
+            b"GBP" => "gb",
+            b"AUD" => "au",
+            b"NZD" => "nz",
+            b"CHF" => "ch",
+            b"SEK" => "se",
+            b"NOK" => "no",
+            b"DKK" => "dk",
+            b"PLN" => "pl",
+            b"CZK" => "cz",
+            b"JPY" => "jp",
+            b"INR" => "in",
+            b"AED" => "ae",
+            b"ZAR" => "za",
+            b"BRL" => "br",
+            _ => return None,
+        };
+        code.parse().ok()
     }
 }
 impl FromStr for Currency {

@@ -1,6 +1,11 @@
 //! One session's whole preferences: a statement, never a delta. Value of topic `preferences`, body of
 //! `POST /api/v1/preferences`.
 
+mod document;
+mod parse;
+#[cfg(test)]
+mod tests;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +26,10 @@ pub const MAX_DISMISSED: usize = 500;
 pub const MAX_PREFERENCES_BYTES: usize = 256 * 1024;
 /// Greatest commute a session can ask for, minutes.
 pub const MAX_COMMUTE_MINUTES: u16 = 600;
+/// Most bedrooms a session can ask for: more than any home has.
+pub const MAX_MIN_BEDROOMS: u16 = 200;
+/// Most living area a session can ask for, square feet: more than any building has.
+pub const MAX_MIN_LIVING_AREA_SQFT: u32 = 40_000_000;
 
 /// `us/98101`: a postal code within its country.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,7 +41,7 @@ pub struct PostalCode {
 }
 
 impl PostalCode {
-    /// Normalises a postal code as a feed or a client writes it: upper case, single blanks.
+    /// Normalises a postal code as a feed or a client writes it: upper case, single blanks; `None` if it is none.
     pub fn normalise(code: &str) -> Option<String> {
         let code = code.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
         let wellformed = (1..=10).contains(&code.len())
@@ -179,4 +188,20 @@ pub struct Preferences {
     /// Weights of the score.
     #[serde(default)]
     pub profile: Profile,
+}
+
+impl Preferences {
+    /// Reads a statement, at both doors: the body of `POST /api/v1/preferences`, the value of a record on `preferences`.
+    ///
+    /// `Err` holds every fault at once, in the order of the members. `Ok` is canonical: lists ascending and without
+    /// repeats, postal codes with their country, the currency filled in.
+    pub fn parse(json: &[u8]) -> Result<Self, Vec<FieldError>> {
+        parse::preferences(json)
+    }
+
+    /// The canonical JSON: [`Self::parse`] reads it back unchanged.
+    pub fn to_json(&self) -> Vec<u8> {
+        // Texts, numbers and lists: nothing in it can fail to be written.
+        serde_json::to_vec(self).expect("preferences are JSON")
+    }
 }

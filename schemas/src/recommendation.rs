@@ -12,8 +12,7 @@ use crate::units::{Bathrooms, Instant};
 use crate::version::ListingVersion;
 use crate::vocabulary::{ChangeType, StandardStatus};
 
-/// Points of one component of the score: `value` of 0..=4095 times `weight`; the sum over all is `256 × score / 1000`-ish,
-/// see `scorer/src/score.rs` for the formula.
+/// Points of one component of the score, in thousandths of the greatest score; the formula is `scorer/src/score.rs`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ComponentPoints {

@@ -3,6 +3,11 @@
 //!
 //! Written by the scorer alone, read by the API alone. Every cell is JSON text; what is in it is not known here.
 
+mod config;
+pub mod embedded;
+pub mod metrics;
+pub mod scylla;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +15,8 @@ use std::sync::Arc;
 use schemas::id::{Country, ListingId, Market, SessionId};
 use schemas::money::Money;
 use schemas::vocabulary::Transaction;
+
+pub use config::{BackendKind, EmbeddedConfig, ScyllaConfig, StoreConfig};
 
 /// Bits of a write timestamp that count the writes of one epoch (DESIGN §3).
 pub const SEQUENCE_BITS: u32 = 30;
@@ -184,3 +191,20 @@ pub trait Backend: Send + Sync {
 
 /// The tables: a handle that services share.
 pub type Tables = Arc<dyn Backend>;
+
+/// Opens the tables that `config` names; they must be there and of this version.
+pub async fn open(config: &StoreConfig) -> Result<Tables, StoreError> {
+    match config.backend {
+        BackendKind::Scylla => Ok(Arc::new(scylla::ScyllaTables::connect(&config.scylla).await?)),
+        BackendKind::Embedded => Ok(Arc::new(embedded::EmbeddedTables::open(&config.embedded)?)),
+    }
+}
+
+/// Creates what is missing; returns a line per change. Refuses, with what to do, what it cannot change.
+pub async fn init(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
+    match config.backend {
+        BackendKind::Scylla => scylla::init(&config.scylla).await,
+        // A directory is made when it is opened.
+        BackendKind::Embedded => Ok(Vec::new()),
+    }
+}

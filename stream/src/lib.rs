@@ -4,6 +4,7 @@
 //! Knows topics, keys and headers; knows nothing of listings or sessions. Everything here is synchronous: services read
 //! on threads of their own.
 
+mod asking;
 pub mod config;
 pub mod init;
 mod kafka;

@@ -18,6 +18,7 @@
 //! * [`World`]: the events, at the market's own times ([`World::next_event`], or as an iterator) or as of now
 //!   ([`World::next_event_at`]).
 //! * [`write_jsonl`]: the same as text, one record a line.
+//! * [`write_sales`]: its closed sales in canonical form, for training.
 //! * [`sessions`]: what people look for there.
 //! * [`Demo`]: a world paced so that one session's recommendations keep changing.
 //!
@@ -31,6 +32,7 @@ mod life;
 mod places;
 mod random;
 mod record;
+mod sales;
 mod sessions;
 mod taste;
 mod world;
@@ -41,10 +43,11 @@ pub use demo::{Demo, newcomer};
 pub use home::{Gaps, Home};
 pub use life::{Change, Offer};
 pub use places::{NEIGHBOURHOODS, PLACES, PORTAL_FEED, Place, postal_code};
+pub use sales::{canonical, write_sales};
 pub use sessions::{Session, market_of, sessions};
-pub use world::{Config, ConfigError, Event, World};
+pub use world::{Config, ConfigError, Event, TRAINING_SALES, World};
 
-/// Why [`write_jsonl`] stopped.
+/// Why [`write_jsonl`] or [`write_sales`] stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Such a world cannot be; nothing was written.

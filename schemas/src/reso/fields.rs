@@ -48,8 +48,8 @@ fields! {
     LotFeatures, ParkingFeatures, PatioAndPorchFeatures, PetsAllowed, PoolFeatures, SecurityFeatures, SpaFeatures,
     View, WaterfrontFeatures,
     // Features as yes or no.
-    AttachedGarageYN, CarportYN, CoolingYN, FireplaceYN, GarageYN, HeatingYN, NewConstructionYN, PoolPrivateYN, SpaYN,
-    ViewYN, WaterfrontYN,
+    AttachedGarageYN, BasementYN, CarportYN, CoolingYN, FireplaceYN, GarageYN, HeatingYN, NewConstructionYN,
+    OpenParkingYN, PoolPrivateYN, SeniorCommunityYN, SpaYN, ViewYN, WaterfrontYN,
 }
 
 /// Other spellings of the fields for which RESO has no name.

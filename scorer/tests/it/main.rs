@@ -1,6 +1,9 @@
 //! Tests of the scorer from outside.
 
+mod counts;
 mod engine;
 mod engine_cases;
+mod market_numbers;
+mod present;
 mod score;
 mod world;

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits for the close, but not longer than two seconds; then it goes on in its own thread.
 pub(super) fn close_within(consumer: Arc<BaseConsumer<ReaderContext>>) {
-    let (done, closed) = mpsc::channel();
+    let (done, closed) = mpsc::sync_channel(1);
     let spawned = thread::Builder::new().name("log-close".to_owned()).spawn(move || {
         drop(consumer);
         // Nobody may be waiting any more.
@@ -38,7 +38,7 @@ pub(super) fn commit_within(
     offsets: TopicPartitionList,
     timeout: Duration,
 ) -> Result<(), LogError> {
-    let (done, committed) = mpsc::channel();
+    let (done, committed) = mpsc::sync_channel(1);
     thread::Builder::new()
         .name("log-commit".to_owned())
         .spawn(move || {

@@ -2,7 +2,7 @@
 //! changes a partition count.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::executor::block_on;
 use rdkafka::admin::{
@@ -17,10 +17,9 @@ use schemas::topic::Topic;
 use super::context::LogOnly;
 use super::topics::Topics;
 use super::{offsets, settings, start};
-use crate::LogError;
 use crate::config::KafkaConfig;
 use crate::init::Change;
-use crate::policy;
+use crate::{LogError, asking, policy};
 
 /// The controller of a healthy cluster answers within a second or two.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -42,7 +41,9 @@ pub(crate) fn init(config: &KafkaConfig) -> Result<Vec<Change>, LogError> {
         Topic::ALL.into_iter().partition(|topic| topics.found(&metadata, *topic).is_some());
     let mut changes = create(config, &topics, &admin, &missing)?;
     wait_for_leaders(&topics, &probe)?;
-    changes.extend(repair(config, &topics, &admin, &there, &metadata)?);
+    let (repaired, seen) = repair(config, &topics, &admin, &there, &metadata)?;
+    changes.extend(seen);
+    wait_for_settings(config, &topics, &admin, &repaired)?;
     Ok(changes)
 }
 
@@ -100,20 +101,16 @@ fn create(
 
 /// A topic that was just made has no leaders yet, and readers would take it for missing.
 fn wait_for_leaders(topics: &Topics, probe: &BaseConsumer<LogOnly>) -> Result<(), LogError> {
-    let deadline = Instant::now() + ANSWER_WITHIN;
-    loop {
-        let metadata = probe
-            .fetch_metadata(None, ANSWER_WITHIN)
-            .map_err(|error| offsets::unavailable("topics could not be looked up", &error))?;
-        let leaderless = Topic::ALL.into_iter().find(|topic| !has_leaders(&metadata, topics, *topic));
-        match leaderless {
-            None => return topics.check(&metadata),
-            Some(topic) if Instant::now() > deadline => {
-                return Err(LogError::Unavailable(format!("topic {} has no leader", topics.name(topic))));
-            }
-            // The controller needs a few milliseconds; a question costs one.
-            Some(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
+    let leaderless = |metadata: &Metadata| Topic::ALL.into_iter().find(|topic| !has_leaders(metadata, topics, *topic));
+    let metadata = asking::until(
+        ANSWER_WITHIN,
+        || probe.fetch_metadata(None, ANSWER_WITHIN),
+        |answer| answer.as_ref().map_or(true, |metadata| leaderless(metadata).is_none()),
+    )
+    .map_err(|error| offsets::unavailable("topics could not be looked up", &error))?;
+    match leaderless(&metadata) {
+        None => topics.check(&metadata),
+        Some(topic) => Err(LogError::Unavailable(format!("topic {} has no leader", topics.name(topic)))),
     }
 }
 
@@ -125,32 +122,28 @@ fn has_leaders(metadata: &Metadata, topics: &Topics, topic: Topic) -> bool {
 }
 
 /// Compares each setting that roost cares for, and writes a topic's own settings when one differs. rdkafka offers only
-/// the request that replaces all of a topic's own settings, so those that others made are sent along.
+/// the request that replaces all of a topic's own settings, so those that others made are sent along. Returns the topics
+/// that were written, and what is to be told.
 fn repair(
     config: &KafkaConfig,
     topics: &Topics,
     admin: &AdminClient<LogOnly>,
     there: &[Topic],
     metadata: &Metadata,
-) -> Result<Vec<Change>, LogError> {
-    if there.is_empty() {
-        return Ok(Vec::new());
-    }
-    let resources: Vec<ResourceSpecifier<'_>> =
-        there.iter().map(|topic| ResourceSpecifier::Topic(topics.name(*topic))).collect();
-    let described = block_on(admin.describe_configs(&resources, &options()))
-        .map_err(|error| offsets::unavailable("topics' settings could not be looked up", &error))?;
-    let mut changes = Vec::new();
-    for (topic, described) in there.iter().zip(described) {
+) -> Result<(Vec<Topic>, Vec<Change>), LogError> {
+    let (mut written, mut changes) = (Vec::new(), Vec::new());
+    for (topic, resource) in there.iter().zip(settings_of(topics, admin, there)?) {
         let name = topics.name(*topic);
-        let resource = described
-            .map_err(|code| LogError::Fatal(format!("topic {name}: its settings could not be looked up: {code}")))?;
         let wanted = wanted(config, *topic);
         let differences = differences(&wanted, &resource);
         if !differences.is_empty() {
+            let told = format!("topic {name}: {}", differences.join(", "));
             changes.push(match write(admin, name, &wanted, &resource) {
-                Ok(()) => Change::Repaired(format!("topic {name}: {}", differences.join(", "))),
-                Err(reason) => Change::NotRepaired(format!("topic {name}: {}: {reason}", differences.join(", "))),
+                Ok(()) => {
+                    written.push(*topic);
+                    Change::Repaired(told)
+                }
+                Err(reason) => Change::NotRepaired(format!("{told}: {reason}")),
             });
         }
         if let Some(found) = replicas(metadata, name)
@@ -163,7 +156,53 @@ fn repair(
             )));
         }
     }
-    Ok(changes)
+    Ok((written, changes))
+}
+
+/// In the order of `wanted`.
+fn settings_of(
+    topics: &Topics,
+    admin: &AdminClient<LogOnly>,
+    wanted: &[Topic],
+) -> Result<Vec<ConfigResource>, LogError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let resources: Vec<ResourceSpecifier<'_>> =
+        wanted.iter().map(|topic| ResourceSpecifier::Topic(topics.name(*topic))).collect();
+    let described = block_on(admin.describe_configs(&resources, &options()))
+        .map_err(|error| offsets::unavailable("topics' settings could not be looked up", &error))?;
+    wanted
+        .iter()
+        .zip(described)
+        .map(|(topic, described)| {
+            described.map_err(|code| {
+                LogError::Fatal(format!("topic {}: its settings could not be looked up: {code}", topics.name(*topic)))
+            })
+        })
+        .collect()
+}
+
+/// Brokers learn of new settings a moment after the controller took them.
+fn wait_for_settings(
+    config: &KafkaConfig,
+    topics: &Topics,
+    admin: &AdminClient<LogOnly>,
+    written: &[Topic],
+) -> Result<(), LogError> {
+    let late = || -> Result<Option<Topic>, LogError> {
+        let found = settings_of(topics, admin, written)?;
+        let mut pairs = written.iter().zip(&found);
+        Ok(pairs
+            .find(|(topic, found)| !differences(&wanted(config, **topic), found).is_empty())
+            .map(|(topic, _)| *topic))
+    };
+    match asking::until(ANSWER_WITHIN, late, |answer| !matches!(answer, Ok(Some(_))))? {
+        None => Ok(()),
+        Some(topic) => {
+            Err(LogError::Unavailable(format!("topic {}: the brokers do not apply its settings", topics.name(topic))))
+        }
+    }
 }
 
 fn differences(wanted: &BTreeMap<String, String>, resource: &ConfigResource) -> Vec<String> {

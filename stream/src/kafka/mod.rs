@@ -18,6 +18,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crossbeam_channel::Sender;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use schemas::topic::Topic;
 
@@ -40,6 +41,8 @@ pub struct KafkaLog {
     topics: Arc<Topics>,
     probe: Arc<BaseConsumer<LogOnly>>,
     watch: Arc<Watch>,
+    /// Dropped with the log; then the watching ends.
+    _watching: Sender<()>,
 }
 
 impl KafkaLog {
@@ -51,8 +54,8 @@ impl KafkaLog {
         topics.check(&metadata)?;
         let watch = Watch::new(&config.bootstrap_servers);
         let probe = Arc::new(probe);
-        watch.start(&probe, Arc::clone(&topics));
-        Ok(Self { config: config.clone(), topics, probe, watch })
+        let _watching = watch.start(&probe, Arc::clone(&topics));
+        Ok(Self { config: config.clone(), topics, probe, watch, _watching })
     }
 
     /// That the topics are there, with the right partition count.

@@ -1,6 +1,6 @@
 //! Looks offsets up: where partitions begin and end, what a group committed, and what to say when the two disagree.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -9,10 +9,7 @@ use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 
 use super::topics::Topics;
-use crate::{LogError, metrics};
-
-/// Between two questions that the brokers could not answer yet.
-const PAUSE: Duration = Duration::from_millis(25);
+use crate::{LogError, asking, metrics};
 
 /// The offsets of the oldest record and of the next one to come, in the order of `wanted`. Two requests per broker.
 pub(super) fn ranges<C: ConsumerContext>(
@@ -46,21 +43,15 @@ pub(super) fn ends<C: ConsumerContext>(
         // The offset that is asked for is a time to this function; the two ends are times like any other to the broker.
         consumer.offsets_for_times(list, timeout)
     };
-    within(timeout, || {
-        let found = look_up().map_err(|error| unavailable("offsets could not be looked up", &error))?;
-        wanted.iter().map(|(topic, partition)| offset_in(&found, topics, *topic, *partition)).collect()
-    })
-}
-
-/// Leaders move, and a new topic's are not known at once: asks again for a while.
-fn within<T>(timeout: Duration, ask: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
-    let deadline = Instant::now() + timeout;
-    loop {
-        match ask() {
-            Err(LogError::Unavailable(_)) if Instant::now() + PAUSE < deadline => std::thread::sleep(PAUSE),
-            answer => return answer,
-        }
-    }
+    // Leaders move, and a new topic's are not known at once.
+    asking::until(
+        timeout,
+        || {
+            let found = look_up().map_err(|error| unavailable("offsets could not be looked up", &error))?;
+            wanted.iter().map(|(topic, partition)| offset_in(&found, topics, *topic, *partition)).collect()
+        },
+        |answer: &Result<_, LogError>| answer.is_ok(),
+    )
 }
 
 /// A failed question, as the caller sees it.

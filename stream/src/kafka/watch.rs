@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
@@ -74,19 +75,19 @@ impl Watch {
         }
     }
 
-    /// Watches until the log is dropped.
-    pub(super) fn start(self: &Arc<Self>, probe: &Arc<BaseConsumer<LogOnly>>, topics: Arc<Topics>) {
-        let (watch, probe) = (Arc::downgrade(self), Arc::downgrade(probe));
+    /// Watches until what is returned is dropped.
+    pub(super) fn start(self: &Arc<Self>, probe: &Arc<BaseConsumer<LogOnly>>, topics: Arc<Topics>) -> Sender<()> {
+        let (stop, stopped) = bounded(0);
+        let (watch, probe) = (Arc::clone(self), Arc::clone(probe));
         let spawned = thread::Builder::new().name("log-watch".to_owned()).spawn(move || {
-            loop {
-                thread::sleep(EVERY);
-                let (Some(watch), Some(probe)) = (watch.upgrade(), probe.upgrade()) else { return };
+            while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 watch.look(&probe, &topics);
             }
         });
         if let Err(error) = spawned {
             tracing::warn!(%error, "nobody watches the brokers: no thread could be started");
         }
+        stop
     }
 
     fn look(&self, probe: &BaseConsumer<LogOnly>, topics: &Topics) {

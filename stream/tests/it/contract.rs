@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use schemas::topic::{MAX_RECORD_BYTES, Topic, partition_of};
 use stream::{Assignment, Event, GroupStart, LogError, Outgoing, Start};
 
-use crate::house::{House, PARTITIONS, PATIENCE, keyed, poll, text, until};
+use crate::house::{House, PARTITIONS, PATIENCE, Tap, keyed, text};
 
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
@@ -72,30 +72,20 @@ fn a_named_partition_is_obeyed_and_offsets_are_dense(house: &House) {
 }
 
 fn the_end_is_told_for_an_empty_partition_and_after_every_catch_up(house: &House) {
-    let mut reader = house.follow_all(Topic::Listings);
+    let mut tap = house.follow_all(Topic::Listings);
     let mut ends = BTreeMap::new();
-    until(&mut *reader, |event| {
-        if let Event::End { topic: Topic::Listings, partition, next_offset } = event {
-            ends.insert(partition, next_offset);
-        }
-        ends.len() == PARTITIONS as usize
-    });
+    while ends.len() < PARTITIONS as usize {
+        match tap.next() {
+            Event::End { topic: Topic::Listings, partition, next_offset } => ends.insert(partition, next_offset),
+            other => panic!("{other:?}"),
+        };
+    }
     assert!(ends.values().all(|next| *next == 0), "{ends:?}");
     for round in 1..=5_u64 {
         let delivered = house.publish(vec![keyed(Topic::Listings, "a:1", &round.to_string())])[0];
-        let mut got = Vec::new();
-        until(&mut *reader, |event| match event {
-            Event::Record(record) => {
-                got.push(record.offset);
-                false
-            }
-            Event::End { partition, next_offset, .. } => {
-                assert_eq!((partition, next_offset), (delivered.partition, delivered.offset + 1));
-                true
-            }
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(got, [round - 1]);
+        assert!(matches!(tap.next(), Event::Record(record) if record.offset == round - 1));
+        let end = Event::End { topic: Topic::Listings, partition: delivered.partition, next_offset: round };
+        assert_eq!(tap.next(), end);
     }
 }
 
@@ -159,20 +149,11 @@ fn following_starts_where_it_is_told_to(house: &House) {
     let record = |i: u32| Outgoing { partition: Some(0), ..keyed(Topic::Listings, "k", &i.to_string()) };
     house.publish((0..10).map(record).collect());
     for (start, first) in [(Start::Earliest, 0), (Start::Offset(4), 4), (Start::Offset(10), 10), (Start::Latest, 10)] {
-        let mut reader = house.log.follow(&[(Topic::Listings, 0, start)]).unwrap();
-        let mut offsets = Vec::new();
-        until(&mut *reader, |event| match event {
-            Event::Record(record) => {
-                offsets.push(record.offset);
-                false
-            }
-            Event::End { next_offset, .. } => {
-                assert_eq!(next_offset, 10, "{start:?}");
-                true
-            }
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(offsets, (first..10).collect::<Vec<_>>(), "{start:?}");
+        let mut tap = house.follow(&[(Topic::Listings, 0, start)]);
+        for expected in first..10 {
+            assert!(matches!(tap.next(), Event::Record(record) if record.offset == expected), "{start:?}: {expected}");
+        }
+        assert_eq!(tap.next(), Event::End { topic: Topic::Listings, partition: 0, next_offset: 10 }, "{start:?}");
     }
 }
 
@@ -183,23 +164,19 @@ fn several_topics_are_followed_by_one_reader(house: &House) {
         Outgoing { partition: Some(0), ..keyed(Topic::Models, "champion", "model") },
     ]);
     let starts = [(Topic::Listings, 1), (Topic::Sales, 1), (Topic::Models, 0)];
-    let mut reader = house.log.follow(&starts.map(|(topic, p)| (topic, p, Start::Earliest))).unwrap();
-    let (mut records, mut ends) = (BTreeSet::new(), BTreeSet::new());
-    until(&mut *reader, |event| {
-        match event {
-            Event::Record(record) => {
-                records.insert((record.topic, text(&record).to_owned()));
-            }
+    let mut tap = house.follow(&starts.map(|(topic, p)| (topic, p, Start::Earliest)));
+    let (mut records, mut ends) = (BTreeMap::new(), BTreeSet::new());
+    while ends.len() < 3 {
+        match tap.next() {
+            Event::Record(record) => assert_eq!(records.insert(record.topic, text(&record).to_owned()), None),
             Event::End { topic, partition, next_offset } => {
-                assert!(records.iter().any(|(of, _)| *of == topic), "the end of {topic} came before its record");
+                assert!(records.contains_key(&topic), "the end of {topic} came before its record");
                 ends.insert((topic, partition, next_offset));
             }
             other => panic!("{other:?}"),
         }
-        ends.len() == 3
-    });
+    }
     assert_eq!(ends, starts.map(|(topic, partition)| (topic, partition, 1)).into());
-    assert_eq!(records.len(), 3);
 }
 
 fn compaction_keeps_the_last_record_of_each_key(house: &House) {
@@ -227,77 +204,75 @@ fn compaction_keeps_the_last_record_of_each_key(house: &House) {
             return;
         }
         assert!(Instant::now() < deadline, "never compacted: {} records", records.len());
-        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
 /// Joins and waits for the partitions.
-fn joined(house: &House, start: GroupStart) -> (Box<dyn stream::Reader>, Vec<Assignment>) {
-    let mut reader = house.log.join("group", "", Topic::Preferences, start).unwrap();
-    let mut ours = Vec::new();
-    until(&mut *reader, |event| match event {
-        Event::Assigned(assignments) => {
-            ours = assignments;
-            true
+#[track_caller]
+fn joined(house: &House, start: GroupStart) -> (Tap, Vec<Assignment>) {
+    let mut tap = Tap::new(house.log.join("group", "", Topic::Preferences, start).unwrap());
+    match tap.next() {
+        Event::Assigned(ours) => {
+            assert_eq!(ours.iter().map(|a| a.partition).collect::<Vec<_>>(), (0..PARTITIONS).collect::<Vec<_>>());
+            (tap, ours)
         }
         other => panic!("{other:?} before an assignment"),
-    });
-    assert_eq!(ours.iter().map(|a| a.partition).collect::<Vec<_>>(), (0..PARTITIONS).collect::<Vec<_>>());
-    (reader, ours)
+    }
 }
 
 fn statements(count: usize) -> Vec<Outgoing> {
     (0..count).map(|i| Outgoing { partition: Some(2), ..keyed(Topic::Preferences, "s", &i.to_string()) }).collect()
 }
 
-fn read(reader: &mut dyn stream::Reader, count: usize) -> Vec<u64> {
+/// The offsets of the next records.
+#[track_caller]
+fn read(tap: &mut Tap, count: usize) -> Vec<u64> {
     let mut offsets = Vec::new();
-    until(reader, |event| {
-        if let Event::Record(record) = event {
+    while offsets.len() < count {
+        if let Event::Record(record) = tap.next() {
             offsets.push(record.offset);
         }
-        offsets.len() == count
-    });
+    }
     offsets
 }
 
 fn a_group_resumes_where_it_committed(house: &House) {
     house.publish(statements(10));
-    let (mut reader, ours) = joined(house, GroupStart::Committed);
+    let (mut tap, ours) = joined(house, GroupStart::Committed);
     assert!(ours.iter().all(|a| a.committed.is_none()), "{ours:?}");
-    assert_eq!(read(&mut *reader, 10), (0..10).collect::<Vec<_>>());
-    reader.commit(2, 3).unwrap();
-    reader.commit(2, 6).unwrap();
-    reader.commit(PARTITIONS + 7, 1).unwrap();
-    reader.commit_sync(PATIENCE).unwrap();
-    drop(reader);
-    let (mut reader, ours) = joined(house, GroupStart::Committed);
+    assert_eq!(read(&mut tap, 10), (0..10).collect::<Vec<_>>());
+    tap.reader.commit(2, 3).unwrap();
+    tap.reader.commit(2, 6).unwrap();
+    tap.reader.commit(PARTITIONS + 7, 1).unwrap();
+    tap.reader.commit_sync(PATIENCE).unwrap();
+    drop(tap);
+    let (mut tap, ours) = joined(house, GroupStart::Committed);
     assert_eq!(ours[2], Assignment { partition: 2, committed: Some(6) });
     assert_eq!(ours[1], Assignment { partition: 1, committed: None });
-    assert_eq!(read(&mut *reader, 4), [6, 7, 8, 9]);
+    assert_eq!(read(&mut tap, 4), [6, 7, 8, 9]);
 }
 
 fn a_group_may_read_from_the_start_and_still_know_what_it_committed(house: &House) {
     house.publish(statements(5));
-    let (mut reader, _) = joined(house, GroupStart::Earliest);
-    read(&mut *reader, 5);
-    reader.commit(2, 5).unwrap();
-    reader.commit_sync(PATIENCE).unwrap();
-    drop(reader);
-    let (mut reader, ours) = joined(house, GroupStart::Earliest);
+    let (mut tap, _) = joined(house, GroupStart::Earliest);
+    read(&mut tap, 5);
+    tap.reader.commit(2, 5).unwrap();
+    tap.reader.commit_sync(PATIENCE).unwrap();
+    drop(tap);
+    let (mut tap, ours) = joined(house, GroupStart::Earliest);
     assert_eq!(ours[2].committed, Some(5));
-    assert_eq!(read(&mut *reader, 5), [0, 1, 2, 3, 4]);
+    assert_eq!(read(&mut tap, 5), [0, 1, 2, 3, 4]);
 }
 
 fn a_full_reader_serves_the_group_and_takes_no_records(house: &House) {
-    let (mut reader, _) = joined(house, GroupStart::Committed);
+    let (mut tap, _) = joined(house, GroupStart::Committed);
     house.publish(statements(3));
     for _ in 0..20 {
         let mut events = Vec::new();
-        reader.poll_control(Duration::from_millis(20), &mut events).unwrap();
+        tap.reader.poll_control(Duration::from_millis(20), &mut events).unwrap();
         assert_eq!(events, []);
     }
-    assert_eq!(read(&mut *reader, 3), [0, 1, 2]);
+    assert_eq!(read(&mut tap, 3), [0, 1, 2]);
 }
 
 fn many_threads_share_one_producer(house: &House) {
@@ -327,13 +302,13 @@ fn many_threads_share_one_producer(house: &House) {
 }
 
 fn a_poll_returns_as_soon_as_there_is_a_record(house: &House) {
-    let mut reader = house.log.follow(&[(Topic::Listings, 0, Start::Latest)]).unwrap();
-    until(&mut *reader, |event| matches!(event, Event::End { .. }));
+    let mut tap = house.follow(&[(Topic::Listings, 0, Start::Latest)]);
+    assert!(matches!(tap.next(), Event::End { .. }));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(move || {
             let mut events = Vec::new();
             // An hour: the test ends only because the record ends the wait.
-            reader.poll(Duration::from_secs(3600), &mut events).unwrap();
+            tap.reader.poll(Duration::from_secs(3600), &mut events).unwrap();
             events
         });
         house.publish(vec![Outgoing { partition: Some(0), ..keyed(Topic::Listings, "k", "v") }]);
@@ -349,6 +324,4 @@ fn append_times_never_go_back_within_a_partition(house: &House) {
         assert!(delivered.append_time_ms >= *newest && delivered.append_time_ms > 1_700_000_000_000);
         *newest = delivered.append_time_ms;
     }
-    let mut reader = house.follow_all(Topic::Listings);
-    assert!(!poll(&mut *reader).is_empty());
 }

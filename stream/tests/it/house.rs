@@ -1,9 +1,9 @@
 //! A log of its own for each test: topics with a random prefix on the Kafka that `ROOST_TEST_KAFKA` names, or a fresh
 //! directory. Everything made is removed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures::executor::block_on;
@@ -82,7 +82,7 @@ pub fn kafka() -> Option<House> {
 
 /// Acknowledgements, as a channel.
 pub struct Acks(Receiver<(u64, Result<Delivered, DeliveryError>)>);
-struct Sink(Sender<(u64, Result<Delivered, DeliveryError>)>);
+struct Sink(SyncSender<(u64, Result<Delivered, DeliveryError>)>);
 
 impl AckSink for Sink {
     fn acked(&self, token: u64, outcome: Result<Delivered, DeliveryError>) {
@@ -99,7 +99,8 @@ impl Acks {
 
 impl House {
     pub fn producer(&self) -> (Box<dyn Producer>, Acks) {
-        let (sender, receiver) = channel();
+        // More than any test sends.
+        let (sender, receiver) = sync_channel(100_000);
         (self.log.producer(Arc::new(Sink(sender))).unwrap(), Acks(receiver))
     }
 
@@ -115,39 +116,54 @@ impl House {
         delivered.into_iter().map(|(_, delivered)| delivered).collect()
     }
 
-    pub fn follow_all(&self, topic: Topic) -> Box<dyn Reader> {
-        let starts: Vec<_> = (0..PARTITIONS).map(|p| (topic, p, Start::Earliest)).collect();
-        self.log.follow(&starts).unwrap()
+    pub fn follow(&self, starts: &[(Topic, u32, Start)]) -> Tap {
+        Tap::new(self.log.follow(starts).unwrap())
     }
 
-    /// Everything that is on a topic, per partition.
+    pub fn follow_all(&self, topic: Topic) -> Tap {
+        let starts: Vec<_> = (0..PARTITIONS).map(|p| (topic, p, Start::Earliest)).collect();
+        self.follow(&starts)
+    }
+
+    /// Everything that is on a topic.
     pub fn read_all(&self, topic: Topic) -> Vec<Record> {
-        let mut reader = self.follow_all(topic);
-        let mut ends = std::collections::BTreeSet::new();
+        let mut tap = self.follow_all(topic);
+        let mut ends = BTreeSet::new();
         let mut records = Vec::new();
-        until(&mut *reader, |event| {
-            match event {
+        while ends.len() < PARTITIONS as usize {
+            match tap.next() {
                 Event::Record(record) => records.push(record),
                 Event::End { partition, .. } => {
                     ends.insert(partition);
                 }
                 Event::Assigned(_) | Event::Revoked(_) => {}
             }
-            ends.len() == PARTITIONS as usize
-        });
+        }
         records
     }
 }
 
-/// Polls until `done` says so; fails after a minute.
-pub fn until(reader: &mut dyn Reader, mut done: impl FnMut(Event) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        assert!(Instant::now() < deadline, "it never came");
-        for event in poll(reader) {
-            if done(event) {
-                return;
+/// A reader, event by event.
+pub struct Tap {
+    pub reader: Box<dyn Reader>,
+    polled: VecDeque<Event>,
+}
+
+impl Tap {
+    pub fn new(reader: Box<dyn Reader>) -> Self {
+        Self { reader, polled: VecDeque::new() }
+    }
+
+    /// The next event; fails after a minute without one.
+    #[track_caller]
+    pub fn next(&mut self) -> Event {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(event) = self.polled.pop_front() {
+                return event;
             }
+            assert!(Instant::now() < deadline, "no event within {PATIENCE:?}");
+            self.polled.extend(poll(&mut *self.reader));
         }
     }
 }

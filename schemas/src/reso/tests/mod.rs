@@ -1,5 +1,6 @@
 //! The reader seen from outside: what it tolerates, what it refuses, and the laws that hold for any bytes.
 
+mod documents;
 mod laws;
 mod refused;
 mod tolerated;

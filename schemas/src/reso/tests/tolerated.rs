@@ -116,16 +116,26 @@ fn a_city_in_any_case_is_the_same_market() {
 
 #[test]
 fn lists_come_as_arrays_and_as_texts_with_commas() {
-    let expected = listing(&with(json!({"amenities": ["Pool", "garage", "Sauna room"]})));
+    let expected = listing(&with(json!({"amenities": ["Pool", "garage", "Bocce court"]})));
     assert_eq!(expected.amenities.unwrap().words().collect::<Vec<_>>(), ["pool", "garage"]);
-    assert_eq!(expected.other_amenities, ["Sauna room"]);
+    assert_eq!(expected.other_amenities, ["Bocce court"]);
     for other in [
-        json!({"amenities": "Pool, garage,Sauna room"}),
-        json!({"Amenities": ["Pool", null, " garage ", "Sauna room", "None"]}),
-        json!({"ExteriorFeatures": "Sauna room,Private Pool", "GarageYN": "Y"}),
+        json!({"amenities": "Pool, garage,Bocce court"}),
+        json!({"Amenities": ["Pool", null, " garage ", "Bocce court", "None"]}),
+        json!({"ExteriorFeatures": "Bocce court,Private Pool", "GarageYN": "Y"}),
     ] {
         assert_eq!(listing(&with(other.clone())), expected, "{other}");
     }
+}
+
+#[test]
+fn words_of_feature_lists_mean_what_their_list_is_about() {
+    let record = with(json!({"View": ["City", "Trees/Woods"], "Basement": "Finished", "PetsAllowed": ["Yes"],
+        "Heating": ["Central"], "PoolFeatures": ["None"], "CarportYN": "N"}));
+    let listing = listing(&record);
+    let words: Vec<_> = listing.amenities.unwrap().words().collect();
+    assert_eq!(words, ["view", "basement", "heating", "city_view", "pets_allowed"]);
+    assert_eq!(listing.other_amenities, ["Trees/Woods"]);
 }
 
 #[test]

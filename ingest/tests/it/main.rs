@@ -1,0 +1,5 @@
+//! Ingest from outside, on each log that is there: what goes in at `listings.raw` or over HTTP comes out once.
+
+mod house;
+mod log;
+mod push;

@@ -1,0 +1,139 @@
+//! The way in over HTTP.
+
+use ingest::Ingest;
+use schemas::header;
+use schemas::topic::Topic;
+use serde_json::{Value, json};
+use stream::Outgoing;
+
+use crate::house::{House, least, on_every_log};
+
+struct Answer {
+    status: u16,
+    kind: String,
+    allow: Option<String>,
+    body: Value,
+}
+
+fn send(ingest: &Ingest, method: &str, path: &str, content_type: Option<&str>, body: &str) -> Answer {
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let mut request =
+        ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", ingest.push_address().unwrap()));
+    if let Some(content_type) = content_type {
+        request = request.header("content-type", content_type);
+    }
+    let mut response = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
+    let text = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (kind, allow) = (text("content-type").unwrap_or_default(), text("allow"));
+    let status = response.status().as_u16();
+    let body = response.body_mut().read_to_string().unwrap();
+    Answer { status, kind, allow, body: serde_json::from_str(&body).unwrap_or(Value::Null) }
+}
+
+fn push(ingest: &Ingest, body: &str) -> Answer {
+    send(ingest, "POST", "/feeds/f/listings", None, body)
+}
+
+#[track_caller]
+fn is_problem(answer: &Answer, status: u16, slug: &str) {
+    assert_eq!((answer.status, answer.kind.as_str()), (status, "application/problem+json"), "{}", answer.body);
+    assert_eq!(answer.body["type"], json!(format!("urn:roost:problem:{slug}")));
+    assert_eq!(answer.body["status"], json!(status));
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{}", answer.body);
+}
+
+#[test]
+fn what_is_pushed_is_answered_record_by_record_and_comes_out_as_listings() {
+    on_every_log(|house| {
+        let ingest = house.start();
+        let answer = push(&ingest, &least("1"));
+        assert_eq!((answer.status, &answer.body["accepted"], &answer.body["refused"]), (200, &json!(1), &json!(0)));
+        let batch =
+            format!(r#"{{"value":[{},{{"ListingKey":"3","StandardStatus":"Sold"}},{}]}}"#, least("2"), least("4"));
+        let answer = push(&ingest, &batch);
+        assert_eq!(answer.status, 207, "{}", answer.body);
+        let records = answer.body["records"].as_array().unwrap();
+        let outcomes: Vec<_> =
+            records.iter().map(|r| (r["index"].as_u64().unwrap(), r["outcome"].as_str().unwrap())).collect();
+        assert_eq!(outcomes, [(0, "accepted"), (1, "refused"), (2, "accepted")]);
+        assert_eq!((&records[0]["listing_id"], &records[1]["code"]), (&json!("f:2"), &json!("unknown_status")));
+        assert_eq!(records[1]["errors"][0]["pointer"], json!("/StandardStatus"));
+        let lines = format!("{}\n{}\n", least("5"), least("6"));
+        assert_eq!(push(&ingest, &lines).status, 200);
+
+        let raw = house.read(Topic::ListingsRaw, 5);
+        assert!(raw.iter().all(|record| header::text(&record.headers, header::FEED) == Some("f")));
+        let place = (records[2]["partition"].as_u64().unwrap(), records[2]["offset"].as_u64().unwrap());
+        let fourth = raw.iter().find(|record| (u64::from(record.partition), record.offset) == place).unwrap();
+        assert_eq!(fourth.value.as_deref(), Some(least("4").as_bytes()));
+        let mut keys: Vec<_> =
+            house.read(Topic::Listings, 5).into_iter().map(|r| String::from_utf8(r.key.unwrap()).unwrap()).collect();
+        keys.sort();
+        assert_eq!(keys, ["f:1", "f:2", "f:4", "f:5", "f:6"]);
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn what_cannot_be_taken_is_a_problem_that_says_why() {
+    on_every_log(|house| {
+        let ingest = house.start();
+        let refused = push(&ingest, r#"{"ListingKey":"1","StandardStatus":"Active"}"#);
+        is_problem(&refused, 422, "validation-failed");
+        let pointers: Vec<_> =
+            refused.body["records"][0]["errors"].as_array().unwrap().iter().map(|e| &e["pointer"]).collect();
+        assert_eq!(pointers, ["/Country", "/City", "/ListPrice"]);
+        let broken = push(&ingest, "{");
+        is_problem(&broken, 400, "not-json");
+        assert_eq!(broken.body["code"], json!("not_json"));
+        is_problem(&push(&ingest, ""), 400, "not-json");
+        is_problem(&push(&ingest, "[]"), 400, "not-json");
+        is_problem(&push(&ingest, &" ".repeat((1 << 20) + 1)), 413, "payload-too-large");
+        is_problem(&send(&ingest, "POST", "/feeds/No%20Feed/listings", None, &least("1")), 400, "bad-feed");
+        is_problem(&send(&ingest, "POST", "/feeds/%ff/listings", None, &least("1")), 400, "bad-feed");
+        is_problem(&send(&ingest, "GET", "/", None, ""), 404, "not-found");
+        let wrong_method = send(&ingest, "DELETE", "/feeds/f/listings", None, "");
+        is_problem(&wrong_method, 405, "method-not-allowed");
+        assert_eq!(wrong_method.allow.as_deref(), Some("POST"));
+        is_problem(&send(&ingest, "POST", "/feeds/f/keys", None, ""), 405, "method-not-allowed");
+        assert!(house.read(Topic::ListingsRaw, 0).is_empty());
+        house.stop(ingest);
+    });
+}
+
+fn priced(key: &str, timestamp_ms: i64, status: &str) -> Outgoing {
+    let version = json!({"timestamp_ms": timestamp_ms, "raw_partition": 0, "raw_offset": 0, "batch_index": 0});
+    let fact = json!({"listing": {"version": version, "standard_status": status}});
+    Outgoing {
+        topic: Topic::ListingsPriced,
+        partition: None,
+        key: Some(key.as_bytes().to_vec()),
+        value: Some(fact.to_string().into_bytes()),
+        headers: Vec::new(),
+    }
+}
+
+fn keys(ingest: &Ingest) -> Value {
+    let answer = send(ingest, "GET", "/feeds/f/keys", None, "");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.body["count"], json!(answer.body["keys"].as_array().unwrap().len()));
+    answer.body["keys"].clone()
+}
+
+#[test]
+fn the_keys_of_a_feed_are_those_of_its_homes_on_offer_at_the_moment_of_asking() {
+    on_every_log(|house: &House| {
+        let ingest = house.start();
+        assert_eq!(keys(&ingest), json!([]));
+        house.publish(vec![
+            priced("f:1", 2, "Active"),
+            priced("f:2", 1, "Pending"),
+            priced("f:3", 1, "Closed"),
+            priced("g:4", 1, "Active"),
+        ]);
+        assert_eq!(keys(&ingest), json!(["1", "2"]));
+        house.publish(vec![priced("f:1", 1, "Closed"), priced("f:2", 2, "Delete"), priced("f:5", 1, "ComingSoon")]);
+        assert_eq!(keys(&ingest), json!(["1", "5"]));
+        house.stop(ingest);
+    });
+}
