@@ -44,6 +44,9 @@ pub const DEAD_MESSAGE: &str = "roost-error-message";
 /// Dead letters: the service that refused the record.
 pub const DEAD_SERVICE: &str = "roost-service";
 
+/// Dead letters: hash of the whole original value, where only its beginning is kept.
+pub const DEAD_SHA256: &str = "roost-source-sha256";
+
 /// Headers as they travel: name and value, in order, names may repeat.
 pub type Headers = Vec<(String, Vec<u8>)>;
 

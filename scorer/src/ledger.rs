@@ -117,7 +117,7 @@ impl Ledger {
             if self.outstanding.len() >= self.window && !self.outstanding.contains_key(row) {
                 return Ok(None);
             }
-            let timestamp = WriteTimestamp::new(self.epoch, self.sequence + 1).ok_or(SequenceExhausted)?;
+            let timestamp = self.stamp()?;
             let Some(row) = self.queue.pop_front() else { return Ok(None) };
             let Some(mark) = self.dirty.remove(&row) else { continue };
             let cell = match wanted(&row, mark.forced) {
@@ -125,7 +125,6 @@ impl Ledger {
                 Wanted::Cell(cell) => Some(cell),
                 Wanted::Absent => None,
             };
-            self.sequence += 1;
             let since = self.outstanding.get(&row).map_or(mark.since, |o| o.since.min(mark.since));
             let entry = Outstanding {
                 timestamp,
@@ -162,10 +161,12 @@ impl Ledger {
         }
     }
 
-    /// The store acknowledged the statement.
-    pub fn written(&mut self, row: &Row, timestamp: WriteTimestamp, now: i64) {
+    /// The store acknowledged the statement. Returns since when the row was dirty, if it is its newest one.
+    pub fn written(&mut self, row: &Row, timestamp: WriteTimestamp, now: i64) -> Option<i64> {
+        let mut since = None;
         if let Some(entry) = self.outstanding.get_mut(row).filter(|o| o.timestamp == timestamp) {
             entry.row_acked = true;
+            since = Some(entry.since);
             if let Some(at) = entry.retry_at.take() {
                 self.retries.remove(&(at, timestamp));
             }
@@ -173,6 +174,7 @@ impl Ledger {
         // Also of a statement that has been replaced: the newest may have been the one that was lost.
         self.recent.push_back((now, row.clone()));
         self.settle(row, timestamp);
+        since
     }
 
     /// The statement failed or its outcome is unknown: the same one again, for ever, until a newer one replaces it.
@@ -217,12 +219,21 @@ impl Ledger {
         count
     }
 
-    /// The time of the oldest change that is not yet acknowledged; `None` when every row is clean.
+    /// The time of the oldest change that is not yet acknowledged; `None` when every row is clean. The `shards` row,
+    /// which tells that time, does not count.
     pub fn oldest_unwritten(&self) -> Option<i64> {
-        // The queue is in the order of marking, so its front is the oldest mark.
-        let dirty = self.queue.iter().find_map(|row| self.dirty.get(row)).map(|mark| mark.since);
-        let outstanding = self.outstanding.values().map(|o| o.since).min();
+        let counts = |row: &&Row| !matches!(row, Row::Shard(_));
+        // The queue is in the order of marking, so its first row is the oldest mark.
+        let dirty = self.queue.iter().find(counts).and_then(|row| self.dirty.get(row)).map(|mark| mark.since);
+        let outstanding = self.outstanding.iter().filter(|(row, _)| counts(row)).map(|(_, o)| o.since).min();
         dirty.into_iter().chain(outstanding).min()
+    }
+
+    /// A timestamp that no statement has: the version of an observation.
+    pub fn stamp(&mut self) -> Result<WriteTimestamp, SequenceExhausted> {
+        let timestamp = WriteTimestamp::new(self.epoch, self.sequence + 1).ok_or(SequenceExhausted)?;
+        self.sequence += 1;
+        Ok(timestamp)
     }
 
     /// How many rows are dirty, not counting those under way.

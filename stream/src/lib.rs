@@ -6,6 +6,7 @@
 
 mod asking;
 pub mod config;
+pub mod dead_letter;
 pub mod init;
 mod kafka;
 pub mod metrics;

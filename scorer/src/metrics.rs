@@ -1,0 +1,96 @@
+//! Every metric of the scorer.
+
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use schemas::dead_letter::Code;
+use store::Row;
+
+use crate::judge::Summary;
+
+/// Buckets of the histograms, seconds.
+pub const BUCKETS: &[(&str, &[f64])] = &[
+    (
+        "roost_scorer_settle_duration_seconds",
+        &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0],
+    ),
+    ("roost_freshness_seconds", &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0]),
+];
+
+/// Names, units and help texts.
+pub fn describe() {
+    describe_counter!("roost_scorer_events_total", "Events taken from the logs");
+    describe_counter!("roost_scorer_writes_total", "Statements acknowledged or failed, by table and outcome");
+    describe_counter!("roost_scorer_claims_total", "Shard take-overs begun");
+    describe_counter!(
+        "roost_scorer_stale_writes_total",
+        "Writes acknowledged under an epoch older than the newest claim"
+    );
+    describe_counter!("roost_scorer_dead_letters_total", "Records of preferences that are no statement, by code");
+    describe_gauge!("roost_listings_known", "Listings in memory");
+    describe_gauge!("roost_listings_active", "Listings that some session may be shown");
+    describe_gauge!("roost_sessions_active", "Sessions of the shards that this process owns");
+    describe_gauge!("roost_scorer_shards_owned", "Shards that this process writes");
+    describe_gauge!("roost_scorer_rows_dirty", "Rows that wait to be written");
+    describe_gauge!("roost_scorer_rows_outstanding", "Statements under way");
+    describe_gauge!("roost_recommendations_empty_ratio", "Share of sessions whose recommendation is empty");
+    describe_histogram!(
+        "roost_scorer_settle_duration_seconds",
+        Unit::Seconds,
+        "Time to bring a batch into the engine and decide its writes"
+    );
+    describe_histogram!(
+        "roost_freshness_seconds",
+        Unit::Seconds,
+        "From the append of a priced listing to its row in the store"
+    );
+}
+
+/// A batch was settled.
+pub(crate) fn record_settle(took: Duration) {
+    histogram!("roost_scorer_settle_duration_seconds").record(took.as_secs_f64());
+}
+
+/// Events were taken.
+pub(crate) fn record_events(count: usize) {
+    counter!("roost_scorer_events_total").increment(count as u64);
+}
+
+/// A claim was appended.
+pub(crate) fn record_claim() {
+    counter!("roost_scorer_claims_total").increment(1);
+}
+
+/// A record of `preferences` was dead-lettered.
+pub(crate) fn record_dead_letter(code: Code) {
+    counter!("roost_scorer_dead_letters_total", "code" => code.as_str()).increment(1);
+}
+
+/// A statement was answered.
+pub(crate) fn record_write(row: &Row, acknowledged: bool) {
+    let table = match row {
+        Row::Recommendation(_) | Row::Counts(_) => "recommendations",
+        Row::Session(_) => "sessions",
+        Row::Listing(_) => "listings",
+        Row::ListingByMarket(_) => "listings_by_market",
+        Row::Market(_) => "markets",
+        Row::MarketDay(..) => "market_days",
+        Row::Shard(_) => "shards",
+    };
+    let outcome = if acknowledged { "acknowledged" } else { "failed" };
+    counter!("roost_scorer_writes_total", "table" => table, "outcome" => outcome).increment(1);
+}
+
+/// The judge's numbers.
+pub(crate) fn record_summary(summary: &Summary) {
+    gauge!("roost_listings_known").set(summary.listings as f64);
+    gauge!("roost_listings_active").set(summary.offered as f64);
+    gauge!("roost_sessions_active").set(summary.sessions as f64);
+    gauge!("roost_scorer_shards_owned").set(summary.owned as f64);
+    gauge!("roost_scorer_rows_dirty").set(summary.dirty as f64);
+    gauge!("roost_scorer_rows_outstanding").set(summary.outstanding as f64);
+    counter!("roost_scorer_stale_writes_total").absolute(summary.stale_writes);
+    for seconds in &summary.freshness {
+        histogram!("roost_freshness_seconds").record(*seconds);
+    }
+}

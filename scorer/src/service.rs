@@ -1,0 +1,510 @@
+//! The scorer as it runs: two readers and the judge on threads of their own, statements on the runtime. Performs what
+//! `judge.rs` decides; no branch here depends on a listing or a session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, select, tick};
+use rustc_hash::FxHashMap;
+use schemas::cells::ShardCell;
+use schemas::topic::Topic;
+use store::{Row, StoreError, Table, Tables, WriteTimestamp};
+use stream::{
+    AckSink, Delivered, DeliveryError, Event, Fatal, GroupStart, Log, LogError, Outgoing, Producer, Reader, Start,
+};
+
+use crate::config::{Config, EngineKind};
+use crate::engine::{Engine, oracle::Oracle, scalar::Scalar};
+use crate::facts::ScoreEpoch;
+use crate::judge::{Effect, Judge, Rules, Then};
+use crate::metrics;
+
+/// Batches of events between a reader and the judge: enough that neither waits for the other, few enough that a slow judge
+/// stops its readers within some ten thousand records.
+const LOG_QUEUE: usize = 16;
+/// Acknowledgements between the clients and the judge: more than can be under way, so that no client thread waits.
+const ACK_QUEUE: usize = 65_536;
+/// Log batches taken per turn of the judge, so that acknowledgements and time are not kept waiting.
+const BATCHES_PER_TURN: usize = 4;
+/// How often time passes for the judge.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a reader waits for a first record; bounds the delay of commits and of stopping.
+const POLL: Duration = Duration::from_millis(50);
+/// How long reading the `shards` row is tried before the operator is told again.
+const READ_RETRY: Duration = Duration::from_millis(200);
+
+/// Why the scorer could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The log.
+    #[error("scorer: {0}")]
+    Log(#[from] LogError),
+    /// A thread.
+    #[error("scorer: cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every row was written.
+    Clean,
+    /// The grace time ran out with rows unwritten: the next owner writes them.
+    RowsLeft(usize),
+}
+
+enum Input {
+    Events(Vec<Event>),
+    LostSight(String),
+}
+
+enum Ack {
+    Appended { token: u64, outcome: Result<Delivered, DeliveryError> },
+    Checked { shard: u32, row: Option<ShardCell> },
+    Scanned { shard: u32, rows: Vec<Row> },
+    Written { row: Row, timestamp: WriteTimestamp, outcome: Result<(), StoreError> },
+}
+
+struct Acks(Sender<Ack>);
+
+impl AckSink for Acks {
+    fn acked(&self, token: u64, outcome: Result<Delivered, DeliveryError>) {
+        // A judge that is gone needs no acknowledgement.
+        let _ = self.0.send(Ack::Appended { token, outcome });
+    }
+}
+
+/// A running scorer.
+pub struct Scorer {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    judge: JoinHandle<usize>,
+    state: Arc<parking::State>,
+}
+
+mod parking {
+    //! What `/readyz` shows.
+    use std::sync::Mutex;
+
+    /// The judge's last word about itself.
+    pub struct State(Mutex<Result<(), String>>);
+
+    impl State {
+        pub(super) fn new(text: &str) -> Self {
+            Self(Mutex::new(Err(text.to_owned())))
+        }
+        pub(super) fn set(&self, state: Result<(), String>) {
+            *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+        }
+        pub(super) fn get(&self) -> Result<(), String> {
+            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        }
+    }
+}
+
+impl Scorer {
+    /// Starts to read; must be called on a runtime, on which statements are performed.
+    pub fn start(config: Config, log: Log, tables: Tables, fatal: Fatal) -> Result<Self, StartError> {
+        let partitions = log.partitions();
+        let followed = [Topic::ListingsPriced, Topic::MarketDays, Topic::ScorerClaims];
+        let starts: Vec<_> =
+            followed.iter().flat_map(|topic| (0..partitions).map(|p| (*topic, p, Start::Earliest))).collect();
+        let facts = log.follow(&starts)?;
+        let instance = if config.instance.is_empty() { instance_name() } else { config.instance.clone() };
+        let statements = log.join(&config.group, &instance, Topic::Preferences, GroupStart::Earliest)?;
+        let (ack_in, acks) = bounded(ACK_QUEUE);
+        let producer = log.producer(Arc::new(Acks(ack_in.clone())))?;
+
+        let stop = Arc::new(AtomicBool::new(false));
+        let state = Arc::new(parking::State::new("the logs are being read"));
+        let (log_in, inputs) = bounded(LOG_QUEUE);
+        let (commit_in, commits) = bounded(ACK_QUEUE);
+        let reader = |name: &str, reader: Box<dyn Reader>, commits: Option<Receiver<(u32, u64)>>| {
+            let follower = Follower {
+                reader,
+                inputs: log_in.clone(),
+                commits,
+                stop: stop.clone(),
+                fatal: fatal.clone(),
+                max_pause: config.max_pause,
+            };
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || follower.run())
+        };
+        let threads =
+            vec![reader("scorer-facts", facts, None)?, reader("scorer-statements", statements, Some(commits))?];
+        let rules = Rules {
+            partitions,
+            session_life_ms: config.session_life.as_millis() as i64,
+            window: config.window.max(1),
+            market_every_ms: config.market_every.as_millis() as i64,
+            scrub_every_ms: config.scrub_every.as_millis() as i64,
+            score_epoch: ScoreEpoch::new(config.score_epoch),
+        };
+        let bench = Bench {
+            judge: Judge::new(rules, engine(config.engine)),
+            instance,
+            inputs,
+            acks,
+            ack_in,
+            commit_in,
+            producer,
+            tables,
+            runtime: tokio::runtime::Handle::current(),
+            pending: FxHashMap::default(),
+            next_token: 0,
+            recoveries: 0,
+            stop: stop.clone(),
+            state: state.clone(),
+            fatal,
+        };
+        let judge = std::thread::Builder::new().name("scorer-judge".to_owned()).spawn(move || bench.run())?;
+        Ok(Self { stop, threads, judge, state })
+    }
+
+    /// `Err` says what is still missing.
+    pub fn ready(&self) -> Result<(), String> {
+        self.state.get()
+    }
+
+    /// Takes nothing new, writes what is dirty while `grace` lasts, commits.
+    pub fn stop(self, grace: Duration) -> Drained {
+        let deadline = Instant::now() + grace;
+        self.stop.store(true, Ordering::Release);
+        while !self.judge.is_finished() && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        if !self.judge.is_finished() {
+            return Drained::RowsLeft(1);
+        }
+        let left = self.judge.join().unwrap_or(1);
+        for thread in self.threads {
+            if Instant::now() < deadline {
+                let _ = thread.join();
+            }
+        }
+        if left == 0 { Drained::Clean } else { Drained::RowsLeft(left) }
+    }
+}
+
+fn engine(kind: EngineKind) -> Box<dyn Engine> {
+    match kind {
+        EngineKind::Oracle => Box::new(Oracle::default()),
+        EngineKind::Scalar => Box::new(Scalar::default()),
+    }
+}
+
+fn instance_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}", if host.trim().is_empty() { "scorer" } else { host.trim() }, std::process::id())
+}
+
+fn now_ms() -> i64 {
+    // Before 1970 the clock is wrong by more than anything here could mend.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Reads and hands on, in order.
+struct Follower {
+    reader: Box<dyn Reader>,
+    inputs: Sender<Input>,
+    commits: Option<Receiver<(u32, u64)>>,
+    stop: Arc<AtomicBool>,
+    fatal: Fatal,
+    max_pause: Duration,
+}
+
+impl Follower {
+    fn run(mut self) {
+        let mut last_turn = SystemTime::now();
+        while !self.stop.load(Ordering::Acquire) {
+            let pause = last_turn.elapsed().unwrap_or_default();
+            if pause > self.max_pause {
+                let message = format!(
+                    "this process stood still for {} s: what it knows may be compacted away; start it again",
+                    pause.as_secs()
+                );
+                return (self.fatal)(message);
+            }
+            last_turn = SystemTime::now();
+            self.commit();
+            let mut events = Vec::new();
+            match self.reader.poll(POLL, &mut events) {
+                Ok(()) if events.is_empty() => {}
+                Ok(()) => {
+                    if !self.hand_on(Input::Events(events)) {
+                        return;
+                    }
+                }
+                Err(LogError::Unavailable(reason)) => {
+                    if !self.hand_on(Input::LostSight(reason)) {
+                        return;
+                    }
+                }
+                Err(error) => return (self.fatal)(format!("scorer: {error}")),
+            }
+        }
+        self.commit();
+        let _ = self.reader.commit_sync(Duration::from_secs(2));
+    }
+
+    fn commit(&mut self) {
+        let Some(commits) = &self.commits else { return };
+        for (partition, next_offset) in commits.try_iter() {
+            if let Err(error) = self.reader.commit(partition, next_offset) {
+                tracing::warn!(partition, next_offset, "an offset is not committed, later ones will be: {error}");
+            }
+        }
+    }
+
+    /// Waits for the judge while the group still sees this member alive.
+    fn hand_on(&mut self, mut input: Input) -> bool {
+        loop {
+            match self.inputs.send_timeout(input, POLL) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+                Err(SendTimeoutError::Timeout(back)) => {
+                    input = back;
+                    if self.stop.load(Ordering::Acquire) {
+                        return false;
+                    }
+                    if let Input::Events(events) = &mut input
+                        && let Err(error) = self.reader.poll_control(Duration::ZERO, events)
+                    {
+                        tracing::warn!("the log does not answer: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the token of an append stands for.
+enum Pending {
+    Claim(u32),
+    Row(Row, WriteTimestamp),
+    DeadLetter { partition: u32, offset: u64 },
+    Nothing,
+}
+
+/// The judge's thread.
+struct Bench {
+    judge: Judge,
+    instance: String,
+    inputs: Receiver<Input>,
+    acks: Receiver<Ack>,
+    ack_in: Sender<Ack>,
+    commit_in: Sender<(u32, u64)>,
+    producer: Box<dyn Producer>,
+    tables: Tables,
+    runtime: tokio::runtime::Handle,
+    pending: FxHashMap<u64, Pending>,
+    next_token: u64,
+    recoveries: u64,
+    stop: Arc<AtomicBool>,
+    state: Arc<parking::State>,
+    fatal: Fatal,
+}
+
+impl Bench {
+    /// Runs until told to stop and every row is clean, or the process must end. Returns the rows left unwritten.
+    fn run(mut self) -> usize {
+        let ticks = tick(TICK);
+        loop {
+            let (inputs, acks) = (self.inputs.clone(), self.acks.clone());
+            select! {
+                recv(inputs) -> input => self.input(input.ok()),
+                recv(acks) -> ack => self.ack(ack.ok()),
+                recv(ticks) -> _ => {}
+            }
+            for _ in 1..BATCHES_PER_TURN {
+                let Ok(input) = self.inputs.try_recv() else { break };
+                self.input(Some(input));
+            }
+            for _ in 0..ACK_QUEUE {
+                let Ok(ack) = self.acks.try_recv() else { break };
+                self.ack(Some(ack));
+            }
+            let recoveries = self.tables.recoveries();
+            if std::mem::replace(&mut self.recoveries, recoveries) < recoveries {
+                self.judge.store_recovered(now_ms());
+            }
+            self.judge.tick(now_ms());
+            let started = Instant::now();
+            let effects = self.judge.settle(now_ms());
+            metrics::record_settle(started.elapsed());
+            for effect in effects {
+                if let Err(error) = self.perform(effect) {
+                    (self.fatal)(format!("scorer: {error}"));
+                    return self.judge.summary().unwritten();
+                }
+            }
+            let summary = self.judge.summary();
+            metrics::record_summary(&summary);
+            self.state.set(summary.ready());
+            if self.stop.load(Ordering::Acquire) && self.inputs.is_empty() && summary.unwritten() == 0 {
+                return 0;
+            }
+        }
+    }
+
+    fn input(&mut self, input: Option<Input>) {
+        let now = now_ms();
+        match input {
+            None => {}
+            Some(Input::LostSight(reason)) => {
+                tracing::warn!("the log does not answer: {reason}");
+                self.judge.lost_sight(now);
+            }
+            Some(Input::Events(events)) => {
+                metrics::record_events(events.len());
+                for event in events {
+                    match event {
+                        Event::Record(record) => self.judge.record(record),
+                        Event::End { topic, partition, next_offset } => self.judge.end(topic, partition, next_offset),
+                        Event::Assigned(assignments) => {
+                            tracing::info!(?assignments, "shards were handed to this process");
+                            self.judge.assigned(&assignments);
+                        }
+                        Event::Revoked(partitions) => {
+                            tracing::info!(?partitions, "shards were taken from this process");
+                            self.judge.revoked(&partitions);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn ack(&mut self, ack: Option<Ack>) {
+        let now = now_ms();
+        match ack {
+            None => {}
+            Some(Ack::Checked { shard, row }) => self.judge.checked(shard, row, now),
+            Some(Ack::Scanned { shard, rows }) => self.judge.scanned(shard, rows, now),
+            Some(Ack::Written { row, timestamp, outcome }) => {
+                metrics::record_write(&row, outcome.is_ok());
+                match &outcome {
+                    Err(StoreError::Fatal(message)) => (self.fatal)(format!("scorer: {message}")),
+                    Err(StoreError::Unavailable(_)) | Ok(()) => {}
+                }
+                self.judge.written(&row, timestamp, outcome.is_ok(), now);
+            }
+            Some(Ack::Appended { token, outcome: Ok(delivered) }) => match self.pending.remove(&token) {
+                Some(Pending::Claim(shard)) => self.judge.claimed(shard, delivered.offset),
+                Some(Pending::Row(row, timestamp)) => self.judge.announced(&row, timestamp),
+                Some(Pending::DeadLetter { partition, offset }) => self.judge.dead_lettered(partition, offset),
+                Some(Pending::Nothing) | None => {}
+            },
+            Some(Ack::Appended { outcome: Err(error), .. }) => (self.fatal)(format!("scorer: {error}")),
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), LogError> {
+        match effect {
+            Effect::Claim { shard } => {
+                let value = serde_json::json!({"shard": shard, "instance": self.instance});
+                let record = Outgoing {
+                    topic: Topic::ScorerClaims,
+                    partition: Some(shard),
+                    key: None,
+                    value: Some(value.to_string().into_bytes()),
+                    headers: Vec::new(),
+                };
+                metrics::record_claim();
+                self.append(record, Pending::Claim(shard))
+            }
+            Effect::Append { record, then } => {
+                let pending = match then {
+                    Then::Announced(row, timestamp) => Pending::Row(row, timestamp),
+                    Then::Nothing => Pending::Nothing,
+                };
+                self.append(record, pending)
+            }
+            Effect::DeadLetter { record, poison } => {
+                let (partition, offset) = (record.partition, record.offset);
+                tracing::warn!(partition, offset, "preferences: {poison}");
+                metrics::record_dead_letter(poison.code);
+                let letter = stream::dead_letter::of(&record, &poison, "scorer", 0, None);
+                self.append(letter, Pending::DeadLetter { partition, offset })
+            }
+            Effect::Commit { partition, next_offset } => {
+                // A full queue means that the reader is busy: a later commit says more anyway.
+                let _ = self.commit_in.try_send((partition, next_offset));
+                Ok(())
+            }
+            Effect::Write(write) => {
+                let (tables, acks) = (self.tables.clone(), self.ack_in.clone());
+                self.runtime.spawn(async move {
+                    let (row, timestamp) = (write.row.clone(), write.timestamp);
+                    let outcome = tables.write(write).await;
+                    let _ = acks.send(Ack::Written { row, timestamp, outcome });
+                });
+                Ok(())
+            }
+            Effect::ReadShard { shard } => {
+                let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
+                self.runtime.spawn(async move {
+                    let Some(cell) = until_read(&fatal, || tables.read(Row::Shard(shard))).await else { return };
+                    match cell.map(|cell| serde_json::from_str(&cell.json)).transpose() {
+                        Ok(row) => drop(acks.send(Ack::Checked { shard, row })),
+                        Err(error) => fatal(format!(
+                            "scorer: table shards, row {shard}: {error}; was it written by a later version?"
+                        )),
+                    }
+                });
+                Ok(())
+            }
+            Effect::Scan { shard, table } => {
+                self.scan(shard, table);
+                Ok(())
+            }
+            Effect::Warn(message) => {
+                tracing::warn!("{message}");
+                Ok(())
+            }
+        }
+    }
+
+    fn scan(&self, shard: u32, table: Table) {
+        let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
+        self.runtime.spawn(async move {
+            if let Some(rows) = until_read(&fatal, || tables.scan(table)).await {
+                let _ = acks.send(Ack::Scanned { shard, rows: rows.into_keys().collect() });
+            }
+        });
+    }
+
+    /// Queues a record; while the queue is full, takes acknowledgements.
+    fn append(&mut self, record: Outgoing, pending: Pending) -> Result<(), LogError> {
+        self.next_token += 1;
+        let token = self.next_token;
+        self.pending.insert(token, pending);
+        loop {
+            match self.producer.send(record.clone(), token) {
+                Err(LogError::QueueFull) => match self.acks.recv_timeout(TICK) {
+                    Ok(ack) => self.ack(Some(ack)),
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                },
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// Asks again until the store answers; `None` when it says that asking is no use.
+async fn until_read<'a, T>(fatal: &Fatal, ask: impl Fn() -> store::Answer<'a, T>) -> Option<T> {
+    let mut again = tokio::time::interval(READ_RETRY);
+    loop {
+        again.tick().await;
+        match ask().await {
+            Ok(answer) => return Some(answer),
+            Err(StoreError::Unavailable(reason)) => tracing::warn!("the store does not answer: {reason}"),
+            Err(StoreError::Fatal(message)) => {
+                fatal(format!("scorer: {message}"));
+                return None;
+            }
+        }
+    }
+}

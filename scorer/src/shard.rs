@@ -1,0 +1,173 @@
+//! One shard and the right to write its rows: claim, epoch, fence (DESIGN §3).
+//!
+//! Pure: events in, effects out. The rows themselves are in `ledger.rs`, the statements in `statements.rs`.
+
+use rustc_hash::FxHashMap;
+use schemas::id::SessionId;
+use store::{MAX_EPOCH, Row};
+
+use crate::ledger::Ledger;
+use crate::statements::Statements;
+
+/// How far the shard's owner has come. Each step waits for the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// A claim was appended to `scorer.claims`; its offset will be the epoch.
+    Claiming,
+    /// The offset is known; the epoch recorded in `shards` is being read.
+    Checking,
+    /// The `shards` row of the epoch is being written: no other row before it is acknowledged.
+    Recording,
+    /// Rows may be written.
+    Owning,
+    /// A newer claim was seen: nothing more is written. Safety does not need this, the timestamps see to it.
+    Fenced,
+}
+
+/// One owned shard.
+#[derive(Debug)]
+pub struct Shard {
+    /// Its number: a partition of `preferences` and of `listings.priced`.
+    pub number: u32,
+    /// How far its owner has come.
+    pub phase: Phase,
+    /// What its sessions said.
+    pub statements: Statements,
+    /// Whether `preferences[p]` was read to its end once.
+    pub statements_read: bool,
+    /// Whether its sessions were handed to the engine.
+    pub in_engine: bool,
+    /// Whether all rows were marked after the take-over: from then on changes mark rows.
+    pub live: bool,
+    /// What to write; made when the claim's offset is known.
+    pub ledger: Option<Ledger>,
+    /// Hash of the cell `items` last sent, per session.
+    pub shown: FxHashMap<SessionId, u64>,
+    /// Append time of the last statement read, and whether the end of the log was reached after it.
+    pub read_until: (i64, bool),
+    /// The time up to which an earlier owner had applied the logs, from the `shards` row.
+    pub predecessor_caught_up_ms: Option<i64>,
+}
+
+/// What the shard needs done next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Append a claim.
+    Claim,
+    /// Read the `shards` row.
+    ReadRow,
+    /// Nothing.
+    Wait,
+}
+
+impl Shard {
+    /// A shard just handed to this process. The first step is to claim it.
+    pub fn taken_over(number: u32, statements: Statements) -> Self {
+        Self {
+            number,
+            phase: Phase::Claiming,
+            statements,
+            statements_read: false,
+            in_engine: false,
+            live: false,
+            ledger: None,
+            shown: FxHashMap::default(),
+            read_until: (0, false),
+            predecessor_caught_up_ms: None,
+        }
+    }
+
+    /// The claim was appended at `offset`.
+    pub fn claimed(&mut self, offset: u64, window: usize) -> Step {
+        if self.phase != Phase::Claiming {
+            return Step::Wait;
+        }
+        self.phase = Phase::Checking;
+        self.ledger = Some(Ledger::new(offset, window));
+        Step::ReadRow
+    }
+
+    /// The `shards` row says `recorded` (epoch, caught-up time), or there is none.
+    pub fn checked(&mut self, recorded: Option<(u64, Option<i64>)>, now: i64) -> Step {
+        let Some(ledger) = self.ledger.as_mut().filter(|_| self.phase == Phase::Checking) else { return Step::Wait };
+        self.predecessor_caught_up_ms = recorded.and_then(|(_, caught_up)| caught_up);
+        if ledger.epoch() >= MAX_EPOCH || recorded.is_some_and(|(epoch, _)| ledger.epoch() <= epoch) {
+            // The claims topic was made anew, or two claims crossed: only a greater epoch may write.
+            return self.claim_again();
+        }
+        self.phase = Phase::Recording;
+        ledger.mark(Row::Shard(self.number), true, now);
+        Step::Wait
+    }
+
+    /// Starts over: the epoch is used up, or not the greatest.
+    pub fn claim_again(&mut self) -> Step {
+        self.phase = Phase::Claiming;
+        self.ledger = None;
+        self.live = false;
+        Step::Claim
+    }
+
+    /// The `shards` row of the epoch is acknowledged.
+    pub fn recorded(&mut self) {
+        if self.phase == Phase::Recording {
+            self.phase = Phase::Owning;
+        }
+    }
+
+    /// A claim of this shard stands at `offset`: if it is newer than ours, another process owns the shard.
+    pub fn saw_claim(&mut self, offset: u64) {
+        let ours = self.ledger.as_ref().map(Ledger::epoch);
+        if ours.is_some_and(|epoch| epoch < offset) && self.phase != Phase::Claiming {
+            self.phase = Phase::Fenced;
+            self.live = false;
+            self.ledger = None;
+        }
+    }
+
+    /// Whether its rows may be written now.
+    pub const fn owns(&self) -> bool {
+        matches!(self.phase, Phase::Owning)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard() -> Shard {
+        Shard::taken_over(0, Statements::new(0, 4, 1))
+    }
+
+    #[test]
+    fn no_row_is_written_before_the_epoch_is_recorded() {
+        let mut shard = shard();
+        assert_eq!(shard.claimed(7, 10), Step::ReadRow);
+        assert_eq!(shard.checked(Some((6, None)), 0), Step::Wait);
+        assert!(!shard.owns());
+        shard.recorded();
+        assert!(shard.owns());
+    }
+
+    #[test]
+    fn an_epoch_that_is_not_the_greatest_is_claimed_again() {
+        let mut shard = shard();
+        shard.claimed(7, 10);
+        assert_eq!(shard.checked(Some((7, None)), 0), Step::Claim);
+        shard.recorded();
+        assert!(!shard.owns());
+        assert_eq!(shard.claimed(8, 10), Step::ReadRow);
+    }
+
+    #[test]
+    fn a_newer_claim_fences_and_an_older_does_not() {
+        let mut shard = shard();
+        shard.claimed(7, 10);
+        shard.checked(None, 0);
+        shard.recorded();
+        shard.saw_claim(7);
+        assert!(shard.owns());
+        shard.saw_claim(8);
+        assert_eq!(shard.phase, Phase::Fenced);
+    }
+}
