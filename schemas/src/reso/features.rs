@@ -81,7 +81,8 @@ pub(super) fn of(members: &Members<'_>, left_out: &mut LeftOut, faults: &mut Fau
     }
     for field in FLAGS {
         if let Some(yes) = faults.note(members.flag(field)) {
-            features.add(AmenitySet::of_tag(field.name()).filter(|_| yes).unwrap_or_default());
+            let amenities = if yes { AmenitySet::of_tag(field.name()) } else { None };
+            features.add(amenities.unwrap_or_default());
         }
     }
     features

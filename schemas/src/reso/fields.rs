@@ -60,12 +60,15 @@ const ALSO: &[(&str, Field)] = &[
     ("list_price_currency", Field::ListPriceCurrency),
 ];
 
-static NAMED: LazyLock<FxHashMap<&'static str, Field>> =
-    LazyLock::new(|| Field::ALL.iter().map(|field| (field.name(), *field)).chain(ALSO.iter().copied()).collect());
+/// By name, and whether that is the RESO name.
+static NAMED: LazyLock<FxHashMap<&'static str, (Field, bool)>> = LazyLock::new(|| {
+    let reso = Field::ALL.iter().map(|field| (field.name(), (*field, true)));
+    reso.chain(ALSO.iter().map(|(name, field)| (*name, (*field, false)))).collect()
+});
 
 impl Field {
-    /// The field of that name.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    /// The field of that name, and whether that is its RESO name.
+    pub(super) fn named(name: &str) -> Option<(Self, bool)> {
         NAMED.get(name).copied()
     }
 }

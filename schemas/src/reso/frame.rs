@@ -46,12 +46,12 @@ pub(super) fn records(value: &[u8]) -> Result<Records<'_>, Refusal> {
     match members.batch() {
         Some(Ok(array)) => elements(array).map(Records::Batch),
         Some(Err(refusal)) => Err(refusal),
-        None => Ok(Records::One { text, members: Box::new(members) }),
+        None => Ok(Records::One { text, members }),
     }
 }
 
 /// The members of one element of a batch.
-pub(super) fn record(text: &str) -> Result<Members<'_>, Refusal> {
+pub(super) fn record(text: &str) -> Result<Box<Members<'_>>, Refusal> {
     if !text.starts_with('{') {
         return Err(wrong_shape(text));
     }

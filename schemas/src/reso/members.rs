@@ -58,9 +58,17 @@ impl<'a> Members<'a> {
 }
 
 /// Names the members of an object that stands `levels` deep in the value. An error is one of JSON.
-pub(super) fn gather(text: &str, levels: usize) -> Result<Members<'_>, serde_json::Error> {
+///
+/// Boxed: with a place for every field, members are too large to be handed around.
+pub(super) fn gather(text: &str, levels: usize) -> Result<Box<Members<'_>>, serde_json::Error> {
+    let mut members = Box::new(Members {
+        known: [None; Field::ALL.len()],
+        unknown: Vec::new(),
+        respelled: Vec::new(),
+        structural: Vec::new(),
+    });
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let mut members = (&mut deserializer).deserialize_map(Gather { levels })?;
+    (&mut deserializer).deserialize_map(Gather { members: &mut members, levels })?;
     deserializer.end()?;
     members.unknown.sort_by(|a, b| a.0.cmp(&b.0));
     for pair in members.unknown.windows(2) {
@@ -71,24 +79,20 @@ pub(super) fn gather(text: &str, levels: usize) -> Result<Members<'_>, serde_jso
     Ok(members)
 }
 
-struct Gather {
+struct Gather<'m, 'de> {
+    members: &'m mut Members<'de>,
     levels: usize,
 }
 
-impl<'de> Visitor<'de> for Gather {
-    type Value = Members<'de>;
+impl<'de> Visitor<'de> for Gather<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members {
-            known: [None; Field::ALL.len()],
-            unknown: Vec::new(),
-            respelled: Vec::new(),
-            structural: Vec::new(),
-        };
+        let members = self.members;
         while let Some(Name(name)) = map.next_key()? {
             let raw = map.next_value::<&RawValue>()?.get();
             if self.levels + 1 + depth(raw) > MAX_DEPTH {
@@ -97,20 +101,20 @@ impl<'de> Visitor<'de> for Gather {
                 members.structural.push((Code::TooDeep, error));
             }
             match Field::named(&name) {
-                Some(field) => {
+                Some((field, is_reso_name)) => {
                     let place = &mut members.known[field as usize];
                     if place.is_some() {
                         members.structural.push(twice(&name, raw));
                     }
                     *place = Some(raw);
-                    if name != field.name() {
+                    if !is_reso_name {
                         members.respelled.push((field.name(), name));
                     }
                 }
                 None => members.unknown.push((name, raw)),
             }
         }
-        Ok(members)
+        Ok(())
     }
 }
 

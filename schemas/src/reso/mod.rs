@@ -91,14 +91,19 @@ pub struct Item<'a> {
 /// whole, since no records can be told in it.
 pub fn read<'a>(value: &'a [u8], origin: &Origin) -> Result<Vec<Item<'a>>, Refusal> {
     match frame::records(value)? {
-        frame::Records::One { text, members } => Ok(vec![item(text, Ok(*members), origin, 0)]),
+        frame::Records::One { text, members } => Ok(vec![item(text, Ok(members), origin, 0)]),
         frame::Records::Batch(texts) => {
             Ok((0..).zip(texts).map(|(index, text)| item(text, frame::record(text), origin, index)).collect())
         }
     }
 }
 
-fn item<'a>(text: &'a str, members: Result<members::Members<'a>, Refusal>, origin: &Origin, index: u32) -> Item<'a> {
+fn item<'a>(
+    text: &'a str,
+    members: Result<Box<members::Members<'a>>, Refusal>,
+    origin: &Origin,
+    index: u32,
+) -> Item<'a> {
     match members {
         Ok(members) => {
             let feed = listing::feed(&members, origin);

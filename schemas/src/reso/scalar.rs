@@ -32,7 +32,7 @@ fn scalar<'a>(members: &Members<'a>, field: Field) -> Read<Scalar<'a>> {
 fn scalar_of<'a>(name: &str, raw: &'a str) -> Read<Scalar<'a>> {
     Ok(Some(match raw.as_bytes().first() {
         Some(b'"') => match text_of(raw) {
-            Some(text) if text.trim().is_empty() => return Ok(None),
+            Some(text) if is_blank(&text) => return Ok(None),
             Some(text) => Scalar::Text(text),
             None => return Err(bad_type(name, raw, "a text without broken surrogate pairs")),
         },
@@ -42,6 +42,11 @@ fn scalar_of<'a>(name: &str, raw: &'a str) -> Read<Scalar<'a>> {
         Some(b'{' | b'[') => Scalar::Nested,
         Some(_) => Scalar::Number(raw),
     }))
+}
+
+fn is_blank(text: &str) -> bool {
+    // Most texts start with a letter or a digit: no need to look further.
+    !text.starts_with(|c: char| c.is_ascii_graphic()) && text.trim().is_empty()
 }
 
 /// The text of a JSON string, borrowed where it holds no escapes.

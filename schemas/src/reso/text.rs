@@ -73,7 +73,8 @@ pub(super) fn is_link(text: &str) -> bool {
     });
     text.len() <= MAX_LINK_BYTES
         && rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '['))
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || is_bidi_control(c) || "\"<>\\^`{|}".contains(c))
+        && !text.bytes().any(|b| b <= b' ' || b == 0x7F || b"\"<>\\^`{|}".contains(&b))
+        && (text.is_ascii() || !text.chars().any(|c| c.is_control() || c.is_whitespace() || is_bidi_control(c)))
 }
 
 #[cfg(test)]
