@@ -80,7 +80,7 @@ def read_matrix(path: str, features: list[str], required: list[str], transaction
         reader = csv.DictReader(file)
         missing = [name for name in features if name not in (reader.fieldnames or [])]
         if missing:
-            sys.exit(f"{path}: no column {', '.join(missing)}; `roost features` must be given features.json")
+            sys.exit(f"{path}: no column {', '.join(missing)}; give `roost features` the names in features.json")
         rows = [
             row
             for row in reader
