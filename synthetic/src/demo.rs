@@ -8,12 +8,14 @@ use schemas::money::Money;
 use schemas::preferences::{Place, Preferences, Profile};
 use schemas::vocabulary::{StandardStatus, Transaction};
 
+use crate::config::{Config, ConfigError};
+use crate::event::Event;
 use crate::life::{self, Change, DAY_MS, Offer, Step};
 use crate::places::PLACES;
 use crate::random::Random;
 use crate::sessions::market_of;
 use crate::taste::Taste;
-use crate::world::{Config, ConfigError, Event, World};
+use crate::world::World;
 
 /// How often something happens that the watched session should notice.
 const SECONDS_BETWEEN_MOVES: f64 = 1.5;

@@ -26,7 +26,9 @@
 //! gives fails a snapshot test and needs a new trained model (`enricher/model/README.md`). No clock, no threads, no I/O
 //! but the writer it is handed. It makes no wrong records: those are a corpus of their own.
 
+mod config;
 mod demo;
+mod event;
 mod home;
 mod life;
 mod places;
@@ -39,13 +41,15 @@ mod world;
 
 use std::io;
 
+pub use config::{Config, ConfigError, TRAINING_SALES};
 pub use demo::{Demo, newcomer};
+pub use event::Event;
 pub use home::{Gaps, Home};
 pub use life::{Change, Offer};
 pub use places::{NEIGHBOURHOODS, PLACES, PORTAL_FEED, Place, postal_code};
 pub use sales::{canonical, write_sales};
 pub use sessions::{Session, market_of, sessions};
-pub use world::{Config, ConfigError, Event, TRAINING_SALES, World};
+pub use world::World;
 
 /// Why [`write_jsonl`] or [`write_sales`] stopped.
 #[derive(Debug, thiserror::Error)]

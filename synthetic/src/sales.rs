@@ -7,9 +7,12 @@ use std::io;
 use schemas::listing::Listing;
 use schemas::reso::{Origin, Refusal, read};
 
+use crate::WriteError;
+use crate::config::Config;
+use crate::event::Event;
+use crate::home::Home;
 use crate::life::Change;
-use crate::world::{Config, Event, World};
-use crate::{WriteError, home::Home};
+use crate::world::World;
 
 /// The canonical listing that ingest makes of an event appended to the log at this offset.
 pub fn canonical(event: &Event, offset: u64) -> Result<Listing, Refusal> {

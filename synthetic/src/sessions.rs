@@ -10,10 +10,10 @@ use schemas::preferences::{Circle, Place, PostalCode, Preferences, Profile};
 use schemas::units::{Bathrooms, Latitude, Longitude, RadiusKm, SchoolRating};
 use schemas::vocabulary::Transaction;
 
+use crate::config::Config;
 use crate::home::{AMENITIES, Home};
 use crate::places::{NEIGHBOURHOODS, PLACES, postal_code};
 use crate::random::Random;
-use crate::world::Config;
 
 /// One session.
 #[derive(Clone, Debug, PartialEq)]
