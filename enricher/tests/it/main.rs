@@ -4,3 +4,4 @@ mod appraiser;
 mod flow;
 mod house;
 mod kafka;
+mod shipped;
