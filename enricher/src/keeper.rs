@@ -32,6 +32,8 @@ pub struct Keeper {
     /// Listings with own appends that have not come back from the log yet: whether their last record says less is not
     /// known before.
     in_flight: FxHashMap<ListingId, InFlight>,
+    /// Offsets of own appends that are acknowledged and have not come back.
+    own: BTreeSet<u64>,
     /// The offset behind the last record that was followed.
     next_offset: u64,
 }
@@ -47,6 +49,8 @@ struct Entry {
 struct InFlight {
     unacknowledged: u32,
     newest_acknowledged: Option<u64>,
+    /// Somebody else's record came between: what is known may be more than what was appended.
+    is_disturbed: bool,
 }
 
 impl Keeper {
@@ -65,14 +69,43 @@ impl Keeper {
         self.entries.get(id).map(|entry| &entry.known)
     }
 
+    /// Takes in a record that is one of its own appends, without its being read: what it says is known. `false`: it is
+    /// none, or more has become known since, and it must be read like any other.
+    pub fn on_own(&mut self, offset: u64, appended_ms: i64, id: &ListingId) -> bool {
+        if !self.own.remove(&offset) || self.in_flight.get(id).is_none_or(|own| own.is_disturbed) {
+            return false;
+        }
+        self.next_offset = offset + 1;
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.appended_ms = appended_ms;
+        }
+        self.settle_in_flight(id);
+        // The newest of them says what is known; those before it say less, and it is on its way.
+        if !self.in_flight.contains_key(id) {
+            self.regressed.remove(id);
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.known.head_offset = offset;
+            }
+        }
+        true
+    }
+
     /// Takes in a record of `listings.priced`: another owner's, an older life's, or one of its own that comes back.
     pub fn on_fact(&mut self, offset: u64, appended_ms: i64, id: &ListingId, fact: Option<PricedListing>) {
-        self.next_offset = offset + 1;
+        self.follow_to(offset, id);
         match fact {
             Some(fact) => self.join(offset, appended_ms, id, fact),
             None => self.on_tombstone(id),
         }
         self.settle_in_flight(id);
+    }
+
+    fn follow_to(&mut self, offset: u64, id: &ListingId) {
+        self.next_offset = offset + 1;
+        self.own.remove(&offset);
+        if let Some(own) = self.in_flight.get_mut(id) {
+            own.is_disturbed = true;
+        }
     }
 
     fn join(&mut self, offset: u64, appended_ms: i64, id: &ListingId, fact: PricedListing) {
@@ -111,7 +144,7 @@ impl Keeper {
     /// A record of a listing's key that is no fact of it: what is known must be appended again, or compaction would keep
     /// that record alone.
     pub fn on_unreadable(&mut self, offset: u64, id: &ListingId) {
-        self.next_offset = offset + 1;
+        self.follow_to(offset, id);
         if self.entries.contains_key(id) {
             self.regressed.insert(id.clone());
         }
@@ -201,6 +234,9 @@ impl Keeper {
             own.unacknowledged = own.unacknowledged.saturating_sub(1);
             own.newest_acknowledged = own.newest_acknowledged.max(Some(offset));
         }
+        if offset >= self.next_offset {
+            self.own.insert(offset);
+        }
         self.settle_in_flight(id);
     }
 
@@ -278,7 +314,9 @@ mod tests {
 
         fn follow(&mut self, log: &Log, count: usize) {
             for (offset, (id, fact)) in log.0.iter().enumerate().skip(self.followed).take(count) {
-                self.keeper.on_fact(offset as u64, 1, id, fact.clone());
+                if !self.keeper.on_own(offset as u64, 1, id) {
+                    self.keeper.on_fact(offset as u64, 1, id, fact.clone());
+                }
                 self.followed += 1;
             }
         }
@@ -356,7 +394,7 @@ mod tests {
             owner.follow(&log, usize::MAX);
             prop_assert!(!owner.end(&mut log), "a repair must not need a repair");
             prop_assert!(repaired || owner.keeper.regressed.is_empty());
-            prop_assert!(owner.keeper.in_flight.is_empty());
+            prop_assert!(owner.keeper.in_flight.is_empty() && owner.keeper.own.is_empty());
 
             let mut compacted = Owner::default();
             let last: BTreeMap<_, _> = log.0.iter().enumerate().map(|(at, (id, fact))| (id.clone(), (at, fact.clone()))).collect();

@@ -246,6 +246,8 @@ impl Owner {
             Ok(()) | Err(LogError::Unavailable(_) | LogError::QueueFull) => {}
             Err(error @ LogError::Fatal(_)) => return Err(error.into()),
         }
+        // What is acknowledged need not be read again.
+        self.take_acks(self.acks.take())?;
         for event in events.drain(..) {
             match event {
                 Event::Record(record) => self.take_fact(&record),
@@ -260,6 +262,9 @@ impl Owner {
     fn take_fact(&mut self, record: &Record) {
         let Some(owned) = self.partitions.get_mut(&record.partition) else { return };
         let (partition, offset) = (record.partition, record.offset);
+        if wire::listing_id(record).is_ok_and(|id| owned.keeper.on_own(offset, record.append_time_ms, &id)) {
+            return;
+        }
         match wire::followed(record) {
             Followed::Fact(id, fact) => {
                 owned.keeper.on_fact(offset, record.append_time_ms, &id, fact.map(|fact| *fact));

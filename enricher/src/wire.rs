@@ -2,6 +2,7 @@
 //! records. Pure.
 
 use schemas::dead_letter::{Code, Poison};
+use schemas::field_error::FieldError;
 use schemas::header::{self, Headers};
 use schemas::id::ListingId;
 use schemas::listing::Listing;
@@ -51,13 +52,17 @@ pub(crate) enum Followed {
     Foreign(String),
 }
 
+/// The listing that a record of `listings.priced` is about, by its key.
+pub(crate) fn listing_id(record: &Record) -> Result<ListingId, String> {
+    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
+    key.ok_or_else(|| "no key that is UTF-8".to_owned())?.parse().map_err(|error: FieldError| error.to_string())
+}
+
 /// Reads a record of `listings.priced`.
 pub(crate) fn followed(record: &Record) -> Followed {
-    let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
-    let id: ListingId = match key.map(str::parse) {
-        Some(Ok(id)) => id,
-        Some(Err(error)) => return Followed::Foreign(error.to_string()),
-        None => return Followed::Foreign("no key that is UTF-8".to_owned()),
+    let id = match listing_id(record) {
+        Ok(id) => id,
+        Err(why) => return Followed::Foreign(why),
     };
     match record.value.as_deref().map(serde_json::from_slice::<PricedListing>) {
         None => Followed::Fact(id, None),
