@@ -90,25 +90,10 @@ pub(crate) fn sale(sale: &Sale, event: String, trace: Option<&[u8]>) -> Outgoing
     outgoing(Topic::Sales, &sale.listing_id, Some(json(sale)), headers)
 }
 
-/// A record of `listings` as a dead letter: its bytes and headers as they are, and where it came from.
-pub(crate) fn dead_letter(record: Record, poison: &Poison) -> Outgoing {
-    let mut headers = record.headers;
-    let feed = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse::<ListingId>().ok());
-    let added = [
-        (header::DEAD_TOPIC, record.topic.name().to_owned()),
-        (header::DEAD_PARTITION, record.partition.to_string()),
-        (header::DEAD_OFFSET, record.offset.to_string()),
-        (header::DEAD_INDEX, "0".to_owned()),
-        (header::DEAD_FEED, feed.map(|id| id.feed().to_string()).unwrap_or_default()),
-        (header::DEAD_CODE, poison.code.to_string()),
-        (header::DEAD_MESSAGE, poison.message.clone()),
-        (header::DEAD_SERVICE, "enricher".to_owned()),
-    ];
-    headers.extend(added.map(|(name, value)| (name.to_owned(), value.into_bytes())));
-    let key = record.key.filter(|key| !key.is_empty());
-    // Without a key there is nothing to stay in order with.
-    let partition = key.is_none().then_some(record.partition);
-    Outgoing { topic: Topic::DeadLetters, partition, key, value: record.value, headers }
+/// A record of `listings` as a dead letter.
+pub(crate) fn dead_letter(record: &Record, poison: &Poison) -> Outgoing {
+    let feed = listing_id(record).ok().map(|id| id.feed());
+    stream::dead_letter::of(record, poison, "enricher", 0, feed.as_ref())
 }
 
 /// The trace of a record.
@@ -167,14 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_keeps_the_bytes_and_says_where_from_and_why() {
-        let dead = dead_letter(record(Some("f:1"), Some("{")), &poison(Code::NotJson, "why"));
-        let text = |name| header::text(&dead.headers, name);
-        assert_eq!((dead.value.as_deref(), dead.key.as_deref()), (Some(&b"{"[..]), Some(&b"f:1"[..])));
-        let said =
-            [header::DEAD_TOPIC, header::DEAD_OFFSET, header::DEAD_FEED, header::DEAD_CODE, header::DEAD_SERVICE];
-        assert_eq!(said.map(text), ["listings", "7", "f", "not_json", "enricher"].map(Some));
-        assert_eq!(text(header::TRACEPARENT), Some("00-1"));
+    fn a_dead_letter_names_the_feed_if_the_key_does() {
+        let feed = |key| {
+            let dead = dead_letter(&record(key, Some("{")), &poison(Code::NotJson, "why"));
+            header::text(&dead.headers, header::DEAD_FEED).map(str::to_owned)
+        };
+        assert_eq!([feed(Some("f:1")), feed(Some("none")), feed(None)], [Some("f".to_owned()), None, None]);
     }
 
     #[test]

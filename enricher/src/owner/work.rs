@@ -56,7 +56,7 @@ impl Owner {
                     tracing::warn!(partition = record.partition, offset = record.offset, "{}: {poison}", record.topic);
                     metrics::record_dead_letter(poison.code);
                     let token = self.window.effect_of(statement, None);
-                    self.send(wire::dead_letter(record, &poison), token)?;
+                    self.send(wire::dead_letter(&record, &poison), token)?;
                     self.window.decided(statement);
                     continue;
                 }
