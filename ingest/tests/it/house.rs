@@ -55,16 +55,21 @@ impl House {
 
     /// Starts ingest on a free port and waits until it is ready.
     pub fn start(&self) -> Ingest {
-        let push =
-            PushConfig { listen: "127.0.0.1:0".parse().unwrap(), max_body_bytes: 1 << 20, ..PushConfig::default() };
-        let config = Config { push, instance: "test".to_owned(), ..Config::default() };
-        let ingest = self.runtime.block_on(Ingest::start(config, self.log.clone(), self.fatal.clone())).unwrap();
+        let ingest = self.start_on(&self.log, Config::default());
         let deadline = Instant::now() + PATIENCE;
         while let Err(reason) = ingest.ready() {
             assert!(Instant::now() < deadline, "{reason}");
             std::thread::park_timeout(Duration::from_millis(20));
         }
         ingest
+    }
+
+    /// Starts ingest on a free port, on a log that may have faults.
+    pub fn start_on(&self, log: &Log, config: Config) -> Ingest {
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let push = PushConfig { listen, max_body_bytes: 1 << 20, ..config.push };
+        let config = Config { push, instance: "test".to_owned(), ..config };
+        self.runtime.block_on(Ingest::start(config, log.clone(), self.fatal.clone())).unwrap()
     }
 
     /// Stops it; nothing is left, and it had no complaint.

@@ -8,7 +8,11 @@ use schemas::topic::Topic;
 use schemas::vocabulary::StandardStatus;
 use stream::Record;
 
-use crate::house::{House, least, on_every_log, raw};
+use ingest::{Config, Drained};
+use stream::Outgoing;
+
+use crate::faulty::{Fault, faulty};
+use crate::house::{House, PATIENCE, least, on_every_log, raw};
 
 /// Where a listing of a raw record came from: partition, offset, index.
 type Place = (u32, u64, u32);
@@ -39,6 +43,10 @@ fn outcomes(house: &House, listings: usize, dead_letters: usize) -> BTreeMap<Pla
         assert_eq!(outcomes.insert(place, code), None, "{place:?}");
     }
     outcomes
+}
+
+fn many(numbers: std::ops::Range<u32>) -> Vec<Outgoing> {
+    numbers.map(|n| raw(Some(&n.to_string()), Some(&least(&n.to_string())), &[])).collect()
 }
 
 #[test]
@@ -78,14 +86,11 @@ fn each_listing_of_a_raw_record_comes_out_once_as_a_listing_or_as_a_dead_letter(
 #[test]
 fn after_a_stop_work_goes_on_where_it_ended_and_nothing_is_done_twice() {
     on_every_log(|house| {
-        let many = |from: u32| {
-            (from..from + 500).map(|n| raw(Some(&n.to_string()), Some(&least(&n.to_string())), &[])).collect()
-        };
-        house.publish(many(0));
+        house.publish(many(0..500));
         let first = house.start();
         house.read(Topic::Listings, 500);
         house.stop(first);
-        house.publish(many(500));
+        house.publish(many(500..1_000));
         let second = house.start();
         assert_eq!(outcomes(house, 1_000, 0).len(), 1_000);
         house.stop(second);
@@ -106,6 +111,50 @@ fn a_listing_keeps_the_order_of_its_statements() {
         assert_eq!(prices, (1..=50).collect::<Vec<_>>());
         assert!(listings.is_sorted_by_key(|listing| listing.version));
         assert_eq!(listings[50].standard_status, StandardStatus::Delete);
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn a_small_window_and_a_full_queue_slow_it_down_and_change_nothing() {
+    on_every_log(|house| {
+        let batch = format!(r#"{{"value":[{},{{}},{},{}]}}"#, least("a"), least("b"), least("c"));
+        let mut records = many(0..100);
+        records.insert(50, raw(Some("x"), Some(&batch), &[]));
+        house.publish(records);
+        let log = faulty(&house.log, Fault::QueueFull);
+        let ingest = house.start_on(&log, Config { window: 7, ..Config::default() });
+        assert_eq!(outcomes(house, 103, 1).len(), 104);
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn a_failed_delivery_ends_it_with_a_line_and_the_next_start_does_the_rest() {
+    on_every_log(|house| {
+        house.publish(many(0..100));
+        let log = faulty(&house.log, Fault::DeliveryFails(40));
+        let broken = house.start_on(&log, Config::default());
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while house.complaints.lock().unwrap().is_empty() {
+            assert!(std::time::Instant::now() < deadline, "it did not complain");
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+        let complaint = house.complaints.lock().unwrap().remove(0);
+        assert!(complaint.contains("all brokers are asleep") && complaint.contains("look at"), "{complaint}");
+        assert!(broken.ready().is_err());
+        assert!(matches!(broken.stop(PATIENCE), Drained::RecordsLeft(left) if left >= 1));
+        let ingest = house.start();
+        // What was under way is done again: at least once, and the same.
+        let mut found = BTreeMap::new();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while found.len() < 100 {
+            assert!(std::time::Instant::now() < deadline, "{} of 100", found.len());
+            for (place, listing) in house.read(Topic::Listings, 100).iter().map(canonical) {
+                let before = found.insert(place, listing.clone());
+                assert!(before.is_none_or(|before| before == listing));
+            }
+        }
         house.stop(ingest);
     });
 }

@@ -1,17 +1,21 @@
 //! The way in over HTTP.
 
-use ingest::Ingest;
+use std::time::Duration;
+
+use ingest::{Config, Ingest, PushConfig};
 use schemas::header;
 use schemas::topic::Topic;
 use serde_json::{Value, json};
 use stream::Outgoing;
 
+use crate::faulty::{Fault, faulty};
 use crate::house::{House, least, on_every_log};
 
 struct Answer {
     status: u16,
     kind: String,
     allow: Option<String>,
+    retry_after: Option<String>,
     body: Value,
 }
 
@@ -24,10 +28,10 @@ fn send(ingest: &Ingest, method: &str, path: &str, content_type: Option<&str>, b
     }
     let mut response = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
     let text = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let (kind, allow) = (text("content-type").unwrap_or_default(), text("allow"));
+    let (kind, allow, retry_after) = (text("content-type").unwrap_or_default(), text("allow"), text("retry-after"));
     let status = response.status().as_u16();
     let body = response.body_mut().read_to_string().unwrap();
-    Answer { status, kind, allow, body: serde_json::from_str(&body).unwrap_or(Value::Null) }
+    Answer { status, kind, allow, retry_after, body: serde_json::from_str(&body).unwrap_or(Value::Null) }
 }
 
 fn push(ingest: &Ingest, body: &str) -> Answer {
@@ -134,6 +138,22 @@ fn the_keys_of_a_feed_are_those_of_its_homes_on_offer_at_the_moment_of_asking() 
         assert_eq!(keys(&ingest), json!(["1", "2"]));
         house.publish(vec![priced("f:1", 1, "Closed"), priced("f:2", 2, "Delete"), priced("f:5", 1, "ComingSoon")]);
         assert_eq!(keys(&ingest), json!(["1", "5"]));
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn a_push_that_the_log_does_not_acknowledge_in_time_is_unknown_and_can_be_repeated() {
+    on_every_log(|house| {
+        let push_config = PushConfig { ack_timeout: Duration::from_millis(200), ..PushConfig::default() };
+        let config = Config { push: push_config, ..Config::default() };
+        let deaf = house.start_on(&faulty(&house.log, Fault::NoAcks), config);
+        let answer = push(&deaf, &least("1"));
+        is_problem(&answer, 503, "outcome-unknown");
+        assert_eq!(answer.retry_after.as_deref(), Some("1"));
+        let _ = deaf.stop(Duration::from_millis(100));
+        let ingest = house.start();
+        assert_eq!(push(&ingest, &least("1")).status, 200);
         house.stop(ingest);
     });
 }
