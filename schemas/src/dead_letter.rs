@@ -49,9 +49,9 @@ codes! {
     UnknownWord = "unknown_word",
     /// A timestamp lies more than five minutes after the record's append time.
     TimestampInTheFuture = "timestamp_in_the_future",
-    /// A header that must be readable is not (feed, mapping, versions of a repair).
+    /// A header that must be readable is not (the feed, the deadline of a statement, the versions of a repair).
     WrongHeader = "wrong_header",
-    /// The sender's mapping could not read the row; the header `roost-mapping-error` says why.
+    /// The feed client's mapping could not read the row; the header `roost-mapping-error` says why, the value is the row.
     MappingFailed = "mapping_failed",
     /// A statement was appended after the deadline that its sender set: it is none.
     TooLate = "too_late",

@@ -68,6 +68,15 @@ impl FieldError {
         self
     }
 
+    /// The same fault without the value, for texts that outlive what a person had erased.
+    #[must_use]
+    pub fn without_value(mut self) -> Self {
+        if !self.field.is_empty() {
+            "the value".clone_into(&mut self.value);
+        }
+        self
+    }
+
     /// Where the field is, as a JSON pointer (RFC 6901): `/place/cities/0`, and the empty text for the message itself.
     pub fn pointer(&self) -> String {
         if self.field.is_empty() { String::new() } else { format!("/{}", self.field) }

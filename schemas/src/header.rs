@@ -2,9 +2,8 @@
 
 /// The feed of a raw record.
 pub const FEED: &str = "roost-feed";
-/// The mapping that turns a foreign raw record into RESO (`redfin`, or the name of a mapping file known to ingest).
-pub const MAPPING: &str = "roost-mapping";
-/// Why the sender of a foreign raw record could not map it: such a record is sent as it is, to be dead-lettered.
+/// Why the feed client's mapping could not read a row: file, line, column and value. The record's value is the row as it
+/// is, and ingest makes a dead letter of it.
 pub const MAPPING_ERROR: &str = "roost-mapping-error";
 /// When the API no longer waits for the acknowledgement of a statement; milliseconds since 1970. A statement whose
 /// append time is later is none, for any reader (DESIGN §3).
@@ -46,6 +45,30 @@ pub const DEAD_SERVICE: &str = "roost-service";
 
 /// Dead letters: hash of the whole original value, where only its beginning is kept.
 pub const DEAD_SHA256: &str = "roost-source-sha256";
+
+/// Every header that roost reads or writes.
+pub const ALL: [&str; 20] = [
+    FEED,
+    MAPPING_ERROR,
+    DEADLINE_MS,
+    STATEMENT_VERSION,
+    STATEMENT_TIME_MS,
+    CE_SPECVERSION,
+    CE_ID,
+    CE_SOURCE,
+    CE_TYPE,
+    CE_TIME,
+    TRACEPARENT,
+    DEAD_TOPIC,
+    DEAD_PARTITION,
+    DEAD_OFFSET,
+    DEAD_INDEX,
+    DEAD_FEED,
+    DEAD_CODE,
+    DEAD_MESSAGE,
+    DEAD_SERVICE,
+    DEAD_SHA256,
+];
 
 /// Headers as they travel: name and value, in order, names may repeat.
 pub type Headers = Vec<(String, Vec<u8>)>;

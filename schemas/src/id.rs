@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::field_error::{Fault, FieldError};
+use crate::field_error::{Fault, FieldError, is_format_control};
 
 /// The longest feed name, in bytes: it is a path segment and part of every listing id.
 pub const MAX_FEED_BYTES: usize = 64;
@@ -16,7 +16,7 @@ pub const MAX_FEED_BYTES: usize = 64;
 pub const MAX_LISTING_KEY_BYTES: usize = 255;
 
 macro_rules! text_newtype {
-    ($name:ident) => {
+    ($name:ident, $pattern:literal) => {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)
@@ -54,7 +54,7 @@ macro_rules! text_newtype {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({"type": "string"})
+                schemars::json_schema!({"type": "string", "pattern": $pattern})
             }
         }
     };
@@ -63,7 +63,7 @@ macro_rules! text_newtype {
 /// The name of a source of listings: 1..=64 of `a-z 0-9 - _ .`, starting with a letter or a digit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeedName(Arc<str>);
-text_newtype!(FeedName);
+text_newtype!(FeedName, "^[a-z0-9][a-z0-9_.-]{0,63}$");
 
 impl FeedName {
     /// The feed of a record that names none.
@@ -102,7 +102,7 @@ impl FromStr for FeedName {
 /// `<feed>:<ListingKey>`: a listing, unique over all feeds. The Kafka key of every listing topic.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListingId(Arc<str>);
-text_newtype!(ListingId);
+text_newtype!(ListingId, "^[a-z0-9][a-z0-9_.-]{0,63}:[^ ].*$");
 
 impl ListingId {
     /// Joins a feed and the key that is unique within it.
@@ -133,12 +133,13 @@ impl FromStr for ListingId {
 }
 
 fn check_listing_key(key: &str) -> Result<(), FieldError> {
-    if key.is_empty() || key.len() > MAX_LISTING_KEY_BYTES || key.chars().any(char::is_control) || key.trim() != key {
+    let hidden = |c: char| c.is_control() || is_format_control(c);
+    if key.is_empty() || key.len() > MAX_LISTING_KEY_BYTES || key.chars().any(hidden) || key.trim() != key {
         return Err(FieldError::new(
             "ListingKey",
             key,
             Fault::OutOfRange,
-            "1 to 255 bytes without control characters or outer blanks",
+            "1 to 255 bytes without control characters, hidden ones or outer blanks",
         ));
     }
     Ok(())
@@ -306,7 +307,7 @@ impl schemars::JsonSchema for Country {
 /// `country/state/city`, lower-case ASCII slugs: `us/wa/seattle`. The unit of bucketing, browsing and statistics.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Market(Arc<str>);
-text_newtype!(Market);
+text_newtype!(Market, "^[a-z]{2}/[a-z0-9-]{1,80}/[a-z0-9-]{1,80}$");
 
 /// The slug of a state or city that a listing does not name.
 pub const UNKNOWN_PLACE: &str = "unknown";
@@ -332,7 +333,10 @@ impl FromStr for Market {
         let segments: Vec<&str> = text.split('/').collect();
         let is_slug = |s: &str| {
             !s.is_empty()
-                && s.len() <= 80
+                && s.len() <= MAX_SLUG_BYTES
+                && !s.starts_with('-')
+                && !s.ends_with('-')
+                && !s.contains("--")
                 && s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
         let wellformed = segments.len() == 3
@@ -352,6 +356,9 @@ impl FromStr for Market {
     }
 }
 
+/// Longest slug: longer than any city's name; three make a market's key.
+const MAX_SLUG_BYTES: usize = 80;
+
 /// A lower-case ASCII slug: letters and digits, single hyphens between words, at most 80 bytes.
 pub fn slug(text: &str) -> String {
     let mut slug = String::with_capacity(text.len());
@@ -361,7 +368,7 @@ pub fn slug(text: &str) -> String {
         } else if c != '\'' && !slug.is_empty() && !slug.ends_with('-') {
             slug.push('-');
         }
-        if slug.len() == 80 {
+        if slug.len() == MAX_SLUG_BYTES {
             break;
         }
     }
@@ -384,12 +391,41 @@ mod tests {
     }
 
     #[test]
+    fn a_market_is_one_that_a_listing_can_have() {
+        for wrong in
+            ["us/wa", "us/wa/seattle/x", "us/WA/seattle", "us/wa/-", "us/wa/a--b", "us/wa/a-", "us//a", "u1/wa/a"]
+        {
+            assert!(wrong.parse::<Market>().is_err(), "{wrong}");
+        }
+        let us: Country = "us".parse().unwrap();
+        for city in ["St. John's", "--a--", "Ⅻ", "x".repeat(300).as_str(), "東京", "a\0b", "&"] {
+            let market = Market::of(us, Some("wa"), Some(city));
+            assert_eq!(market.as_str().parse::<Market>().as_ref(), Ok(&market), "{city}");
+        }
+    }
+
+    #[test]
+    fn a_feed_name_is_a_path_segment() {
+        for wrong in ["", ".", "..", "-a", "A", "a/b", "a b", "é", "a".repeat(65).as_str()] {
+            assert!(wrong.parse::<FeedName>().is_err(), "{wrong}");
+        }
+        assert_eq!(FeedName::slug_of(" NWMLS / Seattle ").unwrap().as_str(), "nwmls-seattle");
+        assert_eq!(FeedName::slug_of("!!!"), None);
+        assert!(FeedName::slug_of(&"long name ".repeat(20)).unwrap().as_str().len() <= MAX_FEED_BYTES);
+    }
+
+    #[test]
     fn a_listing_id_splits_into_feed_and_key() {
         let id: ListingId = "seattle:171727:a".parse().unwrap();
         assert_eq!((id.feed().as_str(), id.listing_key()), ("seattle", "171727:a"));
         assert!("seattle".parse::<ListingId>().is_err());
         assert!("Seattle:1".parse::<ListingId>().is_err());
-        assert!("seattle: 1".parse::<ListingId>().is_err());
+        for wrong in ["seattle: 1", "seattle:", "seattle:a\0", "seattle:a\u{202E}b", "seattle:a\u{200B}", "seattle:a\n"]
+        {
+            assert!(wrong.parse::<ListingId>().is_err(), "{wrong:?}");
+        }
+        assert!(format!("seattle:{}", "é".repeat(127)).parse::<ListingId>().is_ok());
+        assert!(format!("seattle:{}", "é".repeat(128)).parse::<ListingId>().is_err());
     }
 
     #[test]

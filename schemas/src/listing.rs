@@ -72,7 +72,7 @@ pub struct Listing {
     pub close_price: Option<Money>,
     /// RESO `CloseDate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "date"))]
     pub close_date: Option<jiff::civil::Date>,
     /// RESO `BedroomsTotal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -38,7 +38,7 @@ pub struct MarketDay {
     /// What for.
     pub transaction: Transaction,
     /// The UTC day.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date"))]
     pub day: jiff::civil::Date,
     /// The write timestamp of its observer (epoch and sequence): the greatest wins.
     pub version: i64,

@@ -134,7 +134,13 @@ impl schemars::JsonSchema for Money {
         "Money".into()
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "number", "minimum": 0, "maximum": 999_999_999_999.99, "multipleOf": 0.01})
+        // No `multipleOf`: validators compute it in floating point and refuse right amounts.
+        schemars::json_schema!({
+            "type": "number",
+            "minimum": 0,
+            "maximum": 999_999_999_999.99,
+            "description": "an amount with at most two decimals"
+        })
     }
 }
 

@@ -45,7 +45,8 @@ impl PostalCode {
     pub fn normalise(code: &str) -> Option<String> {
         let code = code.split_whitespace().collect::<Vec<_>>().join(" ").to_ascii_uppercase();
         let wellformed = (1..=10).contains(&code.len())
-            && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-'));
+            && code.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b' ' | b'-'))
+            && code.bytes().any(|b| b.is_ascii_alphanumeric());
         wellformed.then_some(code)
     }
 }
@@ -111,9 +112,11 @@ fn no_amenity(set: &AmenitySet) -> bool {
 pub struct Place {
     /// Markets, `us/wa/seattle`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_CITIES))]
     pub cities: Vec<Market>,
-    /// Postal codes, `us/98101`.
+    /// Postal codes, `us/98101`; without a country where another part of the place, or the currency, tells it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_POSTAL_CODES))]
     pub postal_codes: Vec<PostalCode>,
     /// A circle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,34 +141,41 @@ pub enum Profile {
     Commuter,
 }
 
-/// What one session wants. Built and read through [`Preferences::parse`] at the doors; the plain form here is what
-/// the log and the tables hold.
+/// What one session wants.
+///
+/// In the canonical form that the log and the tables hold. At the doors it is read more generously: synonyms of amenity
+/// words, a postal code without its country where another part tells it, lists in any order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = currency_may_follow)]
 pub struct Preferences {
     /// To buy or to rent.
     #[serde(default)]
     pub transaction: Transaction,
     /// The highest price; more than 0. A rent is the monthly price.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub budget: Money,
-    /// Of the budget; listings in others are never compared. Default: that of the place's country, USD for a bare circle.
+    /// Of the budget; listings in others are never compared. Absent: that of the place's country, USD for a bare circle.
     pub currency: Currency,
     /// Where.
     pub place: Place,
     /// At least so many bedrooms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_MIN_BEDROOMS))]
     pub min_bedrooms: Option<u16>,
     /// At least so many bathrooms, in halves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_bathrooms: Option<Bathrooms>,
     /// At least so much living area; more than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_MIN_LIVING_AREA_SQFT))]
     pub min_living_area_sqft: Option<u32>,
     /// Any of these; empty: any at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub property_sub_types: Vec<PropertySubType>,
     /// At most so many minutes to the city centre; more than 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_COMMUTE_MINUTES))]
     pub max_commute_minutes: Option<u16>,
     /// At least this rating.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -178,6 +188,7 @@ pub struct Preferences {
     pub preferred_amenities: AmenitySet,
     /// Never these; ascending, without repeats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_DISMISSED))]
     pub dismissed: Vec<ListingId>,
     /// Also `ComingSoon`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -188,6 +199,13 @@ pub struct Preferences {
     /// Weights of the score.
     #[serde(default)]
     pub profile: Profile,
+}
+
+/// In the schema the currency is not required: the reader derives it from the place.
+fn currency_may_follow(schema: &mut schemars::Schema) {
+    if let Some(required) = schema.get_mut("required").and_then(serde_json::Value::as_array_mut) {
+        required.retain(|name| name != "currency");
+    }
 }
 
 impl Preferences {

@@ -27,7 +27,7 @@ pub struct Sale {
     /// RESO `ClosePrice`.
     pub close_price: Money,
     /// RESO `CloseDate`, else the day of the statement.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date"))]
     pub close_date: jiff::civil::Date,
     /// The last price asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! Pure. Does not know which statement of a session is the newest, nor when a session ends: that is the shard's owner.
 
 use crate::dead_letter::{Code, Poison};
+use crate::field_error::FieldError;
 use crate::header::{self, Headers};
 use crate::id::SessionId;
 use crate::preferences::Preferences;
@@ -60,8 +61,11 @@ pub fn decode(
             ),
         ));
     }
-    let preferences =
-        value.map(|json| Preferences::parse(json).map_err(|faults| Poison::of_faults(&faults))).transpose()?;
+    let preferences = value.map(Preferences::parse).transpose().map_err(|faults| {
+        // A dead letter outlives the session: it does not repeat what the session said (DESIGN §9).
+        let faults: Vec<FieldError> = faults.into_iter().map(FieldError::without_value).collect();
+        Poison::of_faults(&faults)
+    })?;
     Ok(Statement { session, version, append_time_ms, preferences })
 }
 
@@ -83,8 +87,7 @@ fn session(key: Option<&[u8]>, partitions: u32, partition: u32) -> Result<Sessio
     let wrong = |message: String| poison(Code::WrongKey, message);
     let key = key.unwrap_or_default();
     let text = String::from_utf8_lossy(key);
-    let session: SessionId =
-        text.parse().map_err(|error: crate::field_error::FieldError| wrong(error.named("key").to_string()))?;
+    let session: SessionId = text.parse().map_err(|error: FieldError| wrong(error.named("key").to_string()))?;
     let home = partition_of(key, partitions);
     if home == partition {
         Ok(session)
@@ -215,9 +218,7 @@ mod tests {
     fn a_value_that_is_no_statement_says_all_that_is_wrong() {
         let poison = decoded(Some(br#"{"budget":0,"plaice":{}}"#), &[]).unwrap_err();
         assert_eq!(poison.code, Code::UnknownMember);
-        insta::assert_snapshot!(poison.message, @r#"
-    plaice: is not a member here (expected a known member; did you mean 'place'?); budget: 0 is not allowed (expected 0.01 to 999999999999.99 with at most two decimals); place: is missing (expected an object with at least one of cities, postal_codes, within, country)
-    "#);
+        insta::assert_snapshot!(poison.message, @r#"plaice: is not a member here (expected a known member; did you mean 'place'?); budget: the value is not allowed (expected 0.01 to 999999999999.99 with at most two decimals); place: is missing (expected an object with at least one of cities, postal_codes, within, country)"#);
         assert_eq!(code(decoded(Some(b""), &[])), Code::NotJson);
         assert_eq!(code(decoded(Some(b"\xff"), &[])), Code::WrongEncoding);
         assert_eq!(code(decoded(Some(b"[]"), &[])), Code::WrongShape);

@@ -61,7 +61,7 @@ impl schemars::JsonSchema for Instant {
 
 /// A fixed-point number that is a plain JSON number on the wire.
 macro_rules! fixed_point {
-    ($(#[$doc:meta])* $name:ident($int:ty), scale $scale:literal, wire $divisor:literal, $min:literal..=$max:literal, $expected:literal, multiple_of $step:literal) => {
+    ($(#[$doc:meta])* $name:ident($int:ty), scale $scale:literal, wire $divisor:literal, $min:literal..=$max:literal, $expected:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         pub struct $name($int);
@@ -115,7 +115,8 @@ macro_rules! fixed_point {
                     "type": "number",
                     "minimum": f64::from($min) / $divisor as f64,
                     "maximum": f64::from($max) / $divisor as f64,
-                    "multipleOf": $step
+                    // No `multipleOf`: validators compute it in floating point and refuse right values.
+                    "description": $expected
                 })
             }
         }
@@ -124,23 +125,23 @@ macro_rules! fixed_point {
 
 fixed_point! {
     /// Bathrooms in halves: 2.5 is 5 steps.
-    Bathrooms(u16), scale 1, wire 2_i64, 0_u16..=200_u16, "a count of bathrooms from 0 to 100 in halves", multiple_of 0.5
+    Bathrooms(u16), scale 1, wire 2_i64, 0_u16..=200_u16, "a count of bathrooms from 0 to 100 in halves"
 }
 fixed_point! {
     /// A school rating from 0 to 10 in tenths.
-    SchoolRating(u8), scale 1, wire 10_i64, 0_u8..=100_u8, "a rating from 0 to 10 in tenths", multiple_of 0.1
+    SchoolRating(u8), scale 1, wire 10_i64, 0_u8..=100_u8, "a rating from 0 to 10 in tenths"
 }
 fixed_point! {
     /// Degrees of latitude in steps of 1e-5 (about a metre), north positive.
-    Latitude(i32), scale 5, wire 100_000_i64, -9_000_000_i32..=9_000_000_i32, "a latitude from -90 to 90", multiple_of 0.00001
+    Latitude(i32), scale 5, wire 100_000_i64, -9_000_000_i32..=9_000_000_i32, "a latitude from -90 to 90 in steps of 0.00001"
 }
 fixed_point! {
     /// Degrees of longitude in steps of 1e-5, east positive.
-    Longitude(i32), scale 5, wire 100_000_i64, -18_000_000_i32..=18_000_000_i32, "a longitude from -180 to 180", multiple_of 0.00001
+    Longitude(i32), scale 5, wire 100_000_i64, -18_000_000_i32..=18_000_000_i32, "a longitude from -180 to 180 in steps of 0.00001"
 }
 fixed_point! {
     /// A radius in kilometres in steps of a metre, up to 500 km.
-    RadiusKm(u32), scale 3, wire 1_000_i64, 1_u32..=500_000_u32, "a radius from 0.001 to 500 km", multiple_of 0.001
+    RadiusKm(u32), scale 3, wire 1_000_i64, 1_u32..=500_000_u32, "a radius from 0.001 to 500 km in metres"
 }
 
 /// A place on the globe.

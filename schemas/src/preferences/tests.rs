@@ -45,9 +45,7 @@ fn a_whole_statement_comes_out_canonical() {
                   "postal_codes": ["98102", "us/98101", "98102"], "cities": ["us/wa/tacoma", "us/wa/seattle"]},
         "transaction": "lease"
     }"#;
-    insta::assert_snapshot!(canonical(json), @r#"
-    {"transaction":"lease","budget":2500,"currency":"USD","place":{"cities":["us/wa/seattle","us/wa/tacoma"],"postal_codes":["us/98101","us/98102"],"within":{"latitude":47.60621,"longitude":-122.33207,"radius_km":12.346},"country":"us"},"min_bedrooms":3,"min_bathrooms":1.5,"min_living_area_sqft":1200,"property_sub_types":["SingleFamilyResidence","Townhouse"],"max_commute_minutes":45,"min_school_rating":7.5,"required_amenities":["garage"],"preferred_amenities":["pool","garage"],"dismissed":["f:1","f:2"],"include_coming_soon":true,"include_under_contract":true,"profile":"family"}
-    "#);
+    insta::assert_snapshot!(canonical(json), @r#"{"transaction":"lease","budget":2500,"currency":"USD","place":{"cities":["us/wa/seattle","us/wa/tacoma"],"postal_codes":["us/98101","us/98102"],"within":{"latitude":47.60621,"longitude":-122.33207,"radius_km":12.346},"country":"us"},"min_bedrooms":3,"min_bathrooms":1.5,"min_living_area_sqft":1200,"property_sub_types":["SingleFamilyResidence","Townhouse"],"max_commute_minutes":45,"min_school_rating":7.5,"required_amenities":["garage"],"preferred_amenities":["pool","garage"],"dismissed":["f:1","f:2"],"include_coming_soon":true,"include_under_contract":true,"profile":"family"}"#);
 }
 
 #[test]
