@@ -12,7 +12,7 @@ use stream::{
 /// What goes wrong.
 #[derive(Clone, Copy)]
 pub enum Fault {
-    /// Every second attempt to send finds the queue full.
+    /// Every third attempt to send finds the queue full.
     QueueFull,
     /// One acknowledgement, counted from 0, is a failure.
     DeliveryFails(u64),
@@ -59,7 +59,7 @@ impl AckSink for FaultyAcks {
 impl Producer for FaultyProducer {
     fn send(&self, record: Outgoing, token: u64) -> Result<(), LogError> {
         let number = self.attempts.fetch_add(1, Ordering::Relaxed);
-        if matches!(self.fault, Fault::QueueFull) && number % 2 == 1 {
+        if matches!(self.fault, Fault::QueueFull) && number % 3 == 2 {
             return Err(LogError::QueueFull);
         }
         self.producer.send(record, token)

@@ -120,11 +120,14 @@ fn a_small_window_and_a_full_queue_slow_it_down_and_change_nothing() {
     on_every_log(|house| {
         let batch = format!(r#"{{"value":[{},{{}},{},{}]}}"#, least("a"), least("b"), least("c"));
         let mut records = many(0..100);
-        records.insert(50, raw(Some("x"), Some(&batch), &[]));
+        // At three places, so that the queue is full within a batch and not always before it.
+        for place in [10, 50, 91] {
+            records.insert(place, raw(Some("x"), Some(&batch), &[]));
+        }
         house.publish(records);
         let log = faulty(&house.log, Fault::QueueFull);
         let ingest = house.start_on(&log, Config { window: 7, ..Config::default() });
-        assert_eq!(outcomes(house, 103, 1).len(), 104);
+        assert_eq!(outcomes(house, 109, 3).len(), 112);
         house.stop(ingest);
     });
 }
