@@ -8,7 +8,7 @@ use schemas::dead_letter::Code;
 use schemas::header::{self, Headers};
 use schemas::id::FeedName;
 use schemas::listing::Listing;
-use schemas::reso::{self, LeftOut, Origin, Refusal};
+use schemas::reso::{self, Item, LeftOut, Origin, Refusal};
 use schemas::topic::{MAX_RAW_BYTES, Topic, listing_key};
 use stream::{Outgoing, Record};
 
@@ -67,7 +67,7 @@ pub fn decide(record: &Record) -> Vec<Outcome> {
             reso::read_delete(record.key.as_deref(), &origin)
         });
         return vec![match deleted {
-            Ok(listing) => taken(record, listing, LeftOut::default(), 0),
+            Ok(listing) => taken(record, &listing, LeftOut::default(), 0),
             Err(refusal) => refused(record, known_feed(), &refusal),
         }];
     }
@@ -85,9 +85,9 @@ pub fn decide(record: &Record) -> Vec<Outcome> {
         Err(refusal) => vec![refused(record, known_feed(), &refusal)],
         Ok(items) => (0..)
             .zip(items)
-            .map(|(index, item)| match item.outcome {
-                Ok(accepted) => taken(record, accepted.listing, accepted.left_out, index),
-                Err(refusal) => dead(record, item.feed, &refusal, index, item.text.as_bytes()),
+            .map(|(index, item)| match &item.outcome {
+                Ok(accepted) => taken(record, &accepted.listing, accepted.left_out, index),
+                Err(refusal) => refused_item(record, &item, refusal, index),
             })
             .collect(),
     }
@@ -117,13 +117,13 @@ fn event_time(headers: &Headers) -> Result<Option<i64>, Refusal> {
     })
 }
 
-fn taken(record: &Record, listing: Listing, left_out: LeftOut, index: u32) -> Outcome {
+fn taken(record: &Record, listing: &Listing, left_out: LeftOut, index: u32) -> Outcome {
     let timestamp_ms = listing.version.timestamp_ms;
     let id = format!("{}-{}-{index}", record.partition, record.offset);
     let mut headers = header::cloud_event(EVENT_TYPE, EVENT_SOURCE, id, timestamp_ms);
     headers.extend(record.headers.iter().rev().find(|(name, _)| name == header::TRACEPARENT).cloned());
     // Writing a listing fails only where a map has keys that are no text: it has none.
-    let value = serde_json::to_vec(&listing).expect("a listing is writable");
+    let value = serde_json::to_vec(listing).expect("a listing is writable");
     let outgoing = Outgoing {
         topic: Topic::Listings,
         partition: None,
@@ -131,40 +131,27 @@ fn taken(record: &Record, listing: Listing, left_out: LeftOut, index: u32) -> Ou
         value: Some(value),
         headers,
     };
-    Outcome { feed: listing.feed, verdict: Verdict::Canonical { timestamp_ms, left_out }, outgoing }
+    Outcome { feed: listing.feed.clone(), verdict: Verdict::Canonical { timestamp_ms, left_out }, outgoing }
 }
 
 /// The whole record as a dead letter.
 fn refused(record: &Record, feed: FeedName, refusal: &Refusal) -> Outcome {
-    dead(record, feed, refusal, 0, record.value.as_deref().unwrap_or_default())
+    dead(record, feed, refusal, 0)
 }
 
-/// One listing of the record as a dead letter: its own bytes (so that a batch is not multiplied by its faults), the
-/// original headers, and where it came from.
-fn dead(record: &Record, feed: FeedName, refusal: &Refusal, index: u32, bytes: &[u8]) -> Outcome {
-    let mut headers = record.headers.clone();
-    headers.extend(
-        [
-            (header::DEAD_TOPIC, record.topic.name().to_owned()),
-            (header::DEAD_PARTITION, record.partition.to_string()),
-            (header::DEAD_OFFSET, record.offset.to_string()),
-            (header::DEAD_INDEX, index.to_string()),
-            (header::DEAD_FEED, feed.to_string()),
-            (header::DEAD_CODE, refusal.code.to_string()),
-            (header::DEAD_MESSAGE, refusal.message.clone()),
-            (header::DEAD_SERVICE, "ingest".to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.into_bytes())),
-    );
-    let key = record.key.clone().filter(|key| !key.is_empty());
-    let outgoing = Outgoing {
-        topic: Topic::DeadLetters,
-        // Without a key there is nothing to stay in order with.
-        partition: key.is_none().then_some(record.partition),
-        key,
-        value: record.value.is_some().then(|| bytes.to_vec()),
-        headers,
+/// One listing of the record as a dead letter, with its own bytes, so that a batch is not multiplied by its faults.
+fn refused_item(record: &Record, item: &Item<'_>, refusal: &Refusal, index: u32) -> Outcome {
+    let own = Record {
+        value: Some(item.text.as_bytes().to_vec()),
+        key: record.key.clone(),
+        headers: record.headers.clone(),
+        ..*record
     };
+    dead(&own, item.feed.clone(), refusal, index)
+}
+
+fn dead(record: &Record, feed: FeedName, refusal: &Refusal, index: u32) -> Outcome {
+    let outgoing = stream::dead_letter::of(record, &refusal.clone().into(), "ingest", index, Some(&feed));
     Outcome { feed, verdict: Verdict::Dead(refusal.code), outgoing }
 }
 
