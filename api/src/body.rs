@@ -2,14 +2,47 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, HeaderValue, header};
 use futures::StreamExt as _;
 
 use crate::problem::{Kind, Problem};
 
+/// Most of a refused body that is read all the same, so that its client gets to read the answer: who writes into a
+/// closed connection sees a broken pipe and no reason.
+const MAX_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
+/// Longest time for that.
+const DISCARD: Duration = Duration::from_secs(2);
+
 /// Reads a JSON body of at most `limit` bytes within `timeout`.
 pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, timeout: Duration) -> Result<Vec<u8>, Problem> {
+    let mut body = body.into_data_stream();
+    let outcome = tokio::time::timeout(timeout, read(headers, &mut body, limit)).await;
+    match outcome {
+        Ok(Err(refused)) => {
+            // Whether it could be read to its end or not, the answer is the same.
+            let _ = tokio::time::timeout(DISCARD, discard(&mut body)).await;
+            Err(refused)
+        }
+        Ok(accepted) => accepted,
+        Err(_) => {
+            let detail = format!("the body did not arrive within {} s", timeout.as_secs_f32());
+            Err(Problem::new(Kind::RequestTimeout, detail))
+        }
+    }
+}
+
+async fn discard(body: &mut BodyDataStream) {
+    let mut left = MAX_DISCARDED_BYTES;
+    while let Some(Ok(chunk)) = body.next().await {
+        match left.checked_sub(chunk.len()) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
+async fn read(headers: &HeaderMap, body: &mut BodyDataStream, limit: usize) -> Result<Vec<u8>, Problem> {
     let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !declared.is_some_and(is_json) {
         let detail = match declared {
@@ -23,15 +56,8 @@ pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, timeout: D
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large(limit));
     }
-    tokio::time::timeout(timeout, collect(body, limit)).await.unwrap_or_else(|_| {
-        Err(Problem::new(Kind::RequestTimeout, format!("the body did not arrive within {} s", timeout.as_secs_f32())))
-    })
-}
-
-async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Problem::new(Kind::BadRequest, "the body ended before it was complete"))?;
         if bytes.len() + chunk.len() > limit {
             return Err(too_large(limit));

@@ -36,8 +36,9 @@ struct Shared {
 impl Follower {
     /// Starts following. Blocks while it asks the log for its ends.
     pub fn start(log: &Log, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+        let partitions = log.partitions();
         let mut starts = Vec::new();
-        for partition in 0..log.partitions() {
+        for partition in 0..partitions {
             let (first, next) = log.range(Topic::Preferences, partition)?;
             starts.push((Topic::Preferences, partition, Start::Offset(next.saturating_sub(LOOK_BACK).max(first))));
         }
@@ -49,7 +50,7 @@ impl Follower {
         let handle = std::thread::Builder::new()
             .name("api-follow".to_owned())
             .spawn(move || {
-                follow(reader, &of_thread, starts.len(), &fatal);
+                follow(reader, &of_thread, partitions, &fatal);
                 drop(running);
             })
             .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
@@ -99,12 +100,12 @@ impl Shared {
     }
 }
 
-fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: usize, fatal: &Fatal) {
+fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: &Fatal) {
     let mut events = Vec::new();
     let mut caught_up = std::collections::BTreeSet::new();
     while !shared.stop.load(Ordering::Relaxed) {
         match reader.poll(POLL, &mut events) {
-            Ok(()) if caught_up.len() == partitions => shared.set_behind(None),
+            Ok(()) if caught_up.len() == partitions as usize => shared.set_behind(None),
             Ok(()) => {}
             Err(error @ (LogError::Unavailable(_) | LogError::QueueFull)) => {
                 shared.set_behind(Some(error.to_string()));
@@ -119,7 +120,7 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: usize, fatal
         for event in events.drain(..) {
             match event {
                 Event::Record(record) => {
-                    if let Some(note) = Note::of(&record) {
+                    if let Some(note) = Note::of(&record, partitions) {
                         shared.note(note);
                     }
                 }

@@ -102,6 +102,11 @@ fn messages() -> Value {
     let mut messages = answers.take_definitions(true);
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
+    // The type is the canonical statement; the reader at the door fills in the currency.
+    messages["Preferences"]["required"] = json!(["budget", "place"]);
+    messages["Preferences"]["example"] = json!({
+        "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
+    });
     messages.insert("ResoProperty".to_owned(), reso_property());
     Value::Object(messages)
 }

@@ -106,7 +106,7 @@ pub struct Wrong {
     /// Name of the query parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// `missing`, `bad_type`, `out_of_range`, `unknown_word`, `duplicate`, `in_the_future`, `too_large` or `unknown`.
+    /// What kind of fault: `missing`, `bad_type`, `out_of_range`, `unknown_word`, `unknown_member`, `duplicate`, …
     pub code: &'static str,
     /// Names the part, its value and what was expected.
     pub message: String,
@@ -115,8 +115,12 @@ pub struct Wrong {
 impl Wrong {
     /// A wrong field of the body.
     pub fn field(error: &FieldError) -> Self {
-        let pointer = if error.field.is_empty() { String::new() } else { format!("/{}", error.field) };
-        Self { pointer: Some(pointer), parameter: None, code: fault_code(error.fault), message: error.to_string() }
+        Self {
+            pointer: Some(error.pointer()),
+            parameter: None,
+            code: fault_code(error.fault),
+            message: error.to_string(),
+        }
     }
 
     /// A wrong query parameter.

@@ -3,6 +3,7 @@
 //! Does not know what a parameter is for: the routes do.
 
 use axum::http::Uri;
+use schemas::nearest::nearest;
 
 use crate::problem::{Kind, Problem, Wrong};
 
@@ -106,32 +107,14 @@ impl Query {
 
 fn describe_unknown(name: &str, known: &[&str]) -> String {
     let shown = shorten(name);
-    match known.iter().min_by_key(|candidate| distance(&shown, candidate)) {
-        Some(nearest) if distance(&shown, nearest) <= 1 + nearest.len() / 3 => {
-            format!("{shown} is not a parameter of this route (did you mean {nearest}?)")
-        }
-        Some(_) => format!("{shown} is not a parameter of this route (expected one of {})", known.join(", ")),
-        None => format!("{shown} is not a parameter of this route (expected none)"),
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("{shown} is not a parameter of this route (did you mean {meant}?)"),
+        None => format!("{shown} is not a parameter of this route (expected one of {})", known.join(", ")),
     }
 }
 
 fn shorten(text: &str) -> String {
     if text.chars().count() > 80 { text.chars().take(79).chain(['…']).collect() } else { text.to_owned() }
-}
-
-/// Levenshtein's edit distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -159,12 +142,5 @@ mod tests {
         let problem = query.finish().unwrap_err();
         let codes: Vec<_> = problem.errors.iter().map(|e| e.code).collect();
         assert_eq!(codes, ["duplicate", "unknown", "out_of_range"]);
-    }
-
-    #[test]
-    fn the_edit_distance_is_levenshteins() {
-        for (a, b, d) in [("", "abc", 3), ("kitten", "sitting", 3), ("wait", "wait", 0), ("beds", "beds_min", 4)] {
-            assert_eq!((distance(a, b), distance(b, a)), (d, d), "{a} {b}");
-        }
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use schemas::header::{self, Headers};
 use schemas::id::SessionId;
+use schemas::statement::deadline_header;
 use schemas::topic::{Topic, session_key};
 use stream::{AckSink, Delivered, DeliveryError, Fatal, Log, LogError, Outgoing};
 use tokio::sync::{mpsc, oneshot};
@@ -100,7 +101,7 @@ impl Statements {
         let kind = if erases { "roost.session.erased" } else { "roost.preferences.stated" };
         let id = self.sent.fetch_add(1, Ordering::Relaxed).to_string();
         let mut headers = header::cloud_event(kind, &self.source, id, now_ms);
-        headers.push((header::DEADLINE_MS.to_owned(), deadline_ms.to_string().into_bytes()));
+        headers.push(deadline_header(deadline_ms));
         headers.extend(traceparent.map(|value| (header::TRACEPARENT.to_owned(), value)));
         headers
     }

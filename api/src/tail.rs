@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use schemas::header;
 use schemas::id::SessionId;
+use schemas::statement::decode;
 use stream::Record;
 
 /// Most statements remembered, and most erasures, each in two generations: about 40 bytes each, 16 MB together at
@@ -38,19 +38,13 @@ pub struct Note {
 }
 
 impl Note {
-    /// `None` for a record that is no statement: it came after its deadline, or is not made as one. What its value says is
-    /// the scorer's to judge.
-    pub fn of(record: &Record) -> Option<Self> {
-        if header::integer(&record.headers, header::DEADLINE_MS).is_some_and(|ms| record.append_time_ms > ms) {
-            return None;
-        }
-        let session = std::str::from_utf8(record.key.as_deref()?).ok()?.parse().ok()?;
-        let version = match header::integer(&record.headers, header::STATEMENT_VERSION) {
-            // A repair, or the end of a session: it speaks of an older statement.
-            Some(version) => u64::try_from(version).ok().filter(|version| *version < record.offset)?,
-            None => record.offset,
-        };
-        Some(Self { session, version, erases: record.value.is_none() })
+    /// `None` for a record that is no statement: whoever reads it judges so by the same rules.
+    pub fn of(record: &Record, partitions: u32) -> Option<Self> {
+        let Record { partition, offset, append_time_ms, key, value, headers, .. } = record;
+        let statement =
+            decode(key.as_deref(), value.as_deref(), headers, partitions, *partition, *offset, *append_time_ms).ok()?;
+        let erases = statement.preferences.is_none();
+        Some(Self { session: statement.session, version: statement.version, erases })
     }
 }
 
@@ -107,7 +101,9 @@ impl Newest {
 
 #[cfg(test)]
 mod tests {
-    use schemas::topic::{Topic, session_key};
+    use schemas::header::Headers;
+    use schemas::statement::{deadline_header, repair_headers};
+    use schemas::topic::{Topic, partition_of, session_key};
 
     use super::*;
 
@@ -117,15 +113,16 @@ mod tests {
     fn note(version: u64, erases: bool) -> Note {
         Note { session: session(1), version, erases }
     }
-    fn record(offset: u64, value: Option<&str>, headers: &[(&str, i64)]) -> Record {
+    fn record(offset: u64, value: Option<&str>, headers: Headers) -> Record {
+        let key = session_key(session(1));
         Record {
             topic: Topic::Preferences,
-            partition: 0,
+            partition: partition_of(&key, 4),
             offset,
             append_time_ms: 1_000,
-            key: Some(session_key(session(1))),
+            key: Some(key),
             value: value.map(|v| v.as_bytes().to_vec()),
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), v.to_string().into_bytes())).collect(),
+            headers,
         }
     }
 
@@ -157,22 +154,21 @@ mod tests {
 
     #[test]
     fn the_end_of_an_old_statement_does_not_hide_a_newer_one() {
-        let sweep = Note::of(&record(20, None, &[(header::STATEMENT_VERSION, 5)])).unwrap();
+        let sweep = Note::of(&record(20, None, repair_headers(5, 900)), 4).unwrap();
         assert_eq!(sweep, note(5, true));
         let mut tail = Tail::default();
         tail.note(sweep);
         assert_eq!(tail.verdict(session(1), Some(6)), Verdict::Serve);
+        assert_eq!(tail.verdict(session(1), Some(5)), Verdict::Erased);
     }
 
     #[test]
     fn records_that_are_no_statements_are_not_noted() {
-        assert_eq!(Note::of(&record(7, Some("{}"), &[(header::DEADLINE_MS, 1_000)])), Some(note(7, false)));
-        assert_eq!(Note::of(&record(7, None, &[(header::DEADLINE_MS, 999)])), None, "came too late");
-        assert_eq!(Note::of(&record(7, None, &[(header::STATEMENT_VERSION, 7)])), None, "not older than itself");
-        let keyless = Record { key: None, ..record(7, None, &[]) };
-        assert_eq!(Note::of(&keyless), None);
-        let foreign = Record { key: Some(b"x".to_vec()), ..record(7, None, &[]) };
-        assert_eq!(Note::of(&foreign), None);
+        let value = Some(r#"{"budget":700000,"place":{"country":"us"}}"#);
+        assert_eq!(Note::of(&record(7, value, vec![deadline_header(1_000)]), 4), Some(note(7, false)));
+        assert_eq!(Note::of(&record(7, None, vec![deadline_header(1_000)]), 4), Some(note(7, true)));
+        assert_eq!(Note::of(&record(7, None, vec![deadline_header(999)]), 4), None, "came too late");
+        assert_eq!(Note::of(&record(7, Some("{}"), Vec::new()), 4), None, "states nothing");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod market_day;
 pub mod merge;
 pub mod model_alias;
 pub mod money;
-mod nearest;
+pub mod nearest;
 pub mod preferences;
 pub mod priced;
 pub mod recommendation;

@@ -1,7 +1,7 @@
 //! What somebody meant who misspelt a word: for error messages alone.
 
 /// The word nearest to `text`, if it is near enough to be meant: at most a third of its letters differ.
-pub(crate) fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Longer than any word there is: nothing is near, and the distance costs the square.
     if text.len() > 64 {
         return None;

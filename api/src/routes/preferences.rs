@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use schemas::field_error::{Fault, FieldError};
+use schemas::field_error::Fault;
 use schemas::header as log_header;
 use schemas::id::{SessionId, SessionToken};
 use schemas::preferences::{MAX_PREFERENCES_BYTES, Preferences};
@@ -64,9 +64,7 @@ pub async fn state(
     let preferences = parse(&body)?;
     let token = bearer.map_or_else(SessionToken::random, |bearer| bearer.0);
     let session = token.session_id();
-    // Cannot fail: what was just parsed can be written.
-    let value = serde_json::to_vec(&preferences).map_err(|error| Problem::internal(&error.to_string()))?;
-    let delivered = append(&app, session, Some(value), &headers).await?;
+    let delivered = append(&app, session, Some(preferences.to_json()), &headers).await?;
     let location = format!("/api/v1/recommendations?min_version={}", delivered.offset);
     let accepted = Accepted {
         session_id: session,
@@ -127,12 +125,14 @@ async fn append(
 }
 
 fn parse(body: &[u8]) -> Result<Preferences, Problem> {
-    serde_json::from_slice(body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            let error = FieldError::new("", "the body", Fault::BadType, error.to_string());
-            Problem::of_parts(Kind::ValidationFailed, vec![Wrong::field(&error)])
-        }
-        _ => Problem::new(Kind::NotJson, error.to_string()),
+    Preferences::parse(body).map_err(|faults| {
+        let of_body = faults.iter().find(|fault| fault.field.is_empty());
+        let kind = match of_body.map(|fault| fault.fault) {
+            Some(Fault::NotJson | Fault::WrongEncoding | Fault::WrongShape | Fault::TooDeep) => Kind::NotJson,
+            Some(Fault::TooLarge) => Kind::PayloadTooLarge,
+            _ => Kind::ValidationFailed,
+        };
+        Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
     })
 }
 

@@ -1,0 +1,145 @@
+//! Faults on demand: a log and tables that stand before real ones and can be told to misbehave.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use schemas::id::{Country, ListingId, Market, SessionId};
+use schemas::money::Money;
+use schemas::topic::Topic;
+use schemas::vocabulary::Transaction;
+use store::{Answer, ByMarket, Cell, RecommendationRow, Row, StoreError, Table, Tables, Write};
+use stream::{AckSink, Delivered, DeliveryError, GroupStart, Log, LogError, Outgoing, Producer, Reader, Start};
+
+/// What becomes of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// What the log says.
+    Honest,
+    /// The log has it and says nothing.
+    Silent,
+    /// The log has it and says that it appended it after the deadline.
+    Late,
+    /// The log has it and says that it failed.
+    Failing,
+    /// The log does not take it.
+    Refused,
+}
+
+/// A log that can be told to misbehave.
+pub struct FaultyLog {
+    pub inner: Log,
+    pub delivery: Arc<Mutex<Delivery>>,
+}
+
+struct FaultyProducer(Box<dyn Producer>, Arc<Mutex<Delivery>>);
+struct FaultyAcks(Arc<dyn AckSink>, Arc<Mutex<Delivery>>);
+
+impl stream::Backend for FaultyLog {
+    fn partitions(&self) -> u32 {
+        self.inner.partitions()
+    }
+    fn producer(&self, acks: Arc<dyn AckSink>) -> Result<Box<dyn Producer>, LogError> {
+        let acks = Arc::new(FaultyAcks(acks, Arc::clone(&self.delivery)));
+        Ok(Box::new(FaultyProducer(self.inner.producer(acks)?, Arc::clone(&self.delivery))))
+    }
+    fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
+        self.inner.follow(starts)
+    }
+    fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError> {
+        self.inner.join(group, instance, topic, start)
+    }
+    fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
+        self.inner.range(topic, partition)
+    }
+    fn health(&self) -> Result<(), String> {
+        self.inner.health()
+    }
+}
+
+impl Producer for FaultyProducer {
+    fn send(&self, record: Outgoing, token: u64) -> Result<(), LogError> {
+        if *self.1.lock().unwrap() == Delivery::Refused {
+            return Err(LogError::Unavailable("no broker at 127.0.0.1:9092".to_owned()));
+        }
+        self.0.send(record, token)
+    }
+    fn flush(&self, timeout: Duration) -> Result<(), LogError> {
+        self.0.flush(timeout)
+    }
+}
+
+impl AckSink for FaultyAcks {
+    fn acked(&self, token: u64, outcome: Result<Delivered, DeliveryError>) {
+        let delivery = *self.1.lock().unwrap();
+        let outcome = match delivery {
+            Delivery::Silent => return,
+            Delivery::Late => outcome.map(|d| Delivered { append_time_ms: d.append_time_ms + 3_600_000, ..d }),
+            Delivery::Failing => Err(DeliveryError { topic: "preferences", reason: "timed out".to_owned() }),
+            Delivery::Honest | Delivery::Refused => outcome,
+        };
+        self.0.acked(token, outcome);
+    }
+}
+
+/// Tables that can be told to be away.
+pub struct FaultyTables {
+    pub inner: Tables,
+    pub away: AtomicBool,
+}
+
+impl FaultyTables {
+    fn or_away<'a, T: Send + 'a>(&self, answer: Answer<'a, T>) -> Answer<'a, T> {
+        if self.away.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(StoreError::Unavailable("no node at 127.0.0.1:9042".to_owned())) });
+        }
+        answer
+    }
+}
+
+impl store::Backend for FaultyTables {
+    fn write(&self, write: Write) -> Answer<'_, ()> {
+        self.or_away(self.inner.write(write))
+    }
+    fn recommendation(&self, session: SessionId) -> Answer<'_, Option<RecommendationRow>> {
+        self.or_away(self.inner.recommendation(session))
+    }
+    fn read(&self, row: Row) -> Answer<'_, Option<Cell>> {
+        self.or_away(self.inner.read(row))
+    }
+    fn by_market(
+        &self,
+        market: Market,
+        transaction: Transaction,
+        min: Money,
+        max: Money,
+        after: Option<(Money, ListingId)>,
+        limit: u32,
+    ) -> Answer<'_, Vec<ByMarket>> {
+        self.or_away(self.inner.by_market(market, transaction, min, max, after, limit))
+    }
+    fn markets(&self, country: Country) -> Answer<'_, Vec<(Market, Cell)>> {
+        self.or_away(self.inner.markets(country))
+    }
+    fn countries(&self) -> Answer<'_, Vec<Country>> {
+        self.or_away(self.inner.countries())
+    }
+    fn market_days(
+        &self,
+        market: Market,
+        transaction: Transaction,
+        limit: u32,
+    ) -> Answer<'_, Vec<(jiff::civil::Date, Cell)>> {
+        self.or_away(self.inner.market_days(market, transaction, limit))
+    }
+    fn scan(&self, table: Table) -> Answer<'_, BTreeMap<Row, Cell>> {
+        self.or_away(self.inner.scan(table))
+    }
+    fn recoveries(&self) -> u64 {
+        self.inner.recoveries()
+    }
+    fn health(&self) -> Answer<'_, ()> {
+        self.or_away(self.inner.health())
+    }
+}

@@ -1,0 +1,13 @@
+//! The API from outside: over real sockets, on a log and tables.
+
+mod appraisal;
+mod browse;
+mod desk;
+mod document;
+mod edges;
+mod faults;
+mod fuzz;
+mod limits;
+mod memory;
+mod recommendations;
+mod statements;
