@@ -21,6 +21,7 @@ use crate::features::Subject;
 use crate::following;
 use crate::metrics;
 use crate::onnx::{LibraryError, Predictor, Runtime};
+use crate::panic::EndsWithMe;
 use crate::registry::{Manifest, ModelError, Package, Registry};
 use crate::schools::{SchoolFileError, SchoolRatings};
 use crate::surroundings::Surroundings;
@@ -142,10 +143,12 @@ impl Appraiser {
         });
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         for worker in 0..config.workers {
-            let (shared, queue) = (Arc::clone(&shared), queue.clone());
-            std::thread::Builder::new()
-                .name(format!("appraiser-{worker}"))
-                .spawn(move || shared.work(worker, &queue))?;
+            let (shared, queue, guard) = (Arc::clone(&shared), queue.clone(), EndsWithMe::new("appraiser", fatal));
+            let work = move || {
+                let _guard = guard;
+                shared.work(worker, &queue);
+            };
+            std::thread::Builder::new().name(format!("appraiser-{worker}")).spawn(work)?;
         }
         if with_market {
             following::spawn_sales(Arc::clone(&shared), Arc::clone(log), Arc::clone(fatal))?;

@@ -13,6 +13,7 @@ use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::appraiser::{FOLLOW_POLL, Shared, StartError};
 use crate::metrics;
+use crate::panic::EndsWithMe;
 
 /// The topic `models`, read to its end and followed from there.
 pub(crate) struct Models {
@@ -76,6 +77,7 @@ fn champion_of(record: &Record) -> Option<(ModelName, u64)> {
 /// Follows `models`: another champion is loaded beside the old one, and takes over when it has been checked.
 pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal) -> std::io::Result<()> {
     let follow = move || {
+        let _guard = EndsWithMe::new("appraiser-models", &fatal);
         let mut events = Vec::new();
         while !shared.stopped.load(Ordering::Relaxed) {
             if !poll(models.reader.as_mut(), &mut events, &fatal) {
@@ -101,6 +103,7 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
     let starts: Vec<_> = (0..log.partitions()).map(|partition| (Topic::Sales, partition, Start::Earliest)).collect();
     let mut reader = log.follow(&starts)?;
     let follow = move || {
+        let _guard = EndsWithMe::new("appraiser-sales", &fatal);
         let mut events = Vec::new();
         let mut behind = vec![true; starts.len()];
         while !shared.stopped.load(Ordering::Relaxed) {

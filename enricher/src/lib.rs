@@ -19,6 +19,7 @@ pub mod matrix;
 pub mod metrics;
 pub mod onnx;
 mod owner;
+mod panic;
 mod pause;
 pub mod registry;
 mod sales;
@@ -27,7 +28,7 @@ pub mod service;
 mod state;
 pub mod surroundings;
 mod valuation;
-mod window;
+pub mod window;
 mod wire;
 
 #[cfg(test)]

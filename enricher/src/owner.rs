@@ -170,9 +170,11 @@ impl Owner {
         let restoring = self.partitions.values().filter(|owned| !owned.is_restored).count();
         let not_ready = self.appraiser.ready().err();
         let mut events = std::mem::take(&mut self.events);
-        let polled = if restoring > 0 || not_ready.is_some() {
+        let polled = if restoring > 0 {
             // The facts are waited for, in `follow`.
             self.group.poll_control(Duration::ZERO, &mut events)
+        } else if not_ready.is_some() {
+            self.group.poll_control(POLL, &mut events)
         } else if self.window.effects() >= self.in_flight {
             self.group.poll_control(NO_ROOM, &mut events)
         } else {

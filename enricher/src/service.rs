@@ -11,6 +11,7 @@ use crate::appraiser::{Appraiser, StartError};
 use crate::config::Config;
 use crate::deal::Reliability;
 use crate::owner::{Broken, Owner};
+use crate::panic::EndsWithMe;
 use crate::state::State;
 
 /// How a stop went.
@@ -47,14 +48,8 @@ impl Enricher {
         let mut owner = Owner::join(config, log, appraiser, reliability, Arc::clone(&state))?;
         let told = Arc::clone(&stop);
         let run = move || {
-            let worked = || -> Result<usize, Broken> {
-                while !told.is_told.load(Ordering::Acquire) {
-                    owner.turn()?;
-                }
-                owner.finish(told.deadline.get().copied().unwrap_or_else(Instant::now))
-            };
-            let mut worked = worked;
-            worked().unwrap_or_else(|Broken(reason)| {
+            let _guard = EndsWithMe::new("enricher", &fatal);
+            work(&mut owner, &told).unwrap_or_else(|Broken(reason)| {
                 fatal(reason);
                 // At least one: what it held is read again.
                 1
@@ -84,4 +79,12 @@ impl Enricher {
         let left = if self.thread.is_finished() { self.thread.join().unwrap_or(1) } else { 1 };
         if left == 0 { Drained::Clean } else { Drained::StatementsLeft(left) }
     }
+}
+
+/// Turns until it is told to stop; returns how many statements are left then.
+fn work(owner: &mut Owner, told: &Stop) -> Result<usize, Broken> {
+    while !told.is_told.load(Ordering::Acquire) {
+        owner.turn()?;
+    }
+    owner.finish(told.deadline.get().copied().unwrap_or_else(Instant::now))
 }

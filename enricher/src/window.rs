@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 use schemas::id::ListingId;
 
-/// A statement under way.
+/// A statement of `listings` under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Statement {
+pub struct Statement {
     partition: u32,
     life: u64,
     serial: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Statement {
 
 impl Statement {
     /// The partition of `listings` that it stands on.
-    pub(crate) const fn partition(self) -> u32 {
+    pub const fn partition(self) -> u32 {
         self.partition
     }
 }
@@ -46,7 +46,7 @@ struct Lane {
 
 /// The window.
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub struct Window {
     lanes: FxHashMap<u32, Lane>,
     effects: FxHashMap<u64, Effect>,
     lives: u64,
@@ -55,18 +55,18 @@ pub(crate) struct Window {
 
 impl Window {
     /// A partition is ours from now on.
-    pub(crate) fn assign(&mut self, partition: u32) {
+    pub fn assign(&mut self, partition: u32) {
         self.lives += 1;
         self.lanes.insert(partition, Lane { life: self.lives, entries: VecDeque::new(), first: 0, ready: None });
     }
 
     /// A partition is no longer ours: nothing is committed for it, and its acknowledgements mean nothing any more.
-    pub(crate) fn revoke(&mut self, partition: u32) {
+    pub fn revoke(&mut self, partition: u32) {
         self.lanes.remove(&partition);
     }
 
     /// A statement is about to be decided; `None` if its partition is not ours.
-    pub(crate) fn begin(&mut self, partition: u32, offset: u64) -> Option<Statement> {
+    pub fn begin(&mut self, partition: u32, offset: u64) -> Option<Statement> {
         let lane = self.lanes.get_mut(&partition)?;
         // The decision itself is what is left to do.
         lane.entries.push_back((offset, 1));
@@ -74,7 +74,7 @@ impl Window {
     }
 
     /// An effect of a statement is about to be sent under the returned token.
-    pub(crate) fn effect_of(&mut self, statement: Statement, fact: Option<ListingId>) -> u64 {
+    pub fn effect_of(&mut self, statement: Statement, fact: Option<ListingId>) -> u64 {
         let Statement { partition, life, serial } = statement;
         if let Some(left) = self.left(partition, life, serial) {
             *left += 1;
@@ -83,7 +83,7 @@ impl Window {
     }
 
     /// A fact that no statement caused is about to be sent under the returned token.
-    pub(crate) fn effect_on(&mut self, partition: u32, fact: ListingId) -> u64 {
+    pub fn effect_on(&mut self, partition: u32, fact: ListingId) -> u64 {
         let life = self.lanes.get(&partition).map_or(0, |lane| lane.life);
         self.effect(Effect { partition, life, statement: None, fact: Some(fact) })
     }
@@ -95,12 +95,12 @@ impl Window {
     }
 
     /// All effects of a statement have been sent.
-    pub(crate) fn decided(&mut self, statement: Statement) {
+    pub fn decided(&mut self, statement: Statement) {
         self.done(statement.partition, statement.life, statement.serial);
     }
 
     /// A record is on the log. Returns the partition and listing if it was a fact of a partition that is still ours.
-    pub(crate) fn acknowledge(&mut self, token: u64) -> Option<(u32, ListingId)> {
+    pub fn acknowledge(&mut self, token: u64) -> Option<(u32, ListingId)> {
         let Effect { partition, life, statement, fact } = self.effects.remove(&token)?;
         if let Some(serial) = statement {
             self.done(partition, life, serial);
@@ -127,17 +127,17 @@ impl Window {
     }
 
     /// The next offsets to commit, by partition; each is told once.
-    pub(crate) fn take_ready(&mut self) -> impl Iterator<Item = (u32, u64)> {
+    pub fn take_ready(&mut self) -> impl Iterator<Item = (u32, u64)> {
         self.lanes.iter_mut().filter_map(|(partition, lane)| Some((*partition, lane.ready.take()?)))
     }
 
     /// Records sent and not acknowledged.
-    pub(crate) fn effects(&self) -> usize {
+    pub fn effects(&self) -> usize {
         self.effects.len()
     }
 
     /// Statements read and not done.
-    pub(crate) fn statements(&self) -> usize {
+    pub fn statements(&self) -> usize {
         self.lanes.values().map(|lane| lane.entries.len()).sum()
     }
 }

@@ -248,3 +248,17 @@ fn stopping_at_once_loses_nothing() {
         assert_eq!(enricher.stop(PATIENCE), Drained::Clean);
     });
 }
+
+#[test]
+fn a_process_that_was_paused_too_long_ends_itself() {
+    on_every_log(|house| {
+        let config = enricher::Config { longest_pause: Duration::ZERO, ..house.config.clone() };
+        let broken = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = broken.clone();
+        let fatal: stream::Fatal = std::sync::Arc::new(move |reason| told.lock().unwrap().push(reason));
+        let enricher = enricher::Enricher::start(&config, &house.log, house.appraiser(), fatal).unwrap();
+        house.until("an end", || Some(broken.lock().unwrap()).filter(|broken| !broken.is_empty()).map(drop));
+        assert!(broken.lock().unwrap()[0].contains("longer than enricher.longest_pause"));
+        assert_eq!(enricher.stop(PATIENCE), Drained::StatementsLeft(1));
+    });
+}
