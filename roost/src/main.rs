@@ -1,1 +1,25 @@
-fn main() {}
+//! The only binary: parse, load, start, wait. What a service does stands in the service's own crate.
+
+mod admin;
+mod appraiser;
+mod command;
+mod config;
+mod demo;
+mod services;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = command::Arguments::parse();
+    match command::run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("roost: {error:#}");
+            // 2: the input is wrong (config, arguments); 1: it is right and could not be done.
+            ExitCode::from(if error.is::<config::ConfigError>() { 2 } else { 1 })
+        }
+    }
+}

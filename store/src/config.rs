@@ -80,7 +80,7 @@ impl fmt::Debug for ScyllaConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedConfig {
     /// Made when it is not there.
-    pub dir: PathBuf,
+    pub directory: PathBuf,
     /// How often what was written is synced to the disk: after a power loss the scorer writes the rest again.
     #[serde(with = "humantime_serde")]
     pub sync_every: Duration,
@@ -88,7 +88,7 @@ pub struct EmbeddedConfig {
 
 impl Default for EmbeddedConfig {
     fn default() -> Self {
-        Self { dir: ".roost/tables".into(), sync_every: Duration::from_millis(100) }
+        Self { directory: ".roost/tables".into(), sync_every: Duration::from_millis(100) }
     }
 }
 

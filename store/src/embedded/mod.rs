@@ -46,7 +46,7 @@ impl Drop for EmbeddedTables {
 impl EmbeddedTables {
     /// Opens the directory; makes it when it is not there. Another process on it, or another format, is refused.
     pub fn open(config: &EmbeddedConfig) -> Result<Self, StoreError> {
-        let database = Arc::new(Database::open(&config.dir)?);
+        let database = Arc::new(Database::open(&config.directory)?);
         let stop = Arc::new(AtomicBool::new(false));
         let (db, stopped, every) = (database.clone(), stop.clone(), config.sync_every);
         let upkeep = std::thread::Builder::new()

@@ -21,7 +21,7 @@ async fn backends() -> Vec<(&'static str, Fixture)> {
     let directory = tempfile::tempdir().unwrap();
     let embedded = StoreConfig {
         backend: BackendKind::Embedded,
-        embedded: EmbeddedConfig { dir: directory.path().join("tables"), ..EmbeddedConfig::default() },
+        embedded: EmbeddedConfig { directory: directory.path().join("tables"), ..EmbeddedConfig::default() },
         ..StoreConfig::default()
     };
     let mut backends =

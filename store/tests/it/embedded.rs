@@ -7,7 +7,7 @@ use store::embedded::EmbeddedTables;
 use store::{Backend, EmbeddedConfig, Row, Write, WriteTimestamp};
 
 fn config(directory: &tempfile::TempDir) -> EmbeddedConfig {
-    EmbeddedConfig { dir: directory.path().join("tables"), ..EmbeddedConfig::default() }
+    EmbeddedConfig { directory: directory.path().join("tables"), ..EmbeddedConfig::default() }
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ fn another_format_is_refused_with_what_to_do() {
 fn a_directory_with_other_things_in_it_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("thesis.txt"), "mine").unwrap();
-    let config = EmbeddedConfig { dir: directory.path().to_owned(), ..EmbeddedConfig::default() };
+    let config = EmbeddedConfig { directory: directory.path().to_owned(), ..EmbeddedConfig::default() };
     let error = EmbeddedTables::open(&config).err().unwrap().to_string();
     assert!(error.contains("is not empty and holds no tables"), "{error}");
 }

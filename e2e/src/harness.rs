@@ -1,0 +1,300 @@
+//! Real processes on real servers: an installation of roost with names of its own on shared Kafka and CQL servers, its
+//! services as child processes that can be killed, paused and started again.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use schemas::topic::Topic;
+use store::{Row, Table, Tables};
+use stream::{Event, Log, Record, Start};
+
+/// The servers that `make test` names; `None` when there are none.
+pub struct Servers {
+    /// `host:port`.
+    pub kafka: String,
+    /// `host:port`.
+    pub cql: String,
+}
+
+impl Servers {
+    /// From `ROOST_TEST_KAFKA` and `ROOST_TEST_CQL`. Says so on standard error when they are not set.
+    pub fn from_environment() -> Option<Self> {
+        let servers = std::env::var("ROOST_TEST_KAFKA").ok().zip(std::env::var("ROOST_TEST_CQL").ok());
+        if servers.is_none() {
+            eprintln!("skipped: ROOST_TEST_KAFKA and ROOST_TEST_CQL are not set (make test sets them)");
+        }
+        servers.map(|(kafka, cql)| Self { kafka, cql })
+    }
+}
+
+/// How patient tests are; a loaded machine needs more (`ROOST_TEST_PATIENCE`, a factor).
+pub fn patience(seconds: u64) -> Duration {
+    let factor = std::env::var("ROOST_TEST_PATIENCE").ok().and_then(|f| f.parse::<f64>().ok()).unwrap_or(1.0);
+    Duration::from_secs_f64(seconds as f64 * factor.clamp(0.1, 100.0))
+}
+
+/// Asks `done` until it answers `Ok(Some(_))`; its last words are the error when time is up.
+pub fn until<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        let outcome = done();
+        match outcome {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) if begun.elapsed() > limit => bail!("{what}: not within {} s", limit.as_secs()),
+            Err(error) if begun.elapsed() > limit => {
+                return Err(error.context(format!("{what}: not within {} s", limit.as_secs())));
+            }
+            Ok(None) | Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A directory of the repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// A file of real data; `None`, and a line on standard error, when this machine has none.
+pub fn real_data(name: &str) -> Option<PathBuf> {
+    let path = repository().join("../shared/data").join(name);
+    if !path.exists() {
+        eprintln!("skipped: no real data ({name})");
+        return None;
+    }
+    Some(path)
+}
+
+/// The binary under test: built beside the test binaries by `cargo test --workspace`.
+pub fn binary() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let path = test.ancestors().nth(2).context("the test binary has no directory")?.join("roost");
+    ensure!(path.exists(), "{} is not built; run `cargo build --bin roost`", path.display());
+    Ok(path)
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// One installation: its settings, its services, its clients.
+pub struct Installation {
+    directory: tempfile::TempDir,
+    settings: String,
+    /// The log, as a client of the test.
+    pub log: Log,
+    /// The tables, as a client of the test.
+    pub tables: Tables,
+    runtime: tokio::runtime::Runtime,
+    services: BTreeMap<String, Service>,
+}
+
+/// A running service.
+struct Service {
+    child: Child,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+impl Installation {
+    /// Topics and tables under a fresh name, made by `roost init`. `more` is TOML that is added to the settings.
+    pub fn on_servers(servers: &Servers, name: &str, more: &str) -> Result<Self> {
+        let unique = format!("{name}_{:08x}", schemas::id::SessionToken::random().session_id().bits() as u32);
+        let settings = format!(
+            "[log]\nbackend = \"kafka\"\n[log.kafka]\nbootstrap_servers = \"{}\"\npartitions = 4\nreplication_factor = 1\n\
+             topic_prefix = \"{unique}.\"\nsession_timeout = \"6s\"\n\
+             [store]\nbackend = \"scylla\"\n[store.scylla]\ncontact_points = [\"{}\"]\nkeyspace = \"{unique}\"\nreplication_factor = 1\n{more}\n",
+            servers.kafka, servers.cql
+        );
+        Self::new(settings, true)
+    }
+
+    fn new(settings: String, init: bool) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("roost.toml");
+        std::fs::write(&path, &settings)?;
+        if init {
+            let done = Command::new(binary()?).arg("--config").arg(&path).arg("init").output()?;
+            ensure!(done.status.success(), "roost init: {}", String::from_utf8_lossy(&done.stderr));
+        }
+        #[derive(serde::Deserialize)]
+        struct Clients {
+            log: stream::LogConfig,
+            store: store::StoreConfig,
+        }
+        let table: toml::Table = settings.parse()?;
+        let clients = Clients {
+            log: table.get("log").cloned().context("no [log]")?.try_into()?,
+            store: table.get("store").cloned().context("no [store]")?.try_into()?,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let log = stream::open(&clients.log)?;
+        let tables = runtime.block_on(store::open(&clients.store))?;
+        Ok(Self { directory, settings, log, tables, runtime, services: BTreeMap::new() })
+    }
+
+    /// The settings file.
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("roost.toml")
+    }
+
+    /// A file or directory of this installation.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The settings, TOML.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
+    /// Starts `roost ARGUMENTS` under a name, with variables such as `ROOST__ADMIN__LISTEN`; its output goes to a file.
+    pub fn start(&mut self, name: &str, arguments: &[&str], environment: &[(&str, String)]) -> Result<()> {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+        self.spawn(name, arguments, environment)
+    }
+
+    fn spawn(&mut self, name: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Result<()> {
+        let output = File::options().create(true).append(true).open(self.path(&format!("{name}.log")))?;
+        let child = Command::new(binary()?)
+            .arg("--config")
+            .arg(self.config())
+            .args(&arguments)
+            .envs(environment.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()?;
+        self.services.insert(name.to_owned(), Service { child, arguments, environment });
+        Ok(())
+    }
+
+    /// Kills a service with SIGKILL.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let service = self.services.get_mut(name).with_context(|| format!("{name} does not run"))?;
+        service.child.kill()?;
+        service.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts a killed service again, as it was.
+    pub fn restart(&mut self, name: &str) -> Result<()> {
+        let service = self.services.remove(name).with_context(|| format!("{name} never ran"))?;
+        self.spawn(name, service.arguments, service.environment)
+    }
+
+    /// Sends a signal to a service.
+    pub fn signal(&self, name: &str, signal: &str) -> Result<()> {
+        let service = self.services.get(name).with_context(|| format!("{name} does not run"))?;
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(service.child.id().to_string()).status()?;
+        ensure!(sent.success(), "kill -{signal} {name}");
+        Ok(())
+    }
+
+    /// The exit code of a service that has ended; `None` while it runs.
+    pub fn exit_code(&mut self, name: &str) -> Result<Option<i32>> {
+        let service = self.services.get_mut(name).with_context(|| format!("{name} never ran"))?;
+        Ok(service.child.try_wait()?.map(|status| status.code().unwrap_or(-1)))
+    }
+
+    /// Sends SIGTERM and waits for the end; the exit code.
+    pub fn stop(&mut self, name: &str) -> Result<i32> {
+        self.signal(name, "TERM")?;
+        until(&format!("{name} stops"), patience(30), || self.exit_code(name))
+    }
+
+    /// What a service has printed so far.
+    pub fn output(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
+    }
+
+    /// Runs `roost ARGUMENTS` to its end; standard output and error, and the exit code.
+    pub fn run(&self, arguments: &[&str]) -> Result<(String, i32)> {
+        let done = Command::new(binary()?).arg("--config").arg(self.config()).args(arguments).output()?;
+        let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        Ok((text, done.status.code().unwrap_or(-1)))
+    }
+
+    /// Every record that stands on a topic now, partition by partition.
+    pub fn records(&self, topic: Topic) -> Result<Vec<Record>> {
+        read_to_end(&self.log, topic)
+    }
+
+    /// The deterministic rows of all tables.
+    pub fn rows(&self) -> Result<crate::oracle::Rows> {
+        let mut rows = BTreeMap::new();
+        let tables = [
+            Table::Recommendations,
+            Table::Sessions,
+            Table::Listings,
+            Table::ListingsByMarket,
+            Table::Markets,
+            Table::MarketDays,
+        ];
+        for table in tables {
+            let scanned = self.runtime.block_on(self.tables.scan(table))?;
+            for (row, cell) in scanned {
+                ensure!(cell.timestamp.raw() < 1 << 50, "{row:?} was written at {}", cell.timestamp.raw());
+                rows.insert(row, cell.json);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One cell.
+    pub fn cell(&self, row: Row) -> Result<Option<store::Cell>> {
+        Ok(self.runtime.block_on(self.tables.read(row))?)
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        for (name, service) in &mut self.services {
+            // Ended already, or ends now: both are fine.
+            let _ = service.child.kill();
+            let _ = service.child.wait();
+            if std::thread::panicking() {
+                let output =
+                    std::fs::read_to_string(self.directory.path().join(format!("{name}.log"))).unwrap_or_default();
+                let tail: Vec<&str> = output.lines().rev().take(30).collect();
+                let mut error = std::io::stderr();
+                let _ = writeln!(error, "--- {name}, last lines:");
+                for line in tail.iter().rev() {
+                    let _ = writeln!(error, "{line}");
+                }
+            }
+        }
+    }
+}
+
+/// Every record that stands on a topic now, partition by partition.
+pub fn read_to_end(log: &Log, topic: Topic) -> Result<Vec<Record>> {
+    let partitions = match topic.partitions() {
+        schemas::topic::Partitions::Keyed => log.partitions(),
+        schemas::topic::Partitions::One => 1,
+    };
+    let starts: Vec<_> = (0..partitions).map(|p| (topic, p, Start::Earliest)).collect();
+    let mut reader = log.follow(&starts)?;
+    let (mut records, mut ends, mut events) = (Vec::new(), 0, Vec::new());
+    let begun = Instant::now();
+    while ends < partitions {
+        ensure!(begun.elapsed() < patience(60), "{topic} was not read to its end in time");
+        reader.poll(Duration::from_millis(100), &mut events)?;
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => records.push(record),
+                Event::End { .. } => ends += 1,
+                Event::Assigned(_) | Event::Revoked(_) => {}
+            }
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    Ok(records)
+}

@@ -1,0 +1,62 @@
+//! The API's view of the appraiser: a home is valued on a thread of the enricher's model, and the request waits for it.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use enricher::admission::{Decision, admit};
+use enricher::deal::Reliability;
+use enricher::{Appraiser, NotNow};
+use schemas::listing::Listing;
+use schemas::priced::NoValuation;
+
+/// Longest time a valuation may take: a row takes well under a millisecond, a full queue some seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The bridge.
+struct Bridge {
+    appraiser: Appraiser,
+    reliability: Reliability,
+}
+
+/// What the API asks. A wrong share in `enricher.source_reliability` is an error that names the feed.
+pub fn bridge(appraiser: Appraiser, config: &enricher::Config) -> anyhow::Result<Arc<dyn api::Appraiser>> {
+    let reliability = Reliability::of_shares(&config.source_reliability).map_err(anyhow::Error::msg)?;
+    Ok(Arc::new(Bridge { appraiser, reliability }))
+}
+
+impl api::Appraiser for Bridge {
+    fn appraise(&self, listing: &Listing) -> Result<api::Appraisal, api::NotAppraised> {
+        let unavailable = |reason: String| api::NotAppraised::ModelUnavailable(reason);
+        // A home that nobody has heard of, as the enricher would take it.
+        let Decision::Appraise(draft) = admit(None, listing.clone()).decision else {
+            return Err(api::NotAppraised::MarketNotCovered);
+        };
+        let (answer, answered) = mpsc::sync_channel(1);
+        let give = move |appraisal| {
+            // A request that gave up needs no answer.
+            let _ = answer.send(appraisal);
+        };
+        self.appraiser.value(listing.clone(), give).map_err(|error| match error {
+            NotNow::Busy | NotNow::NotReady(_) => unavailable(error.to_string()),
+        })?;
+        let appraisal = answered
+            .recv_timeout(PATIENCE)
+            .map_err(|_| unavailable("the model did not answer in time".to_owned()))?
+            .map_err(|error| unavailable(error.to_string()))?;
+        let fact = draft.settle(appraisal, &self.reliability);
+        match (fact.valuation, fact.no_valuation) {
+            (Some(valuation), _) => Ok(api::Appraisal { valuation, deal: fact.deal }),
+            (None, Some(NoValuation::MissingFeatures)) => {
+                Err(api::NotAppraised::FeaturesMissing(self.appraiser.manifest().required))
+            }
+            (None, Some(NoValuation::SellerOptedOut)) => {
+                Err(unavailable("the seller opted out of valuations".to_owned()))
+            }
+            (None, Some(NoValuation::BadPrediction)) => Err(unavailable("the model gave no usable number".to_owned())),
+            (None, Some(NoValuation::MarketNotCovered | NoValuation::NotOffered) | None) => {
+                Err(api::NotAppraised::MarketNotCovered)
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The subcommands. Each is a file; this one only knows their arguments.
+
+mod check;
+mod features;
+mod health;
+mod init;
+mod serve;
+mod synthetic;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Keeps the three best homes of every session current while the market moves.
+#[derive(Debug, Parser)]
+#[command(
+    name = "roost",
+    version,
+    about,
+    after_help = "Settings: --config FILE (repeatable), then variables such as ROOST__SCORER__WINDOW=512. \
+    `roost config` prints every setting with its default."
+)]
+pub struct Arguments {
+    /// Settings, TOML; a later file wins.
+    #[arg(long, global = true, value_name = "FILE", env = "ROOST_CONFIG", value_delimiter = ',')]
+    config: Vec<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process, on the embedded log and tables.
+    Up(up::Up),
+    /// Run the front door: raw feeds become canonical listings.
+    Ingest,
+    /// Run the appraiser: canonical listings get history, valuation and deal.
+    Enricher,
+    /// Run the judge: keeps the top three of every session.
+    Scorer,
+    /// Run the counter: accepts preferences, reads recommendations.
+    Api,
+    /// Create topics and tables; idempotent. Prints what it changed, refuses what it cannot.
+    Init,
+    /// Write or publish the synthetic market.
+    Synthetic(synthetic::Synthetic),
+    /// Write the feature matrix of priced or canonical listings, as training reads it.
+    Features(features::Features),
+    /// Load config and model, connect, report each.
+    Check,
+    /// Ask the admin port of this machine whether all is well; exit code 0 if so.
+    Health,
+    /// Print every setting with its default and a comment.
+    Config,
+}
+
+/// Does what was asked for.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let load = || crate::config::load(&arguments.config);
+    match arguments.command {
+        Command::Up(up) => up::run(&up, load()?),
+        Command::Ingest => serve::run(serve::Role::Ingest, load()?),
+        Command::Enricher => serve::run(serve::Role::Enricher, load()?),
+        Command::Scorer => serve::run(serve::Role::Scorer, load()?),
+        Command::Api => serve::run(serve::Role::Api, load()?),
+        Command::Init => init::run(&load()?),
+        Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
+        Command::Features(features) => features::run(&features),
+        Command::Check => check::run(&load()?),
+        Command::Health => health::run(&load()?),
+        Command::Config => {
+            print!("{}", crate::config::DEFAULTS);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `roost up`: every service in one process, on the embedded log and tables; with `--demo` a market that moves.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::config::Settings;
+use crate::demo::Demo;
+use crate::services::{Role, Services};
+
+/// Arguments of `roost up`.
+#[derive(Debug, Args)]
+pub struct Up {
+    /// Also run the synthetic market, and a session that watches it.
+    #[arg(long)]
+    demo: bool,
+    /// Where the log and the tables are kept.
+    #[arg(long, value_name = "DIR", default_value = ".roost")]
+    data_dir: PathBuf,
+    /// Changes of the synthetic market a second.
+    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    rate: f64,
+}
+
+/// Runs everything until told to stop.
+pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
+    crate::telemetry::install_log(&settings.telemetry)?;
+    settings.log.backend = stream::BackendKind::Embedded;
+    settings.log.embedded.directory = arguments.data_dir.join("log");
+    settings.store.backend = store::BackendKind::Embedded;
+    settings.store.embedded.directory = arguments.data_dir.join("tables");
+    let runtime = crate::services::runtime(&settings.process)?;
+    runtime.block_on(async {
+        crate::services::initialise(&settings).await?;
+        let services = Services::start(&Role::ALL, &settings).await?;
+        tracing::info!("{}", services.ready_line());
+        let demo = if arguments.demo { Some(Demo::start(&services, arguments.rate).await?) } else { None };
+        if let Some(demo) = &demo {
+            println!("{}", demo.greeting());
+        }
+        crate::services::until_told_to_stop(&services).await;
+        drop(demo);
+        Ok(services.stop(settings.process.grace).await)
+    })
+}

@@ -1,0 +1,67 @@
+//! Logs and metrics of the process: installed once, before anything else starts.
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::Deserialize;
+use tracing_subscriber::EnvFilter;
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For eyes.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How a log line looks.
+    pub format: LogFormat,
+    /// What is logged: `info`, or directives such as `warn,scorer=debug`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, filter: "info,fjall=warn,lsm_tree=warn,scylla=warn".into() }
+    }
+}
+
+/// Installs the log. `ROOST_LOG` overrides the filter.
+pub fn install_log(config: &Config) -> anyhow::Result<()> {
+    let filter = std::env::var("ROOST_LOG").unwrap_or_else(|_| config.filter.clone());
+    let filter = EnvFilter::try_new(&filter).map_err(|error| {
+        anyhow::anyhow!(
+            "telemetry.filter: {filter:?}: {error} (expected for example \"info\" or \"warn,scorer=debug\")"
+        )
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.format {
+        LogFormat::Human => lines.with_target(false).compact().init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// Installs the metrics recorder and names every metric of every service.
+pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    let buckets =
+        [scorer::metrics::BUCKETS, ingest::metrics::BUCKETS, enricher::metrics::BUCKETS, api::metrics::BUCKETS];
+    let mut builder = PrometheusBuilder::new();
+    for (name, edges) in buckets.into_iter().flatten() {
+        // Without buckets a histogram is rendered as a summary, which cannot be added up over replicas.
+        builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), edges)?;
+    }
+    let handle = builder.install_recorder()?;
+    scorer::metrics::describe();
+    ingest::metrics::describe();
+    enricher::metrics::describe();
+    api::metrics::describe();
+    metrics::describe_gauge!("roost_build_info", "1, with the version as a label");
+    metrics::gauge!("roost_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
