@@ -73,7 +73,7 @@ pub fn filters(s: &SessionFacts, id: &ListingId, l: &ListingFacts) -> [(&'static
     ]
 }
 
-/// Σ component × weight. Defined for listings that pass the filters.
+/// Σ component × weight. Means something for listings that pass the filters; any number up to [`MAX_SCORE`] for others.
 pub fn score(session: &SessionFacts, listing: &ListingFacts) -> u32 {
     let weighted = components(session, listing).into_iter().zip(weights(session.profile));
     weighted.map(|(component, weight)| u32::from(component) * u32::from(weight)).sum()

@@ -11,7 +11,6 @@ use super::shelves::Listings;
 use super::shortlist::{Entry, Shortlist};
 use super::{Emit, Key, SHOWN, TopThree};
 use crate::facts::{ListingFacts, SessionFacts};
-use crate::score::{passes, score};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -77,9 +76,7 @@ impl Step<'_> {
 
     /// The listing's entry on the session's shortlist, if it reaches it.
     fn entry(&self, session: &Session, facts: Option<&ListingFacts>, listings: &Listings) -> Option<Entry> {
-        let facts = facts.filter(|facts| passes(&session.facts, self.id, facts))?;
-        let entry = Entry { score: score(&session.facts, facts), slot: self.slot };
-        session.shortlist.reaches(entry, listings).then_some(entry)
+        session.shortlist.entry(&session.facts, self.slot, self.id, facts?, listings)
     }
 }
 

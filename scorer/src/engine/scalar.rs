@@ -38,8 +38,10 @@ impl Scalar {
             self.shelves.take(&old.facts, old.standing);
         }
         if let Some(facts) = new {
-            let standing = self.shelves.put(facts, slot);
-            self.listings.set(slot, Some(Offered { facts: facts.clone(), content, standing }));
+            let (standing, market) = self.shelves.put(facts, slot);
+            // The market's name is shared, so that comparing it stays in the cache.
+            let facts = ListingFacts { market, ..facts.clone() };
+            self.listings.set(slot, Some(Offered { facts, content, standing }));
         }
     }
 
@@ -48,11 +50,9 @@ impl Scalar {
         let mut shortlist = Shortlist::EMPTY;
         for slot in self.shelves.offers(session) {
             let Some(offered) = self.listings.get(slot) else { continue };
-            if passes(session, self.listings.key(slot), &offered.facts) {
-                let entry = Entry { score: score(session, &offered.facts), slot };
-                if shortlist.reaches(entry, &self.listings) {
-                    shortlist.admit(entry, &self.listings);
-                }
+            let id = self.listings.key(slot);
+            if let Some(entry) = shortlist.entry(session, slot, id, &offered.facts, &self.listings) {
+                shortlist.admit(entry, &self.listings);
             }
         }
         shortlist

@@ -40,8 +40,8 @@ pub(super) struct Standing {
 pub(super) struct Shelves(Arena<ShelfKey, Shelf>);
 
 impl Shelves {
-    /// Puts a listing on its shelf.
-    pub(super) fn put(&mut self, listing: &ListingFacts, slot: u32) -> Standing {
+    /// Puts a listing on its shelf; gives the shelf's copy of the market's name too.
+    pub(super) fn put(&mut self, listing: &ListingFacts, slot: u32) -> (Standing, Market) {
         let ListingFacts { transaction, currency, .. } = *listing;
         let key = ShelfKey { market: listing.market.clone(), transaction, currency };
         let (number, shelf) = self.0.get_or_insert_with(&key, Shelf::default);
@@ -51,7 +51,8 @@ impl Shelves {
         if let Some(at) = listing.position {
             shelf.corners = Some(shelf.corners.map_or((at, at), |(low, high)| (lower(low, at), higher(high, at))));
         }
-        Standing { shelf: number, row: shelf.rows.insert(Codes::of_listing(listing), slot) }
+        let row = shelf.rows.insert(Codes::of_listing(listing), slot);
+        (Standing { shelf: number, row }, self.0.key(number).market.clone())
     }
 
     /// Takes a listing off the shelf it was put on.
