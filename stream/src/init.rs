@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::config::{BackendKind, LogConfig};
-use crate::{LogError, kafka};
+use crate::{LogError, embedded, kafka};
 
 /// One thing that `init` did or could not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,6 @@ impl fmt::Display for Change {
 pub fn init(config: &LogConfig) -> Result<Vec<Change>, LogError> {
     match config.backend {
         BackendKind::Kafka => kafka::init(&config.kafka),
-        BackendKind::Embedded => Err(LogError::Fatal("log.backend = \"embedded\" is not there yet".to_owned())),
+        BackendKind::Embedded => embedded::init(&config.embedded),
     }
 }

@@ -7,11 +7,15 @@
 mod asking;
 pub mod config;
 pub mod dead_letter;
+mod embedded;
 pub mod init;
 mod kafka;
+mod locked;
 pub mod metrics;
 mod placement;
 mod policy;
+mod ready;
+mod resume;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,6 +168,7 @@ pub trait Backend: Send + Sync {
 }
 
 pub use config::{BackendKind, EmbeddedConfig, KafkaConfig, LogConfig};
+pub use embedded::EmbeddedLog;
 pub use init::init;
 pub use kafka::KafkaLog;
 
@@ -171,7 +176,7 @@ pub use kafka::KafkaLog;
 pub fn open(config: &LogConfig) -> Result<Log, LogError> {
     Ok(match config.backend {
         BackendKind::Kafka => Arc::new(KafkaLog::connect(&config.kafka)?),
-        BackendKind::Embedded => return Err(LogError::Fatal("log.backend = \"embedded\" is not there yet".to_owned())),
+        BackendKind::Embedded => Arc::new(EmbeddedLog::open(&config.embedded)?),
     })
 }
 

@@ -92,3 +92,11 @@ pub(crate) fn record_rebalance(topic: Topic) {
 pub(crate) fn lag(group: &str, topic: Topic, partition: u32) -> Gauge {
     gauge!(LAG, "consumergroup" => group.to_owned(), "topic" => topic.name(), "partition" => partition.to_string())
 }
+
+pub(crate) fn record_sync_error() {
+    counter!(SYNC_ERRORS).increment(1);
+}
+
+pub(crate) fn record_compacted(topic: Topic, records: u64) {
+    counter!(COMPACTED, "topic" => topic.name()).increment(records);
+}

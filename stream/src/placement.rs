@@ -1,11 +1,23 @@
 //! Which partition a record goes to, and whether it fits: the same on both backends.
 
-use schemas::topic::{MAX_RECORD_BYTES, partition_of};
+use schemas::topic::partition_of;
 
+use crate::policy::max_bytes;
 use crate::{LogError, Outgoing};
 
+/// What Kafka adds to a record: its own fields and those of a batch of one.
+const FRAMING_BYTES: usize = 1024;
+
+/// Refuses a record that is too large or has no place; else returns its partition.
+pub(crate) fn check(record: &Outgoing, partitions: u32) -> Result<u32, LogError> {
+    if size(record) + FRAMING_BYTES > max_bytes(record.topic) {
+        return Err(too_large(record));
+    }
+    partition(record, partitions)
+}
+
 /// The partition it names, else the one of its key.
-pub(crate) fn partition(record: &Outgoing, partitions: u32) -> Result<u32, LogError> {
+fn partition(record: &Outgoing, partitions: u32) -> Result<u32, LogError> {
     match (record.partition, record.key.as_deref()) {
         (Some(partition), _) if partition < partitions => Ok(partition),
         (Some(partition), _) => Err(LogError::Fatal(format!(
@@ -23,9 +35,10 @@ pub(crate) fn partition(record: &Outgoing, partitions: u32) -> Result<u32, LogEr
 /// Larger than any topic takes: the sender's mistake, nothing that trying again mends.
 pub(crate) fn too_large(record: &Outgoing) -> LogError {
     LogError::Fatal(format!(
-        "{}: a record of {} bytes is too large (expected at most {MAX_RECORD_BYTES})",
+        "{}: a record of {} bytes is too large (expected at most {})",
         record.topic,
-        size(record)
+        size(record),
+        max_bytes(record.topic) - FRAMING_BYTES
     ))
 }
 

@@ -45,6 +45,14 @@ pub(crate) fn of(topic: Topic, replication_factor: u16) -> BTreeMap<String, Stri
     policy
 }
 
+/// The largest record that the topic takes, framing included.
+pub(crate) const fn max_bytes(topic: Topic) -> usize {
+    match topic {
+        Topic::ListingsRaw => MAX_RAW_RECORD_BYTES,
+        _ => MAX_RECORD_BYTES + RECORD_OVERHEAD_BYTES,
+    }
+}
+
 /// Keys, headers and framing on top of the largest value.
 pub(crate) const RECORD_OVERHEAD_BYTES: usize = 64 * 1024;
 

@@ -11,6 +11,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use crate::locked::lock;
+
 /// What the group decided, in order.
 pub(super) enum Rebalance {
     Assign(Vec<u32>),
@@ -38,11 +40,6 @@ impl ReaderContext {
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
     }
-}
-
-/// A poisoned lock only says that another thread panicked; the queues behind these locks are whole at every step.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl ClientContext for ReaderContext {

@@ -9,7 +9,6 @@ mod init;
 mod offsets;
 mod producer;
 mod reader;
-mod ready;
 mod settings;
 mod start;
 mod topics;

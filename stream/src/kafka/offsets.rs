@@ -1,4 +1,4 @@
-//! Looks offsets up: where partitions begin and end, what a group committed, and what to say when the two disagree.
+//! Looks offsets up: where partitions begin and end, and what a group committed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 
 use super::topics::Topics;
-use crate::{LogError, asking, metrics};
+use crate::{LogError, asking};
 
 /// The offsets of the oldest record and of the next one to come, in the order of `wanted`. Two requests per broker.
 pub(super) fn ranges<C: ConsumerContext>(
@@ -103,41 +103,4 @@ pub(super) fn committed<C: ConsumerContext>(
             }
         })
         .collect()
-}
-
-/// Where to read on, given where the log begins and ends; says so loudly when records are gone.
-pub(super) fn clamp(whose: &str, topic: Topic, partition: u32, offset: u64, low: u64, high: u64) -> u64 {
-    if offset < low {
-        let lost = low - offset;
-        metrics::record_lost_to_retention(topic, lost);
-        tracing::error!(
-            topic = topic.name(),
-            partition,
-            lost,
-            "{topic}/{partition}: {lost} records lost to retention: {whose} is {offset}, the log begins at {low}; publish \
-             again what they held, and make the topic's retention longer than the longest outage"
-        );
-        low
-    } else if offset > high {
-        tracing::error!(
-            topic = topic.name(),
-            partition,
-            "{topic}/{partition}: {whose} is {offset}, but the log ends at {high}: it was made anew or has lost records; \
-             reading it from its beginning"
-        );
-        low
-    } else {
-        offset
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reading_goes_on_where_records_are_left() {
-        let at = |offset| clamp("the position", Topic::Listings, 0, offset, 10, 20);
-        assert_eq!([at(3), at(10), at(15), at(20), at(21)], [10, 10, 15, 20, 10]);
-    }
 }

@@ -46,7 +46,7 @@ impl KafkaProducer {
 
 impl Producer for KafkaProducer {
     fn send(&self, record: Outgoing, token: u64) -> Result<(), LogError> {
-        let partition = placement::partition(&record, self.topics.partitions(record.topic))?;
+        let partition = placement::check(&record, self.topics.partitions(record.topic))?;
         // The workspace is built for 64-bit machines only: the token is the pointer-sized opaque word.
         let mut out = BaseRecord::<[u8], [u8], usize>::with_opaque_to(self.topics.name(record.topic), token as usize)
             .partition(partition as i32);

@@ -19,12 +19,13 @@ use schemas::topic::Topic;
 
 use super::context::{ReaderContext, Rebalance};
 use super::failure::{self, Failure};
-use super::ready::Ready;
 use super::topics::Topics;
 use super::watch::{Tracked, Watch};
 use super::{closing, headers, offsets, settings};
 use crate::config::KafkaConfig;
 use crate::metrics::{self, Consumed};
+use crate::ready::Ready;
+use crate::resume;
 use crate::{Assignment, Event, GroupStart, LogError, Reader, Record, Start};
 
 /// Most events that one poll returns: bounds a service's batch.
@@ -89,7 +90,7 @@ impl KafkaReader {
             let at = match start {
                 Start::Earliest => low,
                 Start::Latest => high,
-                Start::Offset(offset) => offsets::clamp("a reader's position", topic, partition, offset, low, high),
+                Start::Offset(offset) => resume::at("a reader's position", topic, partition, offset, low, high),
             };
             reader.open_lane(topic, partition, at)?;
         }
@@ -272,7 +273,7 @@ impl KafkaReader {
         let mut assignments = Vec::with_capacity(partitions.len());
         for ((&partition, committed), (low, high)) in partitions.iter().zip(committed).zip(ranges) {
             let resumed = committed.map(|offset| {
-                offsets::clamp(&format!("the committed offset of group {id}"), topic, partition, offset, low, high)
+                resume::at(&format!("the committed offset of group {id}"), topic, partition, offset, low, high)
             });
             let at = match start {
                 GroupStart::Committed => resumed.unwrap_or(low),

@@ -11,9 +11,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 
-use super::context::{LogOnly, lock};
+use super::context::LogOnly;
 use super::offsets;
 use super::topics::Topics;
+use crate::locked::lock;
 use crate::metrics;
 
 /// Also the most requests per second that `health` causes.

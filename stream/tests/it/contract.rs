@@ -13,6 +13,9 @@ macro_rules! on_both {
         mod on_kafka {
             $(#[test] fn $name() { if let Some(house) = crate::house::kafka() { super::$name(&house); } })+
         }
+        mod on_embedded {
+            $(#[test] fn $name() { super::$name(&crate::house::embedded()); })+
+        }
     };
 }
 
@@ -90,11 +93,11 @@ fn the_end_is_told_for_an_empty_partition_and_after_every_catch_up(house: &House
 }
 
 fn a_tombstone_is_not_an_empty_value(house: &House) {
-    let mut erased = keyed(Topic::Preferences, "s", "");
+    let mut erased = keyed(Topic::Interactions, "s", "");
     erased.value = None;
-    let empty = keyed(Topic::Preferences, "s", "");
-    house.publish(vec![keyed(Topic::Preferences, "s", "x"), empty, erased]);
-    let values: Vec<_> = house.read_all(Topic::Preferences).into_iter().map(|record| record.value).collect();
+    let empty = keyed(Topic::Interactions, "s", "");
+    house.publish(vec![keyed(Topic::Interactions, "s", "x"), empty, erased]);
+    let values: Vec<_> = house.read_all(Topic::Interactions).into_iter().map(|record| record.value).collect();
     assert_eq!(values, [Some(b"x".to_vec()), Some(Vec::new()), None]);
 }
 
@@ -221,7 +224,9 @@ fn joined(house: &House, start: GroupStart) -> (Tap, Vec<Assignment>) {
 }
 
 fn statements(count: usize) -> Vec<Outgoing> {
-    (0..count).map(|i| Outgoing { partition: Some(2), ..keyed(Topic::Preferences, "s", &i.to_string()) }).collect()
+    (0..count)
+        .map(|i| Outgoing { partition: Some(2), ..keyed(Topic::Preferences, &format!("s{i}"), &i.to_string()) })
+        .collect()
 }
 
 /// The offsets of the next records.

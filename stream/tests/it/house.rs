@@ -12,9 +12,10 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use schemas::topic::Topic;
 use stream::{
-    AckSink, BackendKind, Delivered, DeliveryError, Event, KafkaConfig, Log, LogConfig, LogError, Outgoing, Producer,
-    Reader, Record, Start,
+    AckSink, BackendKind, Delivered, DeliveryError, EmbeddedConfig, Event, KafkaConfig, Log, LogConfig, LogError,
+    Outgoing, Producer, Reader, Record, Start,
 };
+use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,7 +24,13 @@ pub const PARTITIONS: u32 = 4;
 pub struct House {
     pub log: Log,
     pub config: LogConfig,
-    _topics: Topics,
+    _place: Place,
+}
+
+/// Where it stands; removed when it goes.
+pub enum Place {
+    Topics { _topics: Topics },
+    Directory { _directory: TempDir },
 }
 
 /// Removes the topics of a prefix when it goes.
@@ -77,7 +84,26 @@ pub fn kafka() -> Option<House> {
     let (config, topics) = kafka_config()?;
     stream::init(&config).unwrap();
     let log = stream::open(&config).unwrap();
-    Some(House { log, config, _topics: topics })
+    Some(House { log, config, _place: Place::Topics { _topics: topics } })
+}
+
+/// In that directory; compacts within a second.
+pub fn embedded_config(directory: &std::path::Path) -> LogConfig {
+    let embedded = EmbeddedConfig {
+        directory: directory.join("log"),
+        partitions: PARTITIONS,
+        min_compaction_lag: Some(Duration::ZERO),
+        compact_every: Duration::from_millis(50),
+        ..EmbeddedConfig::default()
+    };
+    LogConfig { backend: BackendKind::Embedded, embedded, ..LogConfig::default() }
+}
+
+pub fn embedded() -> House {
+    let directory = tempfile::tempdir().unwrap();
+    let config = embedded_config(directory.path());
+    let log = stream::open(&config).unwrap();
+    House { log, config, _place: Place::Directory { _directory: directory } }
 }
 
 /// Acknowledgements, as a channel.

@@ -1,14 +1,14 @@
-//! Which of a reader's queues have something in them, and a place to wait for that. librdkafka's threads set the marks;
-//! they hold a queue's lock while they do, so nothing here may call librdkafka.
+//! Which of a reader's partitions have something new, and a place to wait for that. The marks are set by librdkafka's
+//! threads, which hold a queue's lock while they do (so nothing here may call librdkafka), or by the embedded log's writer.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::context::lock;
+use crate::locked::{lock, wait};
 
 #[derive(Default)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     marks: Mutex<Marks>,
     changed: Condvar,
 }
@@ -23,13 +23,13 @@ struct Marks {
 
 impl Ready {
     /// The main queue is no longer empty.
-    pub(super) fn main(&self) {
+    pub(crate) fn main(&self) {
         lock(&self.marks).main = true;
         self.changed.notify_one();
     }
 
     /// The queue of this lane is no longer empty.
-    pub(super) fn lane(&self, index: usize) {
+    pub(crate) fn lane(&self, index: usize) {
         let mut marks = lock(&self.marks);
         if marks.listed.len() <= index {
             marks.listed.resize(index + 1, false);
@@ -43,41 +43,31 @@ impl Ready {
     }
 
     /// To be called before the main queue is emptied: what comes later marks it again.
-    pub(super) fn main_seen(&self) {
+    pub(crate) fn main_seen(&self) {
         lock(&self.marks).main = false;
     }
 
     /// Unmarks a lane; it is to be emptied, or marked again.
-    pub(super) fn next_lane(&self) -> Option<usize> {
+    pub(crate) fn next_lane(&self) -> Option<usize> {
         let mut marks = lock(&self.marks);
         let index = marks.lanes.pop_front()?;
         marks.listed[index] = false;
         Some(index)
     }
 
-    pub(super) fn wait_for_any(&self, timeout: Duration) {
-        self.wait(timeout, |marks| marks.main || !marks.lanes.is_empty());
+    pub(crate) fn wait_for_any(&self, timeout: Duration) {
+        wait(&self.marks, &self.changed, timeout, |marks| marks.main || !marks.lanes.is_empty());
     }
 
-    pub(super) fn wait_for_main(&self, timeout: Duration) {
-        self.wait(timeout, |marks| marks.main);
-    }
-
-    fn wait(&self, timeout: Duration, done: impl Fn(&Marks) -> bool) {
-        let deadline = Instant::now() + timeout;
-        let mut marks = lock(&self.marks);
-        while !done(&marks) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            marks = self.changed.wait_timeout(marks, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
-        }
+    pub(crate) fn wait_for_main(&self, timeout: Duration) {
+        wait(&self.marks, &self.changed, timeout, |marks| marks.main);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
