@@ -5,6 +5,7 @@
 
 mod config;
 pub mod decide;
+pub mod mapping;
 pub mod metrics;
 pub mod push;
 mod service;

@@ -32,6 +32,11 @@ pub use self::refusal::{MAX_FAULTS, Refusal};
 use crate::id::FeedName;
 use crate::listing::Listing;
 
+/// The members that are read, by their RESO names; every other one is kept among a listing's attributes.
+pub fn members_read() -> impl Iterator<Item = &'static str> {
+    fields::Field::ALL.iter().map(|field| field.name())
+}
+
 /// How far a feed's clock may be ahead of the log's, in milliseconds (DESIGN §3).
 pub const MAX_AHEAD_MS: i64 = 5 * 60_000;
 
