@@ -25,8 +25,8 @@ use crate::sales::sale_of;
 pub struct Admission {
     /// What becomes of the listing's fact.
     pub decision: Decision,
-    /// The sale that the statement reports. Decided apart from the fact: when a crash comes between the two, the
-    /// repeated statement is a duplicate and its sale must still reach the log.
+    /// The sale that the statement reports. It must be on the log before the fact is appended: a statement that is known
+    /// when a restart repeats it has its sale there, and reports none again.
     pub sale: Option<Sale>,
 }
 
@@ -75,13 +75,16 @@ pub fn admit(known: Option<&Known>, statement: Listing) -> Admission {
         return Admission { decision: Decision::Appraise(Box::new(draft)), sale };
     };
     let fact = &known.fact;
-    let sale = sale_of(&statement, fact.valuation.as_ref()).filter(|sale| !has_newer_sale(fact, sale));
+    let sale = sale_of(&statement, fact.valuation.as_ref());
     match statement.version.without_epoch().cmp(&fact.listing.version.without_epoch()) {
-        Ordering::Equal => Admission { decision: Decision::Duplicate, sale },
-        Ordering::Less => Admission { decision: Decision::Late(late(known, statement)), sale },
+        Ordering::Equal => Admission { decision: Decision::Duplicate, sale: None },
+        Ordering::Less => {
+            let late = late(known, statement);
+            let sale = sale.filter(|sale| late.as_ref().is_some_and(|fact| is_newest_sale(fact, sale)));
+            Admission { decision: Decision::Late(late), sale }
+        }
         // A repeated Delete is not a mere confirmation: it raises the floor under older statements.
         Ordering::Greater if !is_delete(&statement) && statement.same_content(&fact.listing) => {
-            // The sale came with the statement that this one repeats.
             Admission { decision: Decision::Confirm(Box::new(confirmed(fact, &statement))), sale: None }
         }
         Ordering::Greater => {
@@ -237,9 +240,10 @@ const fn says(point: &HistoryPoint) -> (StandardStatus, Option<Money>, Option<Mo
     (point.standard_status, point.list_price, point.close_price)
 }
 
-fn has_newer_sale(fact: &PricedListing, sale: &Sale) -> bool {
-    let is_newer_sale = |p: &HistoryPoint| p.standard_status == StandardStatus::Closed && p.version > sale.version;
-    fact.history.iter().any(is_newer_sale)
+/// Whether the sale is a point of the history, and the newest of its kind: the newest must be the last one of its key.
+fn is_newest_sale(fact: &PricedListing, sale: &Sale) -> bool {
+    let closed = fact.history.iter().rev().find(|p| p.standard_status == StandardStatus::Closed);
+    closed.is_some_and(|point| point.version == sale.version)
 }
 
 fn is_delete(statement: &Listing) -> bool {
@@ -381,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sale_is_reported_by_the_closed_statement_and_its_repetition_but_not_by_confirmations_or_after_a_newer_sale() {
+    fn a_sale_is_reported_once_and_never_after_a_newer_one() {
         let sold = |n, price| {
             let mut sold = listing(n, "Closed", 100);
             sold.close_price = Money::from_units(price);
@@ -398,16 +402,15 @@ mod tests {
 
         tell_one(&mut known, sold(2, 95));
         assert_eq!(known.as_ref().unwrap().fact.valuation.as_ref().unwrap().p50, Money::from_units(1_000).unwrap());
-        assert!(
-            admit(known.as_ref(), sold(2, 95)).sale.is_some(),
-            "a crash may have come before the sale was appended"
-        );
+        assert!(admit(known.as_ref(), sold(2, 95)).sale.is_none());
         assert!(admit(known.as_ref(), sold(3, 95)).sale.is_none());
 
-        tell_one(&mut known, listing(4, "Active", 120));
-        assert!(admit(known.as_ref(), sold(2, 95)).sale.is_some());
+        tell_one(&mut known, listing(5, "Active", 120));
+        assert!(admit(known.as_ref(), sold(4, 99)).sale.is_some(), "late, and the newest");
         tell_one(&mut known, sold(9, 120));
-        assert!(admit(known.as_ref(), sold(2, 95)).sale.is_none(), "the newer sale must stay the last of its key");
+        assert!(admit(known.as_ref(), sold(4, 99)).sale.is_none(), "the newer sale must stay the last of its key");
+        tell_one(&mut known, listing(11, "Delete", 120));
+        assert!(admit(known.as_ref(), sold(10, 99)).sale.is_none(), "older than the floor");
         assert!(admit(None, sold(1, 0)).sale.is_none());
     }
 

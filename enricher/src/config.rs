@@ -27,7 +27,8 @@ pub struct Config {
     pub source_reliability: BTreeMap<FeedName, f64>,
     /// Name of this member of the group `enricher`; a restart under the same name gets its partitions back at once.
     pub instance: String,
-    /// Most statements of one partition that are read and not yet committed. Bounds what a restart repeats, and memory.
+    /// Most records that are sent and not yet acknowledged before no further statements are taken. Bounds what a restart
+    /// repeats, and memory.
     pub in_flight: usize,
     /// Longest time that start waits for topic `models`.
     #[serde(with = "humantime_serde")]

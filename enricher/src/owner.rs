@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use rustc_hash::FxHashSet;
 use schemas::id::ListingId;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, Log, LogError, Producer, Reader, Record, Start};
@@ -70,6 +71,8 @@ pub(crate) struct Owner {
     /// Follows `listings.priced` of the partitions that are ours; `None` when they changed.
     priced: Option<Box<dyn Reader>>,
     window: Window,
+    /// Tokens of the sales that are on their way.
+    sales: FxHashSet<u64>,
     in_flight: usize,
     /// The champion's epoch, as far as it has been noticed.
     epoch: u64,
@@ -104,6 +107,7 @@ impl Owner {
             partitions: BTreeMap::new(),
             priced: None,
             window: Window::default(),
+            sales: FxHashSet::default(),
             in_flight: config.in_flight,
             events: Vec::new(),
             pause: PauseWatch::new(config.longest_pause),
@@ -156,6 +160,7 @@ impl Owner {
     fn take_acks(&mut self, acks: Vec<Ack>) -> Result<(), Broken> {
         for (token, outcome) in acks {
             let delivered = outcome.map_err(|error| Broken(format!("enricher: {error}")))?;
+            self.sales.remove(&token);
             if let Some((partition, id)) = self.window.acknowledge(token)
                 && let Some(owned) = self.partitions.get_mut(&partition)
             {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
+use schemas::id::ListingId;
 use schemas::priced::PricedListing;
 use stream::{LogError, Outgoing, Record};
 
@@ -22,6 +23,14 @@ const ROWS_PER_WORKER: usize = 32;
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 /// Most keys forgotten at a time, so that a mass deletion a year ago does not hold up today's statements.
 const MAX_FORGET: usize = 1_000;
+
+/// What is valued and appended together: no two facts of one listing.
+#[derive(Default)]
+struct Round {
+    listings: FxHashSet<ListingId>,
+    drafts: Vec<Pending>,
+    facts: Vec<(PricedListing, Cause)>,
+}
 
 /// A draft on its way through the appraiser.
 struct Pending {
@@ -46,10 +55,9 @@ impl Owner {
             return Ok(false);
         }
         metrics::record_batch(batch.len());
-        let (mut round, mut in_round) = (Vec::new(), FxHashSet::default());
+        let mut round = Round::default();
         for record in batch {
             let Some(statement) = self.window.begin(record.partition, record.offset) else { continue };
-            let trace = wire::trace(&record);
             let listing = match wire::statement(&record, self.log.partitions()) {
                 Ok(listing) => listing,
                 Err(poison) => {
@@ -61,20 +69,16 @@ impl Owner {
                     continue;
                 }
             };
-            let id = listing.listing_id.clone();
-            if in_round.contains(&id) {
+            if round.listings.contains(&listing.listing_id) {
                 // The next decision about a listing needs the fact of the one before.
-                self.value(std::mem::take(&mut round))?;
-                in_round.clear();
+                self.finish_round(std::mem::take(&mut round))?;
             }
             let Some(owned) = self.partitions.get(&record.partition) else { continue };
-            if let Some(draft) = self.perform(owned.keeper.admit(listing), statement, trace.as_deref())? {
-                in_round.insert(id);
-                round.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace) });
-            }
+            let admission = owned.keeper.admit(listing);
+            self.perform(admission, statement, wire::trace(&record), &mut round)?;
         }
         metrics::record_stage(Stage::Decide, started.elapsed());
-        self.value(round)?;
+        self.finish_round(round)?;
         Ok(true)
     }
 
@@ -87,45 +91,81 @@ impl Owner {
         batch
     }
 
-    /// Appends what needs no valuation; hands back the draft of what does.
+    /// Sends the sale, and puts into the round what is to be valued or appended.
     fn perform(
         &mut self,
         admission: Admission,
         statement: Statement,
-        trace: Option<&[u8]>,
-    ) -> Result<Option<Box<Draft>>, Broken> {
+        trace: Option<Vec<u8>>,
+        round: &mut Round,
+    ) -> Result<(), Broken> {
         if let Some(sale) = &admission.sale {
             metrics::record_sale(sale);
             let token = self.window.effect_of(statement, None);
-            let record = wire::sale(sale, self.event(), trace);
+            let record = wire::sale(sale, self.event(), trace.as_deref());
+            self.sales.insert(token);
             self.send(record, token)?;
         }
         let (outcome, fact) = match admission.decision {
             Decision::Appraise(draft) => {
                 metrics::record_statement(Outcome::Merged);
-                return Ok(Some(draft));
+                round.listings.insert(draft.listing().listing_id.clone());
+                round.drafts.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace) });
+                return Ok(());
             }
             Decision::Confirm(fact) => (Outcome::Unchanged, Some(fact)),
             Decision::Late(fact) => (Outcome::Superseded, fact),
             Decision::Duplicate => (Outcome::Duplicate, None),
         };
         metrics::record_statement(outcome);
-        if let Some(fact) = fact {
-            self.append_for(statement, *fact, trace)?;
+        match fact {
+            Some(fact) => {
+                round.listings.insert(fact.listing.listing_id.clone());
+                round.facts.push((*fact, Cause::Statement(statement, trace)));
+            }
+            None => self.window.decided(statement),
         }
-        self.window.decided(statement);
-        Ok(None)
+        Ok(())
     }
 
-    /// Values drafts on the appraiser's threads and appends their facts.
-    fn value(&mut self, round: Vec<Pending>) -> Result<(), Broken> {
-        if round.is_empty() {
-            return Ok(());
+    /// Has the round's drafts valued, waits for its sales, appends its facts.
+    fn finish_round(&mut self, round: Round) -> Result<(), Broken> {
+        let Round { drafts, mut facts, .. } = round;
+        facts.extend(self.value(drafts)?);
+        while !self.sales.is_empty() {
+            // A delivery error ends this, at the latest.
+            let acks = self.acks.wait(NO_ROOM);
+            self.take_acks(acks)?;
         }
-        let share = round.len().div_ceil(self.appraiser.workers()).max(ROWS_PER_WORKER);
-        let shares = round.len().div_ceil(share);
+        let started = Instant::now();
+        for (fact, cause) in facts {
+            let id = fact.listing.listing_id.clone();
+            match cause {
+                Cause::Statement(statement, trace) => {
+                    let token = self.window.effect_of(statement, Some(id));
+                    self.append(statement.partition(), token, fact, trace.as_deref())?;
+                    self.window.decided(statement);
+                }
+                Cause::Revaluation(partition) => {
+                    let token = self.window.effect_on(partition, id);
+                    self.append(partition, token, fact, None)?;
+                }
+            }
+        }
+        metrics::record_stage(Stage::Append, started.elapsed());
+        Ok(())
+    }
+
+    /// Values drafts on the appraiser's threads.
+    fn value(&self, drafts: Vec<Pending>) -> Result<Vec<(PricedListing, Cause)>, Broken> {
+        let mut facts = Vec::with_capacity(drafts.len());
+        if drafts.is_empty() {
+            return Ok(facts);
+        }
+        let share = drafts.len().div_ceil(self.appraiser.workers()).max(ROWS_PER_WORKER);
+        let shares = drafts.len().div_ceil(share);
         let (sender, receiver) = crossbeam_channel::bounded(shares);
-        let mut rest = round;
+        let mut rest = drafts;
         while !rest.is_empty() {
             let later = rest.split_off(share.min(rest.len()));
             let (mine, sender, reliability) = (rest, sender.clone(), Arc::clone(&self.reliability));
@@ -146,28 +186,9 @@ impl Owner {
         for _ in 0..shares {
             let settled =
                 receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
-            let settled = settled.map_err(|error| Broken(format!("enricher: {error}")))?;
-            let started = Instant::now();
-            for (fact, cause) in settled {
-                match cause {
-                    Cause::Statement(statement, trace) => {
-                        self.append_for(statement, fact, trace.as_deref())?;
-                        self.window.decided(statement);
-                    }
-                    Cause::Revaluation(partition) => {
-                        let token = self.window.effect_on(partition, fact.listing.listing_id.clone());
-                        self.append(partition, token, fact, None)?;
-                    }
-                }
-            }
-            metrics::record_stage(Stage::Append, started.elapsed());
+            facts.extend(settled.map_err(|error| Broken(format!("enricher: {error}")))?);
         }
-        Ok(())
-    }
-
-    fn append_for(&mut self, statement: Statement, fact: PricedListing, trace: Option<&[u8]>) -> Result<(), Broken> {
-        let token = self.window.effect_of(statement, Some(fact.listing.listing_id.clone()));
-        self.append(statement.partition(), token, fact, trace)
+        Ok(facts)
     }
 
     pub(super) fn append(
@@ -215,17 +236,17 @@ impl Owner {
         if self.window.effects() >= self.in_flight || self.appraiser.ready().is_err() {
             return Ok(());
         }
-        let mut round = Vec::new();
+        let mut round = Round::default();
         for (partition, owned) in &mut self.partitions {
-            while round.len() < BATCH
+            while round.drafts.len() < BATCH
                 && let Some(id) = owned.outdated.pop_front()
             {
                 let draft = owned.keeper.revalue(&id, epoch);
-                round.extend(draft.map(|draft| Pending { draft, cause: Cause::Revaluation(*partition) }));
+                round.drafts.extend(draft.map(|draft| Pending { draft, cause: Cause::Revaluation(*partition) }));
             }
         }
-        metrics::record_revalued(round.len());
-        self.value(round)
+        metrics::record_revalued(round.drafts.len());
+        self.finish_round(round)
     }
 
     /// Tombstones the keys of listings that were deleted long ago.
