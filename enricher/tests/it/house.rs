@@ -12,9 +12,10 @@ use schemas::priced::PricedListing;
 use schemas::sale::Sale;
 use schemas::topic::Topic;
 use stream::{
-    AckSink, BackendKind, Delivered, DeliveryError, Event, Fatal, KafkaConfig, Log, LogConfig, Outgoing, Reader,
-    Record, Start,
+    AckSink, BackendKind, Delivered, DeliveryError, EmbeddedConfig, Event, Fatal, KafkaConfig, Log, LogConfig,
+    Outgoing, Reader, Record, Start,
 };
+use tempfile::TempDir;
 
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -25,14 +26,24 @@ pub struct House {
     pub config: Config,
     /// Why a service wanted to end the process.
     pub broken: Arc<Mutex<Vec<String>>>,
+    /// Where an embedded log lies; goes last.
+    _directory: Option<TempDir>,
 }
 
 /// Runs a test on every log that is there.
 pub fn on_every_log(test: impl Fn(&House)) {
-    if let Some(house) = kafka() {
+    for house in [Some(embedded()), kafka()].into_iter().flatten() {
         test(&house);
         house.is_sound();
     }
+}
+
+pub fn embedded() -> House {
+    let directory = tempfile::tempdir().unwrap();
+    let embedded =
+        EmbeddedConfig { directory: directory.path().join("log"), partitions: PARTITIONS, ..EmbeddedConfig::default() };
+    let config = LogConfig { backend: BackendKind::Embedded, embedded, ..LogConfig::default() };
+    House { _directory: Some(directory), ..House::on(stream::open(&config).unwrap()) }
 }
 
 /// `None`, and a line that says so, without a Kafka to test on.
@@ -73,7 +84,7 @@ impl House {
             workers: 2,
             ..Config::default()
         };
-        Self { log, config, broken: Arc::default() }
+        Self { log, config, broken: Arc::default(), _directory: None }
     }
 
     pub fn fatal(&self) -> Fatal {
