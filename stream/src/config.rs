@@ -130,6 +130,9 @@ pub struct EmbeddedConfig {
     /// How long a tombstone stays readable; `None`: as long as on Kafka.
     #[serde(with = "humantime_serde")]
     pub delete_retention: Option<Duration>,
+    /// How long records that age are kept; `None`: as long as on Kafka. Claims are kept for ever.
+    #[serde(with = "humantime_serde")]
+    pub retention: Option<Duration>,
     /// How often old records are looked for.
     #[serde(with = "humantime_serde")]
     pub compact_every: Duration,
@@ -145,6 +148,7 @@ impl Default for EmbeddedConfig {
             partitions: 4,
             min_compaction_lag: None,
             delete_retention: None,
+            retention: None,
             compact_every: Duration::from_secs(60),
             sync_every: Duration::from_millis(100),
         }

@@ -16,6 +16,7 @@ mod placement;
 mod policy;
 mod ready;
 mod resume;
+pub mod tracker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,6 +172,7 @@ pub use config::{BackendKind, EmbeddedConfig, KafkaConfig, LogConfig};
 pub use embedded::EmbeddedLog;
 pub use init::init;
 pub use kafka::KafkaLog;
+pub use tracker::OffsetTracker;
 
 /// Opens the log that the configuration names: waits for Kafka's brokers, or locks the embedded log's directory.
 pub fn open(config: &LogConfig) -> Result<Log, LogError> {

@@ -43,10 +43,13 @@ impl Policy {
     fn of(topic: Topic, config: &EmbeddedConfig) -> Self {
         let ms = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         let lag = |shipped: i64| Some(config.min_compaction_lag.map_or(shipped, ms));
+        let age = |shipped: i64| Some(config.retention.map_or(shipped, ms));
         let (retention_ms, min_lag_ms) = match topic.cleanup() {
-            Cleanup::Delete { retention_ms } => (Some(retention_ms).filter(|ms| *ms >= 0), None),
+            // Negative: for ever.
+            Cleanup::Delete { retention_ms } if retention_ms < 0 => (None, None),
+            Cleanup::Delete { retention_ms } => (age(retention_ms), None),
             Cleanup::Compact { min_lag_ms, .. } => (None, lag(min_lag_ms)),
-            Cleanup::CompactDelete { retention_ms } => (Some(retention_ms), lag(MIN_COMPACTION_LAG_MS)),
+            Cleanup::CompactDelete { retention_ms } => (age(retention_ms), lag(MIN_COMPACTION_LAG_MS)),
         };
         Self { retention_ms, min_lag_ms, tombstones_ms: config.delete_retention.map_or(DELETE_RETENTION_MS, ms) }
     }

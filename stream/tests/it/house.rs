@@ -24,13 +24,14 @@ pub const PARTITIONS: u32 = 4;
 pub struct House {
     pub log: Log,
     pub config: LogConfig,
-    _place: Place,
+    place: Place,
 }
 
 /// Where it stands; removed when it goes.
 pub enum Place {
     Topics { _topics: Topics },
-    Directory { _directory: TempDir },
+    Directory { directory: TempDir },
+    Borrowed,
 }
 
 /// Removes the topics of a prefix when it goes.
@@ -84,7 +85,7 @@ pub fn kafka() -> Option<House> {
     let (config, topics) = kafka_config()?;
     stream::init(&config).unwrap();
     let log = stream::open(&config).unwrap();
-    Some(House { log, config, _place: Place::Topics { _topics: topics } })
+    Some(House { log, config, place: Place::Topics { _topics: topics } })
 }
 
 /// In that directory; compacts within a second.
@@ -101,9 +102,7 @@ pub fn embedded_config(directory: &std::path::Path) -> LogConfig {
 
 pub fn embedded() -> House {
     let directory = tempfile::tempdir().unwrap();
-    let config = embedded_config(directory.path());
-    let log = stream::open(&config).unwrap();
-    House { log, config, _place: Place::Directory { _directory: directory } }
+    House::in_directory(embedded_config(directory.path()), directory)
 }
 
 /// Acknowledgements, as a channel.
@@ -117,6 +116,11 @@ impl AckSink for Sink {
 }
 
 impl Acks {
+    /// Takes what is there.
+    pub fn drain(&self) {
+        while self.0.try_recv().is_ok() {}
+    }
+
     pub fn next(&self) -> (u64, Delivered) {
         let (token, outcome) = self.0.recv_timeout(PATIENCE).expect("an acknowledgement");
         (token, outcome.expect("delivered"))
@@ -124,6 +128,26 @@ impl Acks {
 }
 
 impl House {
+    pub fn in_directory(config: LogConfig, directory: TempDir) -> Self {
+        let log = stream::open(&config).unwrap();
+        Self { log, config, place: Place::Directory { directory } }
+    }
+
+    /// On a directory that somebody else removes.
+    pub fn borrowed(log: Log, config: LogConfig) -> Self {
+        Self { log, config, place: Place::Borrowed }
+    }
+
+    /// As after a restart of the process.
+    pub fn reopen(self) -> Self {
+        let Self { log, config, place } = self;
+        drop(log);
+        match place {
+            Place::Directory { directory } => Self::in_directory(config, directory),
+            Place::Topics { .. } | Place::Borrowed => panic!("only a log in a directory of its own is opened again"),
+        }
+    }
+
     pub fn producer(&self) -> (Box<dyn Producer>, Acks) {
         // More than any test sends.
         let (sender, receiver) = sync_channel(100_000);

@@ -1,5 +1,6 @@
 //! The log, from outside: one contract for both backends (`contract.rs`), and what only one of them has.
 
 mod contract;
+mod embedded;
 mod house;
 mod kafka;
