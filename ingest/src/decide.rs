@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use schemas::dead_letter::Code;
+use schemas::field_error::{Fault, FieldError};
 use schemas::header::{self, Headers};
 use schemas::id::FeedName;
 use schemas::listing::Listing;
@@ -16,6 +17,12 @@ use stream::{Outgoing, Record};
 const EVENT_TYPE: &str = "roost.listing.changed.v1";
 /// CloudEvents `source` of everything that ingest writes.
 const EVENT_SOURCE: &str = "roost/ingest";
+
+/// Most bytes of key and headers of a raw record. Every dead letter of a batch carries them; with a thousand of those this
+/// bounds what one record can make of itself, and no client sends as much.
+const MAX_ENVELOPE_BYTES: usize = 16 * 1024;
+/// Longest reason of a sender that is repeated, in characters.
+const MAX_REASON_CHARS: usize = 500;
 
 /// What becomes of one listing of a raw record.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,12 +51,18 @@ pub enum Verdict {
 
 /// Decides on a record of `listings.raw`. At least one outcome, in the order of the batch.
 pub fn decide(record: &Record) -> Vec<Outcome> {
+    let envelope = envelope_bytes(record);
+    if envelope > MAX_ENVELOPE_BYTES {
+        let message = format!("key and headers have {envelope} bytes (expected at most {MAX_ENVELOPE_BYTES})");
+        return vec![refused(record, FeedName::default_feed(), &whole(Code::TooLarge, message))];
+    }
     let feed = match feed_header(&record.headers) {
         Ok(feed) => feed,
         Err(refusal) => return vec![refused(record, FeedName::default_feed(), &refusal)],
     };
     let known_feed = || feed.clone().unwrap_or_else(FeedName::default_feed);
     if let Some(reason) = header::text(&record.headers, header::MAPPING_ERROR) {
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let message = format!("the sender could not map the record: {reason}");
         return vec![refused(record, known_feed(), &whole(Code::MappingFailed, message))];
     }
@@ -93,6 +106,11 @@ pub fn decide(record: &Record) -> Vec<Outcome> {
     }
 }
 
+fn envelope_bytes(record: &Record) -> usize {
+    let headers: usize = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    headers + record.key.as_ref().map_or(0, Vec::len)
+}
+
 fn whole(code: Code, message: String) -> Refusal {
     Refusal { code, message, faults: Vec::new() }
 }
@@ -101,20 +119,20 @@ fn whole(code: Code, message: String) -> Refusal {
 fn feed_header(headers: &Headers) -> Result<Option<FeedName>, Refusal> {
     let Some((_, value)) = headers.iter().rev().find(|(name, _)| name == header::FEED) else { return Ok(None) };
     let text = String::from_utf8_lossy(value);
-    text.parse().map(Some).map_err(|error: schemas::field_error::FieldError| {
-        let error = error.named(header::FEED);
-        Refusal { code: Code::WrongHeader, message: error.to_string(), faults: vec![error] }
-    })
+    text.parse().map(Some).map_err(|error: FieldError| wrong_header(error.named(header::FEED)))
 }
 
 /// The time of the header `ce_time`.
 fn event_time(headers: &Headers) -> Result<Option<i64>, Refusal> {
     let Some((_, value)) = headers.iter().rev().find(|(name, _)| name == header::CE_TIME) else { return Ok(None) };
     let text = String::from_utf8_lossy(value);
-    text.parse::<jiff::Timestamp>().map(|time| Some(time.as_millisecond())).map_err(|_| {
-        let message = format!("{}: {text} is of the wrong type (expected an RFC 3339 timestamp)", header::CE_TIME);
-        whole(Code::WrongHeader, message)
-    })
+    text.parse::<jiff::Timestamp>()
+        .map(|time| Some(time.as_millisecond()))
+        .map_err(|_| wrong_header(FieldError::new(header::CE_TIME, text, Fault::BadType, "an RFC 3339 timestamp")))
+}
+
+fn wrong_header(error: FieldError) -> Refusal {
+    Refusal { code: Code::WrongHeader, message: error.to_string(), faults: vec![error] }
 }
 
 fn taken(record: &Record, listing: &Listing, left_out: LeftOut, index: u32) -> Outcome {
@@ -268,6 +286,23 @@ mod tests {
         dead(&record(None, Some(LEAST.as_bytes()), &[("roost-mapping-error", "no PRICE")]), Code::MappingFailed);
         dead(&record(None, Some(&vec![b' '; MAX_RAW_BYTES + 1]), &[]), Code::TooLarge);
         dead(&record(None, Some(br#"{"value":[]}"#), &[]), Code::WrongShape);
+    }
+
+    #[test]
+    fn what_a_sender_wrote_at_length_is_not_repeated_at_length() {
+        let long = "x".repeat(9_000);
+        for (record, code) in [
+            (record(Some(&long), None, &[]), Code::KeyMissing),
+            (record(Some("a:1"), None, &[("ce_time", &long)]), Code::WrongHeader),
+            (record(None, Some(b"{}"), &[("roost-feed", &long)]), Code::WrongHeader),
+            (record(None, Some(b"{}"), &[("roost-mapping-error", &long)]), Code::MappingFailed),
+            (record(None, Some(format!(r#"{{"{long}":1,"{long}":2}}"#).as_bytes()), &[]), Code::DuplicateMember),
+        ] {
+            let outcome = dead(&record, code);
+            assert!(text(&outcome, header::DEAD_MESSAGE).len() < 1_000, "{code}");
+        }
+        let longer = "x".repeat(MAX_ENVELOPE_BYTES + 1);
+        dead(&record(None, Some(LEAST.as_bytes()), &[("x", &longer)]), Code::TooLarge);
     }
 
     #[test]

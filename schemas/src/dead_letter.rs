@@ -27,7 +27,7 @@ codes! {
     WrongShape = "wrong_shape",
     /// Objects and arrays are nested more than 32 deep.
     TooDeep = "too_deep",
-    /// The value is larger than 512 KiB, or a batch has more than 1,000 records.
+    /// The value is larger than 512 KiB, key and headers than 16 KiB, or a batch has more than 1,000 records.
     TooLarge = "too_large",
     /// An object that takes no other members has one: a statement's, a misspelt preference most often.
     UnknownMember = "unknown_member",

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use serde_json::{Map, Number, Value};
 
 use super::LeftOut;
-use super::members::Members;
+use super::members::{Members, shown};
 use super::refusal::Faults;
 use super::text;
 use crate::dead_letter::Code;
@@ -43,7 +43,7 @@ pub(super) fn of(
         let value = match serde_json::from_str::<Strict>(raw) {
             Ok(Strict(value)) => value,
             Err(error) if error.to_string().starts_with(TWICE) => {
-                let error = FieldError::new(name, raw, Fault::Duplicate, "every member once");
+                let error = FieldError::new(shown(name), raw, Fault::Duplicate, "every member once");
                 faults.push_as(Code::DuplicateMember, error);
                 continue;
             }

@@ -19,10 +19,10 @@ use crate::vocabulary::{PropertyType, StandardStatus, Transaction};
 
 /// Reads an empty value: what is gone is told by its key, `<feed>:<key>`, or any key if the header names the feed.
 pub fn read_delete(key: Option<&[u8]>, origin: &Origin) -> Result<Listing, Refusal> {
-    let expected =
-        "a value, or the key of what is gone: '<feed>:<ListingKey>', or a ListingKey with the header roost-feed";
     let missing = |found: &str| {
-        Refusal::whole(Code::KeyMissing, format!("an empty value with the key '{found}' (expected {expected})"))
+        let expected = "'<feed>:<ListingKey>', or a ListingKey with the header roost-feed, where the value is empty";
+        let error = FieldError::new("key", found, Fault::OutOfRange, expected);
+        Refusal { code: Code::KeyMissing, message: error.to_string(), faults: vec![error] }
     };
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| missing(""))?;
     let key = std::str::from_utf8(key).map_err(|_| missing(&String::from_utf8_lossy(key)))?;

@@ -15,6 +15,9 @@ use super::refusal::{Faults, Refusal};
 use crate::dead_letter::Code;
 use crate::field_error::{Fault, FieldError};
 
+/// Longest name that a message repeats, in characters.
+const MAX_SHOWN_CHARS: usize = 80;
+
 /// The members of one object.
 pub(super) struct Members<'a> {
     known: [Option<&'a str>; Field::ALL.len()],
@@ -97,7 +100,7 @@ impl<'de> Visitor<'de> for Gather<'_, 'de> {
             let raw = map.next_value::<&RawValue>()?.get();
             if self.levels + 1 + depth(raw) > MAX_DEPTH {
                 let expected = format!("at most {MAX_DEPTH} levels of objects and arrays");
-                let error = FieldError::new(name.as_ref(), "nested value", Fault::TooLarge, expected);
+                let error = FieldError::new(shown(&name), "nested value", Fault::TooLarge, expected);
                 members.structural.push((Code::TooDeep, error));
             }
             match Field::named(&name) {
@@ -119,7 +122,12 @@ impl<'de> Visitor<'de> for Gather<'_, 'de> {
 }
 
 fn twice(name: &str, raw: &str) -> (Code, FieldError) {
-    (Code::DuplicateMember, FieldError::new(name, raw, Fault::Duplicate, "every member once"))
+    (Code::DuplicateMember, FieldError::new(shown(name), raw, Fault::Duplicate, "every member once"))
+}
+
+/// A name for a message, which travels in a header: a feed can write names of any length.
+pub(super) fn shown(name: &str) -> String {
+    super::text::cut(name.to_owned(), MAX_SHOWN_CHARS).0
 }
 
 /// A member's name, borrowed where it holds no escapes (serde's own `Cow` always copies).
