@@ -5,6 +5,7 @@
 
 mod config;
 pub mod embedded;
+mod metered;
 pub mod metrics;
 pub mod scylla;
 
@@ -12,11 +13,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use schemas::cql;
 use schemas::id::{Country, ListingId, Market, SessionId};
 use schemas::money::Money;
 use schemas::vocabulary::Transaction;
 
-pub use config::{BackendKind, EmbeddedConfig, ScyllaConfig, StoreConfig};
+pub use config::{BackendKind, Consistency, EmbeddedConfig, ScyllaConfig, StoreConfig, TtlConfig};
 
 /// Bits of a write timestamp that count the writes of one epoch (DESIGN §3).
 pub const SEQUENCE_BITS: u32 = 30;
@@ -43,6 +45,10 @@ impl WriteTimestamp {
     /// The value bound to `USING TIMESTAMP`.
     pub const fn raw(self) -> i64 {
         self.0
+    }
+    /// Whether it was made by [`WriteTimestamp::new`]: other clients stamp rows with a wall clock, far above 2^50.
+    pub const fn is_logical(self) -> bool {
+        self.0 >= 0 && self.0 < (MAX_EPOCH << SEQUENCE_BITS) as i64
     }
     /// The epoch of its writer.
     pub const fn epoch(self) -> u64 {
@@ -76,6 +82,21 @@ pub enum Row {
     Shard(u32),
 }
 
+impl Row {
+    /// The table it is in.
+    pub const fn table(&self) -> Table {
+        match self {
+            Self::Recommendation(_) | Self::Counts(_) => Table::Recommendations,
+            Self::Session(_) => Table::Sessions,
+            Self::Listing(_) => Table::Listings,
+            Self::ListingByMarket(_) => Table::ListingsByMarket,
+            Self::Market(_) => Table::Markets,
+            Self::MarketDay(..) => Table::MarketDays,
+            Self::Shard(_) => Table::Shards,
+        }
+    }
+}
+
 /// Key of `listings_by_market`, in clustering order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByMarket {
@@ -100,8 +121,22 @@ pub struct Write {
     pub timestamp: WriteTimestamp,
 }
 
+impl Write {
+    /// A row with a timestamp from 2^50 on could never be written again. Checked by each backend, for every write.
+    fn refuse_foreign_timestamp(&self) -> Result<(), StoreError> {
+        if self.timestamp.is_logical() {
+            return Ok(());
+        }
+        Err(StoreError::Fatal(format!(
+            "{:?}: a write timestamp of {} is not below 2^50 and would stay for ever; this is a fault of roost",
+            self.row,
+            self.timestamp.raw()
+        )))
+    }
+}
+
 /// What can go wrong with the tables, by what the caller can do.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Try the same statement again.
     #[error("the store does not answer: {0}")]
@@ -148,6 +183,32 @@ pub enum Table {
     Shards,
 }
 
+impl Table {
+    /// All of them, in the order of [`cql::TABLES`].
+    pub const ALL: [Self; 7] = [
+        Self::Recommendations,
+        Self::Sessions,
+        Self::Listings,
+        Self::ListingsByMarket,
+        Self::Markets,
+        Self::MarketDays,
+        Self::Shards,
+    ];
+
+    /// Its columns.
+    pub const fn definition(self) -> &'static cql::Table {
+        match self {
+            Self::Recommendations => &cql::RECOMMENDATIONS,
+            Self::Sessions => &cql::SESSIONS,
+            Self::Listings => &cql::LISTINGS,
+            Self::ListingsByMarket => &cql::LISTINGS_BY_MARKET,
+            Self::Markets => &cql::MARKETS,
+            Self::MarketDays => &cql::MARKET_DAYS,
+            Self::Shards => &cql::SHARDS,
+        }
+    }
+}
+
 /// A boxed future, so that two backends stand behind one object.
 pub type Answer<'a, T> = std::pin::Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -181,7 +242,8 @@ pub trait Backend: Send + Sync {
         transaction: Transaction,
         limit: u32,
     ) -> Answer<'_, Vec<(jiff::civil::Date, Cell)>>;
-    /// Every row of a table with its main cell (`ListingsByMarket` has the cell `{}`). For scrubs, checks and tests.
+    /// Every row of a table with its main cell (a session that has `counts` alone has no main
+    /// cell and is left out). For scrubs, checks and tests.
     fn scan(&self, table: Table) -> Answer<'_, BTreeMap<Row, Cell>>;
     /// How many times a node of the store has come back since the start.
     fn recoveries(&self) -> u64;
@@ -192,15 +254,25 @@ pub trait Backend: Send + Sync {
 /// The tables: a handle that services share.
 pub type Tables = Arc<dyn Backend>;
 
-/// Opens the tables that `config` names; they must be there and of this version.
+/// Opens the tables that `config` names. They must be there, and as this version knows them.
+///
+/// While the store is away it says so every few seconds, and gives up after `wait_at_start` with
+/// [`StoreError::Fatal`].
 pub async fn open(config: &StoreConfig) -> Result<Tables, StoreError> {
     match config.backend {
-        BackendKind::Scylla => Ok(Arc::new(scylla::ScyllaTables::connect(&config.scylla).await?)),
-        BackendKind::Embedded => Ok(Arc::new(embedded::EmbeddedTables::open(&config.embedded)?)),
+        BackendKind::Scylla => {
+            let tables = scylla::ScyllaTables::open(&config.scylla, &config.ttl).await?;
+            Ok(Arc::new(metered::Metered::new(tables)))
+        }
+        BackendKind::Embedded => {
+            let tables = embedded::EmbeddedTables::open(&config.embedded, &config.ttl)?;
+            Ok(Arc::new(metered::Metered::new(tables)))
+        }
     }
 }
 
-/// Creates what is missing; returns a line per change. Refuses, with what to do, what it cannot change.
+/// Creates what is missing and returns a line for each change; none: everything stood already. Refuses, with what to
+/// do, what it cannot change.
 pub async fn init(config: &StoreConfig) -> Result<Vec<String>, StoreError> {
     match config.backend {
         BackendKind::Scylla => scylla::init(&config.scylla).await,

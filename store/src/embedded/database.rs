@@ -1,157 +1,144 @@
-//! The directory: opened by one process, of one format, opened again by itself after the disk was full.
+//! Rows in the directory, in the order of their timestamps, whatever order they come in.
+//!
+//! fjall refuses every write after one that failed. Then writes are refused here too, reads go on from what is open, and
+//! [`Database::recover`] opens the directory anew when there is room again.
 
-use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::PersistMode;
 
+use super::directory::{self, Open};
 use super::key;
-use crate::{Row, StoreError, Table, Write, WriteTimestamp};
+use super::stored::Stored;
+use crate::{Row, StoreError, Table, metrics};
 
-/// The format of keys and values; another one is refused.
-const FORMAT: &str = "roost tables 1";
-/// Read and write of a row are one step: locks by hash, so that rows seldom wait for each other.
+/// To look at a row and to write it is one step: locks by the hash of the key, so that rows seldom wait for each other.
 const STRIPES: usize = 64;
-/// How often a directory that failed is opened again.
-const REOPEN_EVERY: Duration = Duration::from_secs(1);
-
-/// A row as it is stored, tombstones included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    pub timestamp: WriteTimestamp,
-    pub written_at_ms: i64,
-    pub json: Option<String>,
-}
-
-impl Stored {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(17 + self.json.as_ref().map_or(0, String::len));
-        bytes.extend(self.timestamp.raw().to_be_bytes());
-        bytes.extend(self.written_at_ms.to_be_bytes());
-        bytes.push(u8::from(self.json.is_some()));
-        bytes.extend(self.json.iter().flat_map(|json| json.bytes()));
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (timestamp, rest) = bytes.split_first_chunk::<8>()?;
-        let (written_at, rest) = rest.split_first_chunk::<8>()?;
-        let (present, json) = rest.split_first()?;
-        Some(Self {
-            timestamp: WriteTimestamp::from_raw(i64::from_be_bytes(*timestamp)),
-            written_at_ms: i64::from_be_bytes(*written_at),
-            json: (*present == 1).then(|| String::from_utf8_lossy(json).into_owned()),
-        })
-    }
-}
-
-struct Open {
-    database: fjall::Database,
-    spaces: BTreeMap<&'static str, Keyspace>,
-}
 
 /// See the module.
-pub struct Database {
+pub(super) struct Database {
     directory: PathBuf,
+    /// `None` while it could not be opened again.
     open: RwLock<Option<Open>>,
-    stripes: Vec<Mutex<()>>,
-    failed_at: Mutex<Option<Instant>>,
+    stripes: [Mutex<()>; STRIPES],
+    /// Why the last write failed. While it is there nothing is written.
+    failure: Mutex<Option<String>>,
+    /// Whether something has been written since the last sync.
+    is_dirty: AtomicBool,
     recoveries: AtomicU64,
 }
 
 /// Where a sweep goes on.
-pub type Cursor = (&'static str, Vec<u8>);
+pub(super) type Cursor = (&'static str, Vec<u8>);
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these locks guard is whole between any two statements.
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Database {
     /// Opens or makes the directory.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let open = open(directory)?;
         Ok(Self {
+            open: RwLock::new(Some(directory::open(directory)?)),
             directory: directory.to_owned(),
-            open: RwLock::new(Some(open)),
-            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-            failed_at: Mutex::new(None),
+            stripes: [const { Mutex::new(()) }; STRIPES],
+            failure: Mutex::new(None),
+            is_dirty: AtomicBool::new(false),
             recoveries: AtomicU64::new(0),
         })
     }
 
-    /// How often it was opened again after a failure.
+    /// How often it was opened again after a failure: what was written last may be lost each time.
     pub fn recoveries(&self) -> u64 {
-        self.recoveries.load(Ordering::Acquire)
+        self.recoveries.load(Ordering::Relaxed)
     }
 
-    fn with<T>(&self, work: impl FnOnce(&Open) -> Result<T, fjall::Error>) -> Result<T, StoreError> {
-        self.reopen_if_failed()?;
-        let guard = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(open) = guard.as_ref() else { return Err(self.away("it could not be opened again yet")) };
-        work(open).map_err(|error| {
-            *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            self.away(&error.to_string())
-        })
+    /// Why nothing can be written, if so.
+    pub fn failure(&self) -> Option<String> {
+        held(&self.failure).clone()
     }
 
-    fn away(&self, reason: &str) -> StoreError {
-        let directory = self.directory.display();
-        StoreError::Unavailable(format!("{directory}: {reason}; is the disk full? Work goes on when there is room"))
+    fn reading<T>(&self, work: impl FnOnce(&Open) -> Result<T, fjall::Error>) -> Result<T, StoreError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = open.as_ref() else {
+            let failure = self.failure();
+            return Err(StoreError::Unavailable(failure.unwrap_or_else(|| "it is being opened again".to_owned())));
+        };
+        work(open).map_err(|error| StoreError::Unavailable(directory::reason(&self.directory, &error)))
     }
 
-    /// fjall refuses everything after a failed sync: the directory is opened anew, from what is safely on the disk.
-    fn reopen_if_failed(&self) -> Result<(), StoreError> {
-        let mut failed_at = self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(at) = *failed_at else { return Ok(()) };
-        if at.elapsed() < REOPEN_EVERY {
-            return Err(self.away("the last write failed"));
+    fn writing<T>(&self, work: impl FnOnce(&Open) -> Result<T, fjall::Error>) -> Result<T, StoreError> {
+        if let Some(reason) = self.failure() {
+            return Err(StoreError::Unavailable(reason));
         }
-        *failed_at = Some(Instant::now());
-        let mut guard = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        drop(guard.take());
-        *guard = Some(open(&self.directory).map_err(|error| self.away(&error.to_string()))?);
-        *failed_at = None;
-        self.recoveries.fetch_add(1, Ordering::AcqRel);
-        Ok(())
+        let outcome = self.reading(work);
+        if let Err(StoreError::Unavailable(reason)) = &outcome {
+            let mut failure = held(&self.failure);
+            if failure.is_none() {
+                tracing::error!("{reason}");
+                *failure = Some(reason.clone());
+            }
+        }
+        outcome
     }
 
-    /// Writes a row, unless a statement with a greater timestamp was there before.
-    pub fn put(&self, write: &Write, now_ms: i64) -> Result<(), StoreError> {
-        let bytes = key::bytes(&write.row);
-        let mut hasher = std::hash::DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let stripe = &self.stripes[(hasher.finish() % STRIPES as u64) as usize];
-        let _one_at_a_time = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let json = write.cell.as_deref().map(str::to_owned);
-        let stored = Stored { timestamp: write.timestamp, written_at_ms: now_ms, json };
-        self.with(|open| {
-            let space = &open.spaces[key::space(&write.row)];
-            let before = space.get(&bytes)?.as_deref().and_then(Stored::decode);
-            if before.is_none_or(|before| before.timestamp < write.timestamp) {
-                space.insert(&bytes, stored.encode())?;
+    /// Locks the stripes of some keys, always in the same order.
+    fn lock(&self, keys: &[(&'static str, Vec<u8>)]) -> Vec<MutexGuard<'_, ()>> {
+        let stripe = |key: &(&str, Vec<u8>)| {
+            let mut hasher = DefaultHasher::new();
+            key.hash(&mut hasher);
+            (hasher.finish() % STRIPES as u64) as usize
+        };
+        let mut stripes: Vec<usize> = keys.iter().map(stripe).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        stripes.into_iter().map(|stripe| held(&self.stripes[stripe])).collect()
+    }
+
+    /// Writes rows, all or none of them; each unless a statement with a greater or the same timestamp was there before.
+    pub fn put(&self, rows: &[Row], stored: &Stored) -> Result<(), StoreError> {
+        let keys: Vec<_> = rows.iter().map(|row| (key::space(row), key::bytes(row))).collect();
+        let _one_at_a_time = self.lock(&keys);
+        self.writing(|open| {
+            let mut batch = open.database.batch();
+            for (space, key) in keys {
+                let space = &open.spaces[space];
+                let before = space.get(&key)?.as_deref().and_then(Stored::decode);
+                if before.is_none_or(|before| before.timestamp < stored.timestamp) {
+                    batch.insert(space, key, stored.encode());
+                }
             }
-            Ok(())
+            self.is_dirty.store(true, Ordering::Release);
+            batch.commit()
         })
     }
 
     /// A row, tombstones included.
     pub fn get(&self, row: &Row) -> Result<Option<Stored>, StoreError> {
-        self.with(|open| Ok(open.spaces[key::space(row)].get(key::bytes(row))?.as_deref().and_then(Stored::decode)))
+        self.reading(|open| Ok(open.spaces[key::space(row)].get(key::bytes(row))?.as_deref().and_then(Stored::decode)))
     }
 
-    /// Hands out the rows of a key range until `visit` answers `Some(false)` or `None`.
+    /// Hands out the rows with keys `from..to` in order until `visit` answers `false`.
     pub fn each(
         &self,
         space: &'static str,
         from: Vec<u8>,
         to: Vec<u8>,
-        visit: &mut dyn FnMut(&[u8], Stored) -> Option<bool>,
+        mut visit: impl FnMut(Row, Stored) -> bool,
     ) -> Result<(), StoreError> {
-        self.with(|open| {
-            for entry in open.spaces[space].range(from..=to) {
-                let (bytes, value) = entry.into_inner()?;
-                let Some(stored) = Stored::decode(&value) else { continue };
-                if visit(&bytes, stored) != Some(true) {
+        if from >= to {
+            return Ok(());
+        }
+        self.reading(|open| {
+            for entry in open.spaces[space].range(from..to) {
+                let (key, value) = entry.into_inner()?;
+                if let Some((row, stored)) = key::row(space, &key).zip(Stored::decode(&value))
+                    && !visit(row, stored)
+                {
                     break;
                 }
             }
@@ -162,11 +149,11 @@ impl Database {
     /// Every row of a table.
     pub fn all(&self, table: Table) -> Result<Vec<(Row, Stored)>, StoreError> {
         let space = key::of_table(table);
-        self.with(|open| {
+        self.reading(|open| {
             let mut rows = Vec::new();
             for entry in open.spaces[space].iter() {
-                let (bytes, value) = entry.into_inner()?;
-                rows.extend(key::of_space(space, &bytes).zip(Stored::decode(&value)));
+                let (key, value) = entry.into_inner()?;
+                rows.extend(key::row(space, &key).zip(Stored::decode(&value)));
             }
             Ok(rows)
         })
@@ -174,73 +161,73 @@ impl Database {
 
     /// Makes what was written so far survive a power loss.
     pub fn sync(&self) -> Result<(), StoreError> {
-        self.with(|open| open.database.persist(PersistMode::SyncData))
+        if self.is_dirty.swap(false, Ordering::AcqRel) {
+            self.writing(|open| open.database.persist(PersistMode::SyncData))?;
+        }
+        Ok(())
     }
 
-    /// Removes, of the next `limit` rows behind `cursor`, those that are `gone`; returns where to go on.
+    /// After a failure: opens the directory again if there is room. Waits for nobody but the disk; not for a thread of an
+    /// asynchronous runtime.
+    pub fn recover(&self) -> Result<(), StoreError> {
+        if self.failure().is_none() || !directory::has_room(&self.directory) {
+            return Ok(());
+        }
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        drop(open.take());
+        match directory::open(&self.directory) {
+            Ok(opened) => {
+                *open = Some(opened);
+                *held(&self.failure) = None;
+                self.recoveries.fetch_add(1, Ordering::Relaxed);
+                metrics::record_recovery();
+                tracing::info!("{}: open again", self.directory.display());
+                Ok(())
+            }
+            Err(error) => {
+                *held(&self.failure) = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes, of the next `limit` rows behind `cursor`, those that are forgotten; returns where to go on.
     pub fn sweep(
         &self,
         cursor: Option<Cursor>,
         limit: usize,
-        gone: &dyn Fn(&Row, &Stored) -> bool,
+        is_forgotten: impl Fn(&Row, &Stored) -> bool,
     ) -> Result<Option<Cursor>, StoreError> {
         let (space, from) = cursor.unwrap_or((key::SPACES[0], Vec::new()));
-        self.with(|open| {
+        let mut forgotten = Vec::new();
+        let next = self.reading(|open| {
             for (seen, entry) in open.spaces[space].range(from..).enumerate() {
-                let (bytes, value) = entry.into_inner()?;
-                if let Some((row, stored)) = key::of_space(space, &bytes).zip(Stored::decode(&value))
-                    && gone(&row, &stored)
+                let (key, value) = entry.into_inner()?;
+                if key::row(space, &key)
+                    .zip(Stored::decode(&value))
+                    .is_some_and(|(row, stored)| is_forgotten(&row, &stored))
                 {
-                    open.spaces[space].remove(bytes.clone())?;
+                    forgotten.push((key.to_vec(), value));
                 }
                 if seen + 1 == limit {
-                    return Ok(Some((space, [bytes.as_ref(), &[0]].concat())));
+                    return Ok(Some((space, [&*key, &[0]].concat())));
                 }
             }
             let next = key::SPACES.iter().position(|s| *s == space).and_then(|i| key::SPACES.get(i + 1));
             Ok(next.map(|space| (*space, Vec::new())))
-        })
-    }
-}
-
-fn open(directory: &Path) -> Result<Open, StoreError> {
-    let fatal = |error: &dyn std::fmt::Display, remedy: &str| {
-        StoreError::Fatal(format!("{}: {error}; {remedy}", directory.display()))
-    };
-    std::fs::create_dir_all(directory)
-        .map_err(|error| fatal(&error, "make the directory writable, or name another one"))?;
-    let format_file = directory.join("FORMAT");
-    match std::fs::read_to_string(&format_file) {
-        Ok(format) if format.trim() == FORMAT => {}
-        Ok(format) => {
-            let wrong = format!("its format is {:?}, this version reads {FORMAT:?}", format.trim());
-            return Err(fatal(&wrong, "remove it: the scorer fills it again from the log"));
+        })?;
+        for (key, value) in forgotten {
+            let key = [(space, key)];
+            let _one_at_a_time = self.lock(&key);
+            let [(space, key)] = key;
+            self.writing(|open| {
+                // It may have been written again since it was looked at.
+                if open.spaces[space].get(&key)?.as_ref() == Some(&value) {
+                    open.spaces[space].remove(key)?;
+                }
+                Ok(())
+            })?;
         }
-        Err(_) => {
-            let mut entries =
-                std::fs::read_dir(directory).map_err(|error| fatal(&error, "make the directory readable"))?;
-            if entries.next().is_some() {
-                return Err(fatal(&"it is not empty and holds no tables", "name an empty directory"));
-            }
-            std::fs::write(&format_file, FORMAT)
-                .map_err(|error| fatal(&error, "make room, or name another directory"))?;
-        }
+        Ok(next)
     }
-    let database = fjall::Database::builder(directory.join("fjall")).open().map_err(|error| match error {
-        fjall::Error::Locked => {
-            let holder = std::fs::read_to_string(directory.join("PID")).unwrap_or_else(|_| "?".into());
-            fatal(&format!("another process ({}) has it open", holder.trim()), "stop it, or name another directory")
-        }
-        error => fatal(&error, "if it cannot be mended, remove it: the scorer fills it again from the log"),
-    })?;
-    // For the error message of the next process only.
-    let _ = std::fs::write(directory.join("PID"), std::process::id().to_string());
-    let mut spaces = BTreeMap::new();
-    for space in key::SPACES {
-        let keyspace = database
-            .keyspace(space, KeyspaceCreateOptions::default)
-            .map_err(|error| fatal(&error, "remove it: the scorer fills it again from the log"))?;
-        spaces.insert(space, keyspace);
-    }
-    Ok(Open { database, spaces })
 }

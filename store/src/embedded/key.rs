@@ -1,6 +1,6 @@
 //! Keys of rows as bytes, in the order of the CQL tables' clustering.
 
-use schemas::id::Market;
+use schemas::id::{Country, ListingId, Market};
 use schemas::money::Money;
 use schemas::vocabulary::Transaction;
 
@@ -47,20 +47,49 @@ pub fn bytes(row: &Row) -> Vec<u8> {
         }
         Row::Market(market) => market.as_str().as_bytes().to_vec(),
         Row::MarketDay(market, transaction, day) => {
-            [market_days(market, *transaction), newest_first(*day).to_be_bytes().to_vec()].concat()
+            [partition(market, *transaction), newest_first(*day).to_be_bytes().to_vec()].concat()
         }
         Row::Shard(number) => number.to_be_bytes().to_vec(),
     }
 }
 
 /// Key of an index entry. Ids hold no control characters, so 0 ends a text.
-pub fn by_market(market: &Market, transaction: Transaction, price: Money, id: &str) -> Vec<u8> {
-    [market_days(market, transaction), price.cents().to_be_bytes().to_vec(), id.as_bytes().to_vec()].concat()
+fn by_market(market: &Market, transaction: Transaction, price: Money, id: &str) -> Vec<u8> {
+    [partition(market, transaction), price.cents().to_be_bytes().to_vec(), id.as_bytes().to_vec()].concat()
 }
 
 /// What the keys of a market and transaction begin with.
-pub fn market_days(market: &Market, transaction: Transaction) -> Vec<u8> {
+fn partition(market: &Market, transaction: Transaction) -> Vec<u8> {
     [market.as_str().as_bytes(), &[0], transaction.as_str().as_bytes(), &[0]].concat()
+}
+
+/// From the first key to before the end: index entries with prices `min..=max`, strictly after `after`.
+pub fn price_range(
+    market: &Market,
+    transaction: Transaction,
+    min: Money,
+    max: Money,
+    after: Option<&(Money, ListingId)>,
+) -> (Vec<u8>, Vec<u8>) {
+    let first = by_market(market, transaction, min, "");
+    // The smallest key behind that of the entry.
+    let behind = after.map(|(price, id)| [by_market(market, transaction, *price, id.as_str()), vec![0]].concat());
+    let end = [partition(market, transaction), (max.cents() + 1).to_be_bytes().to_vec()].concat();
+    (behind.map_or_else(|| first.clone(), |behind| behind.max(first.clone())), end)
+}
+
+/// The same: the markets of a country.
+pub fn country_range(country: Country) -> (Vec<u8>, Vec<u8>) {
+    // '0' follows '/'.
+    (format!("{country}/").into_bytes(), format!("{country}0").into_bytes())
+}
+
+/// The same: the days of a market and transaction.
+pub fn day_range(market: &Market, transaction: Transaction) -> (Vec<u8>, Vec<u8>) {
+    let from = partition(market, transaction);
+    // A day is four bytes: five of the greatest are behind them all.
+    let to = [from.clone(), vec![0xFF; 5]].concat();
+    (from, to)
 }
 
 const EPOCH: jiff::civil::Date = jiff::civil::date(1970, 1, 1);
@@ -71,13 +100,8 @@ fn newest_first(day: jiff::civil::Date) -> u32 {
     !((1_u32 << 31).wrapping_add_signed(days))
 }
 
-/// The row of a key; `like` gives the kind. `None` for bytes that no row has.
-pub fn row(like: &Row, bytes: &[u8]) -> Option<Row> {
-    of_space(space(like), bytes)
-}
-
-/// The row of a key in a keyspace.
-pub fn of_space(space: &str, bytes: &[u8]) -> Option<Row> {
+/// The row of a key in a keyspace; `None` for bytes that no row has.
+pub fn row(space: &str, bytes: &[u8]) -> Option<Row> {
     let text = || std::str::from_utf8(bytes).ok();
     let session = || Some(schemas::id::SessionId::from_bits(u128::from_be_bytes(bytes.try_into().ok()?)));
     Some(match space {
@@ -138,7 +162,7 @@ mod tests {
             day(jiff::civil::date(1969, 12, 31)),
         ];
         for row in &rows {
-            assert_eq!(of_space(space(row), &bytes(row)).as_ref(), Some(row));
+            assert_eq!(super::row(space(row), &bytes(row)).as_ref(), Some(row));
         }
         assert!(rows[..4].windows(2).all(|pair| bytes(&pair[0]) < bytes(&pair[1])));
         assert!(rows[6..].windows(2).all(|pair| bytes(&pair[0]) < bytes(&pair[1])), "days: the newest first");

@@ -1,177 +1,96 @@
 //! The tables in a directory of this machine (fjall), for one process.
 //!
-//! The same rule as in CQL: of two statements for a row the greater timestamp wins, deletes included, whatever order they
-//! come in. Synced lazily: after a power loss the scorer writes from the logs what is missing.
+//! The rules are those of CQL: of two statements for a row the greater timestamp wins, deletes included, in whatever order
+//! they come. Synced lazily: what a power loss takes the scorer writes again from the log.
 
 mod database;
+mod directory;
 mod key;
+mod stored;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use schemas::cql::{HINT_TTL_S, LISTING_TTL_S, SESSION_TTL_S};
 use schemas::id::{Country, ListingId, Market, SessionId};
 use schemas::money::Money;
 use schemas::vocabulary::Transaction;
 
-use self::database::{Database, Stored};
-use crate::config::EmbeddedConfig;
+use self::database::Database;
+use self::stored::{Stored, rows_of};
+use self::upkeep::Upkeep;
+use crate::config::{EmbeddedConfig, TtlConfig};
 use crate::{Answer, Backend, ByMarket, Cell, RecommendationRow, Row, StoreError, Table, Write};
-
-/// Tombstones are kept this long: longer than any statement can be on its way.
-const TOMBSTONE_LIFE: Duration = Duration::from_secs(7 * 86_400);
-/// Rows looked at per second for expiry: a day's worth of a million rows, and never a visible pause.
-const SWEEP_ROWS_PER_SECOND: usize = 1_000;
 
 /// The tables.
 pub struct EmbeddedTables {
+    // Stopped first: it syncs a last time.
+    _upkeep: Upkeep,
     database: Arc<Database>,
-    stop: Arc<AtomicBool>,
-    upkeep: Option<JoinHandle<()>>,
-}
-
-impl Drop for EmbeddedTables {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(upkeep) = self.upkeep.take() {
-            upkeep.thread().unpark();
-            let _ = upkeep.join();
-        }
-    }
+    ttl: TtlConfig,
 }
 
 impl EmbeddedTables {
     /// Opens the directory; makes it when it is not there. Another process on it, or another format, is refused.
-    pub fn open(config: &EmbeddedConfig) -> Result<Self, StoreError> {
+    pub fn open(config: &EmbeddedConfig, ttl: &TtlConfig) -> Result<Self, StoreError> {
         let database = Arc::new(Database::open(&config.directory)?);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (db, stopped, every) = (database.clone(), stop.clone(), config.sync_every);
-        let upkeep = std::thread::Builder::new()
-            .name("store-upkeep".into())
-            .spawn(move || upkeep(&db, &stopped, every))
-            .map_err(|error| StoreError::Fatal(format!("cannot start a thread: {error}")))?;
-        Ok(Self { database, stop, upkeep: Some(upkeep) })
+        let upkeep = Upkeep::start(database.clone(), ttl.clone(), config.sync_every)?;
+        Ok(Self { _upkeep: upkeep, database, ttl: ttl.clone() })
     }
 
-    fn put(&self, write: &Write) -> Result<(), StoreError> {
-        self.database.put(write, now_ms())?;
-        if let (Row::Recommendation(session), None) = (&write.row, &write.cell) {
-            // The row goes with its other cell.
-            let counts = Write { row: Row::Counts(*session), cell: None, timestamp: write.timestamp };
-            self.database.put(&counts, now_ms())?;
-        }
-        Ok(())
+    fn perform(&self, write: Write) -> Result<(), StoreError> {
+        write.refuse_foreign_timestamp()?;
+        let stored = Stored {
+            timestamp: write.timestamp,
+            written_at_ms: now_ms(),
+            json: write.cell.as_deref().map(str::to_owned),
+        };
+        self.database.put(&rows_of(write.row, write.cell.is_none()), &stored)
     }
 
     fn get(&self, row: &Row) -> Result<Option<Cell>, StoreError> {
-        Ok(self.database.get(row)?.and_then(|stored| visible(row, stored, now_ms())))
+        Ok(self.database.get(row)?.and_then(|stored| self.visible(row, stored, now_ms())))
     }
 
-    /// The visible rows of a key range, at most `limit`.
-    fn range(&self, like: &Row, from: Vec<u8>, to: Vec<u8>, limit: usize) -> Result<Vec<(Row, Cell)>, StoreError> {
+    fn visible(&self, row: &Row, stored: Stored, now_ms: u64) -> Option<Cell> {
+        stored.visible(self.ttl.of(row.table()), now_ms)
+    }
+
+    /// The visible rows of a range of keys, at most `limit`.
+    fn range(&self, table: Table, from: Vec<u8>, to: Vec<u8>, limit: usize) -> Result<Vec<(Row, Cell)>, StoreError> {
         let now = now_ms();
         let mut rows = Vec::new();
-        self.database.each(key::space(like), from, to, &mut |bytes, stored| {
-            let row = key::row(like, bytes)?;
-            rows.extend(visible(&row, stored, now).map(|cell| (row, cell)));
-            Some(rows.len() < limit)
+        self.database.each(key::of_table(table), from, to, |row, stored| {
+            if let Some(cell) = self.visible(&row, stored, now) {
+                rows.push((row, cell));
+            }
+            rows.len() < limit
         })?;
         Ok(rows)
     }
 
-    fn index(
-        &self,
-        market: &Market,
-        transaction: Transaction,
-        min: Money,
-        max: Money,
-        after: Option<(Money, ListingId)>,
-        limit: u32,
-    ) -> Result<Vec<ByMarket>, StoreError> {
-        let at = |price: Money, id: &str| key::by_market(market, transaction, price, id);
-        let from = match &after {
-            // The next key after that of the entry.
-            Some((price, id)) if *price >= min => [at(*price, id.as_str()), vec![0]].concat(),
-            _ => at(min, ""),
-        };
-        let to = [at(max, ""), vec![0xFF]].concat();
-        let like = Row::ListingByMarket(ByMarket {
-            market: market.clone(),
-            transaction,
-            list_price: min,
-            listing_id: sample_id(),
-        });
-        let rows = self.range(&like, from, to, limit as usize)?;
-        Ok(rows
-            .into_iter()
-            .filter_map(|(row, _)| if let Row::ListingByMarket(entry) = row { Some(entry) } else { None })
-            .collect())
+    /// The visible rows of a table.
+    fn all(&self, table: Table) -> Result<Vec<(Row, Cell)>, StoreError> {
+        let now = now_ms();
+        let rows = self.database.all(table)?.into_iter();
+        Ok(rows.filter_map(|(row, stored)| self.visible(&row, stored, now).map(|cell| (row, cell))).collect())
     }
 }
 
-/// Only the kind of the row counts where it stands for its table.
-fn sample_id() -> ListingId {
-    // A constant that is a listing id.
-    "default:0".parse().expect("a listing id")
+fn now_ms() -> u64 {
+    // Before 1970 the clock is wrong anyway: rows are young then.
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// How long a row lives after its last write; the same as in the CQL tables.
-const fn life_ms(row: &Row) -> Option<i64> {
-    match row {
-        Row::Recommendation(_) | Row::Counts(_) | Row::Session(_) => Some(SESSION_TTL_S as i64 * 1_000),
-        Row::Listing(_) => Some(LISTING_TTL_S as i64 * 1_000),
-        Row::ListingByMarket(_) | Row::Market(_) => Some(HINT_TTL_S as i64 * 1_000),
-        Row::MarketDay(..) | Row::Shard(_) => None,
-    }
-}
-
-fn visible(row: &Row, stored: Stored, now: i64) -> Option<Cell> {
-    let expired = life_ms(row).is_some_and(|life| stored.written_at_ms + life <= now);
-    stored.json.filter(|_| !expired).map(|json| Cell { json, timestamp: stored.timestamp })
-}
-
-/// Syncs, and forgets what is expired, until told to stop.
-fn upkeep(database: &Database, stop: &AtomicBool, every: Duration) {
-    let mut last_sweep = SystemTime::now();
-    let mut cursor = None;
-    while !stop.load(Ordering::Acquire) {
-        std::thread::park_timeout(every);
-        if let Err(error) = database.sync() {
-            tracing::warn!("{error}");
-        }
-        if last_sweep.elapsed().is_ok_and(|since| since >= Duration::from_secs(1)) {
-            last_sweep = SystemTime::now();
-            let now = now_ms();
-            let gone = |row: &Row, stored: &Stored| {
-                let life = if stored.json.is_none() { Some(TOMBSTONE_LIFE.as_millis() as i64) } else { life_ms(row) };
-                life.is_some_and(|life| stored.written_at_ms + life <= now)
-            };
-            match database.sweep(cursor.take(), SWEEP_ROWS_PER_SECOND, &gone) {
-                Ok(next) => cursor = next,
-                Err(error) => tracing::warn!("{error}"),
-            }
-        }
-    }
-    if let Err(error) = database.sync() {
-        tracing::warn!("{error}");
-    }
-}
-
-/// The operations take microseconds and wait for no disk: they are done where they are asked for.
+/// Operations take microseconds and wait for no disk: they are done where they are asked for.
 fn done<'a, T: Send + 'a>(outcome: Result<T, StoreError>) -> Answer<'a, T> {
     Box::pin(std::future::ready(outcome))
 }
 
 impl Backend for EmbeddedTables {
     fn write(&self, write: Write) -> Answer<'_, ()> {
-        done(self.put(&write))
+        done(self.perform(write))
     }
 
     fn recommendation(&self, session: SessionId) -> Answer<'_, Option<RecommendationRow>> {
@@ -195,31 +114,27 @@ impl Backend for EmbeddedTables {
         after: Option<(Money, ListingId)>,
         limit: u32,
     ) -> Answer<'_, Vec<ByMarket>> {
-        done(self.index(&market, transaction, min, max, after, limit))
+        let (from, to) = key::price_range(&market, transaction, min, max, after.as_ref());
+        let rows = self.range(Table::ListingsByMarket, from, to, limit.max(1) as usize);
+        let entry = |(row, _)| if let Row::ListingByMarket(entry) = row { Some(entry) } else { None };
+        done(rows.map(|rows| rows.into_iter().filter_map(entry).collect()))
     }
 
     fn markets(&self, country: Country) -> Answer<'_, Vec<(Market, Cell)>> {
-        let (from, to) = (format!("{country}/").into_bytes(), format!("{country}0").into_bytes());
-        let rows = self.range(&Row::Market(Market::of(country, None, None)), from, to, usize::MAX);
-        done(rows.map(|rows| {
-            rows.into_iter()
-                .filter_map(|(row, cell)| if let Row::Market(market) = row { Some((market, cell)) } else { None })
-                .collect()
-        }))
+        let (from, to) = key::country_range(country);
+        let rows = self.range(Table::Markets, from, to, usize::MAX);
+        let market = |(row, cell)| if let Row::Market(market) = row { Some((market, cell)) } else { None };
+        done(rows.map(|rows| rows.into_iter().filter_map(market).collect()))
     }
 
     fn countries(&self) -> Answer<'_, Vec<Country>> {
-        let rows = self.database.all(Table::Markets).map(|rows| {
-            let now = now_ms();
-            let visible = rows.into_iter().filter(|(row, stored)| visible(row, stored.clone(), now).is_some());
-            let mut countries: Vec<Country> = visible
-                .filter_map(|(row, _)| if let Row::Market(market) = row { Some(market.country()) } else { None })
-                .collect();
+        let country = |(row, _)| if let Row::Market(market) = row { Some(market.country()) } else { None };
+        done(self.all(Table::Markets).map(|rows| {
+            let mut countries: Vec<Country> = rows.into_iter().filter_map(country).collect();
             countries.sort_unstable();
             countries.dedup();
             countries
-        });
-        done(rows)
+        }))
     }
 
     fn market_days(
@@ -228,23 +143,14 @@ impl Backend for EmbeddedTables {
         transaction: Transaction,
         limit: u32,
     ) -> Answer<'_, Vec<(jiff::civil::Date, Cell)>> {
-        let prefix = key::market_days(&market, transaction);
-        let to = [prefix.clone(), vec![0xFF; 5]].concat();
-        let like = Row::MarketDay(market, transaction, jiff::civil::Date::MIN);
-        let rows = self.range(&like, prefix, to, limit as usize);
-        done(rows.map(|rows| {
-            rows.into_iter()
-                .filter_map(|(row, cell)| if let Row::MarketDay(_, _, day) = row { Some((day, cell)) } else { None })
-                .collect()
-        }))
+        let (from, to) = key::day_range(&market, transaction);
+        let rows = self.range(Table::MarketDays, from, to, limit.max(1) as usize);
+        let day = |(row, cell)| if let Row::MarketDay(_, _, day) = row { Some((day, cell)) } else { None };
+        done(rows.map(|rows| rows.into_iter().filter_map(day).collect()))
     }
 
     fn scan(&self, table: Table) -> Answer<'_, BTreeMap<Row, Cell>> {
-        let now = now_ms();
-        let rows = self.database.all(table);
-        done(rows.map(|rows| {
-            rows.into_iter().filter_map(|(row, stored)| visible(&row, stored, now).map(|cell| (row, cell))).collect()
-        }))
+        done(self.all(table).map(|rows| rows.into_iter().collect()))
     }
 
     fn recoveries(&self) -> u64 {
@@ -252,6 +158,6 @@ impl Backend for EmbeddedTables {
     }
 
     fn health(&self) -> Answer<'_, ()> {
-        done(self.get(&Row::Shard(0)).map(drop))
+        done(self.database.failure().map_or(Ok(()), |reason| Err(StoreError::Unavailable(reason))))
     }
 }

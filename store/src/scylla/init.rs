@@ -1,107 +1,232 @@
-//! `roost init` for the tables: creates what is missing, refuses what differs; and the check that a start makes.
+//! Creates keyspace and tables, and compares those that are there with what this version knows. Changes nothing that
+//! exists: the tables are derived from the log, and a scorer writes them again where somebody drops them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use schemas::cql::{self, Keyspace};
-use scylla::client::session::Session;
+use ::scylla::client::session::Session;
+use ::scylla::statement::Statement;
+use schemas::cql::{self, Keyspace, Order};
 
-use super::{connect, foreign, unavailable};
+use super::{connect, fault};
 use crate::StoreError;
 use crate::config::ScyllaConfig;
 
-/// Timestamps from 2^50 on are not ours: someone wrote with a clock, and those rows cannot be written any more.
-const FIRST_FOREIGN_TIMESTAMP: i64 = 1 << 50;
+/// Statements that change the schema wait until all nodes agree.
+const SCHEMA_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// Creates keyspace and tables; returns a line per change.
+/// Creates what is missing and returns a line for each change.
 pub async fn init(config: &ScyllaConfig) -> Result<Vec<String>, StoreError> {
-    let keyspace = keyspace(config)?;
-    let session = connect(config).await?;
-    let mut changes = Vec::new();
-    if session.get_cluster_state().get_keyspace(keyspace.as_str()).is_none() {
-        session
-            .query_unpaged(cql::create_keyspace(&keyspace, config.replication_factor), ())
-            .await
-            .map_err(unavailable)?;
-        changes.push(format!("keyspace {keyspace}: created, {} copies of each row", config.replication_factor));
-    }
-    let there = columns(&session, &keyspace).await?;
-    for (table, statement) in cql::create_tables(&keyspace) {
-        if !there.contains_key(table) {
-            session.query_unpaged(statement, ()).await.map_err(unavailable)?;
-            changes.push(format!("table {keyspace}.{table}: created"));
+    connect::until_it_answers(config, async || {
+        let session = connect::session(config).await?;
+        let mut changes = Vec::new();
+        changes.extend(init_keyspace(&session, config).await?);
+        let existing = columns(&session, &config.keyspace).await?;
+        refuse(&config.keyspace, differences(&existing).filter(|difference| !difference.is_missing()))?;
+        for (table, statement) in cql::create_tables(&config.keyspace) {
+            if !existing.contains_key(table) {
+                change_schema(&session, statement).await?;
+                changes.push(format!("created table {}.{table}", config.keyspace));
+            }
         }
-    }
-    session.await_schema_agreement().await.map_err(unavailable)?;
-    check(&session, config).await?;
-    Ok(changes)
+        Ok(changes)
+    })
+    .await
 }
 
-/// Refuses tables that are missing, of another version, or written by somebody's clock.
-pub async fn check(session: &Session, config: &ScyllaConfig) -> Result<(), StoreError> {
-    let keyspace = keyspace(config)?;
-    let there = columns(session, &keyspace).await?;
-    for (table, statement) in cql::create_tables(&keyspace) {
-        let Some(has) = there.get(table) else {
-            return Err(StoreError::Fatal(format!("table {keyspace}.{table} is missing; run `roost init`")));
-        };
-        let wanted = columns_of(&statement);
-        if *has != wanted {
-            return Err(StoreError::Fatal(format!(
-                "table {keyspace}.{table} has columns {has:?}, this version needs {wanted:?}; \
-                 use another keyspace (store.scylla.keyspace): the scorer fills it from the logs"
-            )));
+/// Refuses to go on unless every table is there and as this version knows it.
+pub(super) async fn check(session: &Session, keyspace: &Keyspace) -> Result<(), StoreError> {
+    refuse(keyspace, differences(&columns(session, keyspace).await?))
+}
+
+async fn init_keyspace(session: &Session, config: &ScyllaConfig) -> Result<Option<String>, StoreError> {
+    let ScyllaConfig { keyspace, replication_factor: copies, .. } = config;
+    match replication(session, keyspace).await? {
+        Some(replication) => {
+            let fewest =
+                replication.iter().filter(|(name, _)| *name != "class").filter_map(|(_, n)| n.parse::<u32>().ok());
+            match fewest.min() {
+                Some(there) if there < *copies => Err(StoreError::Fatal(format!(
+                    "keyspace {keyspace} keeps {there} copies of a row and store.scylla.replication_factor asks for \
+                     {copies}: `ALTER KEYSPACE {keyspace} WITH replication = …` and repair every node, or set \
+                     replication_factor = {there}"
+                ))),
+                _ => Ok(None),
+            }
+        }
+        None => {
+            let nodes = session.get_cluster_state().get_nodes_info().len();
+            if (nodes as u64) < u64::from(*copies) {
+                return Err(StoreError::Fatal(format!(
+                    "store.scylla.replication_factor: {copies} copies cannot be kept on {nodes} node(s): start the other \
+                     nodes, or set replication_factor = {nodes}"
+                )));
+            }
+            change_schema(session, cql::create_keyspace(keyspace, *copies)).await?;
+            Ok(Some(format!("created keyspace {keyspace} with {copies} copies in every data centre")))
         }
     }
-    let newest = format!("SELECT WRITETIME(state) FROM \"{keyspace}\".shards");
-    let rows = session.query_unpaged(newest, ()).await.map_err(unavailable)?.into_rows_result().map_err(foreign)?;
-    for row in rows.rows::<(Option<i64>,)>().map_err(foreign)? {
-        let (at,) = row.map_err(foreign)?;
-        if at.is_some_and(|at| at >= FIRST_FOREIGN_TIMESTAMP) {
-            return Err(StoreError::Fatal(format!(
-                "table {keyspace}.shards was written with a clock's timestamp ({}): those rows outrank every later write; \
-                 use another keyspace, and keep other writers out",
-                at.unwrap_or_default()
-            )));
-        }
-    }
+}
+
+async fn change_schema(session: &Session, statement: String) -> Result<(), StoreError> {
+    let mut statement = Statement::new(statement);
+    statement.set_request_timeout(Some(SCHEMA_TIMEOUT));
+    // `IF NOT EXISTS`: a second time it changes nothing.
+    statement.set_is_idempotent(true);
+    session.query_unpaged(statement, ()).await.map_err(fault::of_execution)?;
     Ok(())
 }
 
-fn keyspace(config: &ScyllaConfig) -> Result<Keyspace, StoreError> {
-    config.keyspace.parse().map_err(|error| StoreError::Fatal(format!("store.scylla.{error}")))
+async fn replication(session: &Session, keyspace: &Keyspace) -> Result<Option<HashMap<String, String>>, StoreError> {
+    let statement = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
+    let answer = session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(fault::of_execution)?;
+    let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
+    let row = rows.maybe_first_row::<(HashMap<String, String>,)>().map_err(|error| fault::unreadable(&error))?;
+    Ok(row.map(|(replication,)| replication))
 }
 
-type Columns = BTreeMap<String, BTreeSet<String>>;
+/// A column as `system_schema.columns` describes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SchemaColumn {
+    name: String,
+    kind: String,
+    position: i32,
+    order: String,
+    cql_type: String,
+}
 
+type Columns = BTreeMap<String, BTreeSet<SchemaColumn>>;
+
+/// The columns of all tables of the keyspace, by table.
 async fn columns(session: &Session, keyspace: &Keyspace) -> Result<Columns, StoreError> {
-    let text = "SELECT table_name, column_name FROM system_schema.columns WHERE keyspace_name = ?";
-    let found = session.query_unpaged(text, (keyspace.as_str(),)).await.map_err(unavailable)?;
-    let rows = found.into_rows_result().map_err(foreign)?;
-    let mut columns = Columns::new();
-    for row in rows.rows::<(String, String)>().map_err(foreign)? {
-        let (table, column) = row.map_err(foreign)?;
-        columns.entry(table).or_default().insert(column);
+    let statement = "SELECT table_name, column_name, kind, position, clustering_order, type \
+                     FROM system_schema.columns WHERE keyspace_name = ?";
+    let answer = session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(fault::of_execution)?;
+    let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
+    let rows = rows.rows::<(String, String, String, i32, String, String)>();
+    let mut tables = Columns::new();
+    for row in rows.map_err(|error| fault::unreadable(&error))? {
+        let (table, name, kind, position, order, cql_type) = row.map_err(|error| fault::unreadable(&error))?;
+        tables.entry(table).or_default().insert(SchemaColumn { name, kind, position, order, cql_type });
     }
-    Ok(columns)
+    Ok(tables)
 }
 
-/// The column names of a `CREATE TABLE`: what stands before a type at the first level of its parentheses.
-fn columns_of(statement: &str) -> BTreeSet<String> {
-    let body = statement.split_once('(').map_or("", |(_, body)| body);
-    let columns = body.split(',').map(str::trim).take_while(|part| !part.starts_with("PRIMARY KEY"));
-    columns.filter_map(|part| part.split_whitespace().next()).map(|name| name.trim_matches('"').to_owned()).collect()
+/// The same for a table that this version knows.
+fn expected(table: &cql::Table) -> BTreeSet<SchemaColumn> {
+    let column = |column: &cql::Column, kind: &str, position: usize, order: &str| SchemaColumn {
+        name: column.name.trim_matches('"').to_owned(),
+        kind: kind.to_owned(),
+        position: position as i32,
+        order: order.to_owned(),
+        cql_type: column.cql_type.to_owned(),
+    };
+    let partition = table.partition_key.iter().enumerate().map(|(i, c)| column(c, "partition_key", i, "none"));
+    let clustering = table.clustering_key.iter().enumerate().map(|(i, (c, order))| {
+        column(
+            c,
+            "clustering",
+            i,
+            match order {
+                Order::Asc => "asc",
+                Order::Desc => "desc",
+            },
+        )
+    });
+    let cells = table.cells.iter().map(|cell| SchemaColumn {
+        name: (*cell).to_owned(),
+        kind: "regular".to_owned(),
+        position: -1,
+        order: "none".to_owned(),
+        cql_type: "text".to_owned(),
+    });
+    partition.chain(clustering).chain(cells).collect()
+}
+
+/// What keeps this version from working with a table.
+#[derive(Debug, PartialEq, Eq)]
+enum Difference {
+    Missing(&'static str),
+    OtherColumns { table: &'static str, lacks: Vec<String>, has: Vec<String> },
+}
+
+impl Difference {
+    const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing(_))
+    }
+}
+
+fn differences(existing: &Columns) -> impl Iterator<Item = Difference> {
+    cql::TABLES.into_iter().filter_map(|table| {
+        let Some(there) = existing.get(table.name) else { return Some(Difference::Missing(table.name)) };
+        let expected = expected(table);
+        let names =
+            |columns: Vec<&SchemaColumn>| columns.iter().map(|c| format!("{} {}", c.name, c.cql_type)).collect();
+        (expected != *there).then(|| Difference::OtherColumns {
+            table: table.name,
+            lacks: names(expected.difference(there).collect()),
+            has: names(there.difference(&expected).collect()),
+        })
+    })
+}
+
+fn refuse(keyspace: &Keyspace, differences: impl Iterator<Item = Difference>) -> Result<(), StoreError> {
+    let mut missing = Vec::new();
+    for difference in differences {
+        match difference {
+            Difference::Missing(table) => missing.push(table),
+            Difference::OtherColumns { table, lacks, has } => {
+                return Err(StoreError::Fatal(format!(
+                    "table {keyspace}.{table} is of another version of roost: it has {has:?} where this version needs \
+                     {lacks:?}. Stop the other version, `DROP TABLE {keyspace}.{table}`, run `roost init` and restart the \
+                     scorers, which write every row again from the log; or set another store.scylla.keyspace"
+                )));
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::Fatal(format!("keyspace {keyspace} has no table {}: run `roost init`", missing.join(", "))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn as_created() -> Columns {
+        cql::TABLES.iter().map(|table| (table.name.to_owned(), expected(table))).collect()
+    }
+
+    fn said(existing: &Columns) -> String {
+        refuse(&Keyspace::default(), differences(existing)).unwrap_err().to_string()
+    }
+
     #[test]
-    fn the_columns_of_every_table_are_read_from_its_text() {
-        let keyspace: Keyspace = "roost".parse().unwrap();
-        let tables: BTreeMap<_, _> = cql::create_tables(&keyspace).into_iter().collect();
-        let names = |table: &str| columns_of(&tables[table]).into_iter().collect::<Vec<_>>();
-        assert_eq!(names("recommendations"), ["counts", "items", "session_id"]);
-        assert_eq!(names("listings_by_market"), ["list_price", "listing_id", "market", "transaction"]);
+    fn tables_of_this_version_are_accepted() {
+        assert_eq!(refuse(&Keyspace::default(), differences(&as_created())), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_table_asks_for_init() {
+        let mut tables = as_created();
+        tables.remove("markets");
+        assert_eq!(said(&tables), "keyspace roost has no table markets: run `roost init`");
+        assert_eq!(differences(&tables).filter(|difference| !difference.is_missing()).count(), 0);
+    }
+
+    #[test]
+    fn a_column_of_another_type_or_order_is_named() {
+        let mut tables = as_created();
+        let days = tables.get_mut("market_days").unwrap();
+        let mut day = days.iter().find(|column| column.name == "day").unwrap().clone();
+        days.remove(&day);
+        day.cql_type = "text".to_owned();
+        days.insert(day);
+        let text = said(&tables);
+        assert!(
+            text.contains("market_days") && text.contains("\"day text\"") && text.contains("\"day date\""),
+            "{text}"
+        );
+        assert!(text.contains("`DROP TABLE roost.market_days`"), "{text}");
     }
 }

@@ -1,182 +1,224 @@
-//! Every CQL statement of roost, prepared once. What changes a row carries a timestamp, without exception: a single
-//! statement with the server's clock would outrank all later writes of its row for good.
+//! Every CQL statement of the tables, made from their description in `schemas::cql` and prepared once.
+//!
+//! A row that is written once without our time stamp gets the server's wall clock and can never be overwritten. So the
+//! text of a write is made in two functions that end in the time stamp, and its values in one that binds it.
 
-use scylla::client::session::Session;
-use scylla::statement::prepared::PreparedStatement;
+use std::time::Duration;
 
-use super::unavailable;
-use crate::{Row, StoreError, Table};
+use ::scylla::client::session::Session;
+use ::scylla::statement::Statement;
+use ::scylla::statement::prepared::PreparedStatement;
+use ::scylla::value::CqlValue;
+use schemas::cql::{self, Keyspace};
+use schemas::id::{ListingId, Market};
+use schemas::money::Money;
+use schemas::vocabulary::Transaction;
 
-/// A table's four statements.
-struct Statement {
-    insert: PreparedStatement,
+use super::{fault, key};
+use crate::{Row, StoreError, Table, Write};
+
+/// Rows of one page of an answer: 1,000 listings of a few kilobytes, which a node reads well within the time-out.
+const PAGE_ROWS: i32 = 1_000;
+
+/// All statements, ready to be executed.
+pub(super) struct Statements {
+    tables: [TableStatements; 7],
+    put_counts: PreparedStatement,
+    delete_counts: PreparedStatement,
+    read_counts: PreparedStatement,
+    pub(super) recommendation: PreparedStatement,
+    pub(super) by_market: PreparedStatement,
+    pub(super) markets: PreparedStatement,
+    pub(super) countries: PreparedStatement,
+    pub(super) market_days: PreparedStatement,
+}
+
+/// What every table has: its main cell is written, its rows are deleted, read and scanned.
+pub(super) struct TableStatements {
+    put: PreparedStatement,
     delete: PreparedStatement,
     read: PreparedStatement,
     scan: PreparedStatement,
 }
 
-/// All of them.
-pub struct Statements {
-    recommendations: Statement,
-    counts: Statement,
-    sessions: Statement,
-    listings: Statement,
-    by_market_rows: Statement,
-    market_rows: Statement,
-    days: Statement,
-    shards: Statement,
-    pub recommendation: PreparedStatement,
-    pub by_market: PreparedStatement,
-    pub by_market_after: PreparedStatement,
-    pub markets: PreparedStatement,
-    pub countries: PreparedStatement,
-    pub market_days: PreparedStatement,
-}
-
-/// Table, key columns, cell column.
-struct Shape {
-    table: &'static str,
-    key: &'static [&'static str],
-    cell: Option<&'static str>,
-}
-
-const MARKET_KEY: &[&str] = &["market", "\"transaction\"", "list_price", "listing_id"];
-const DAY_KEY: &[&str] = &["market", "\"transaction\"", "day"];
-
-impl Shape {
-    fn insert(&self, keyspace: &str) -> String {
-        let columns: Vec<&str> = self.key.iter().copied().chain(self.cell).collect();
-        let marks = vec!["?"; columns.len()].join(", ");
-        format!("INSERT INTO {keyspace}.{} ({}) VALUES ({marks}) USING TIMESTAMP ?", self.table, columns.join(", "))
-    }
-
-    fn matching(&self) -> String {
-        self.key.iter().map(|column| format!("{column} = ?")).collect::<Vec<_>>().join(" AND ")
-    }
-
-    fn delete(&self, keyspace: &str) -> String {
-        format!("DELETE FROM {keyspace}.{} USING TIMESTAMP ? WHERE {}", self.table, self.matching())
-    }
-
-    /// The cell and its write time; of a row without a cell the last key column.
-    fn cell_columns(&self) -> String {
-        match self.cell {
-            Some(cell) => format!("{cell}, WRITETIME({cell})"),
-            None => self.key.last().copied().unwrap_or_default().to_owned(),
-        }
-    }
-
-    fn read(&self, keyspace: &str) -> String {
-        format!("SELECT {} FROM {keyspace}.{} WHERE {}", self.cell_columns(), self.table, self.matching())
-    }
-
-    fn scan(&self, keyspace: &str) -> String {
-        // A market names its country.
-        let key: Vec<&str> = self.key.iter().copied().filter(|column| *column != "country").collect();
-        let cell = self.cell.map_or_else(String::new, |_| format!(", {}", self.cell_columns()));
-        format!("SELECT {}{cell} FROM {keyspace}.{}", key.join(", "), self.table)
+impl TableStatements {
+    pub(super) const fn scan(&self) -> &PreparedStatement {
+        &self.scan
     }
 }
-
-const RECOMMENDATIONS: Shape = Shape { table: "recommendations", key: &["session_id"], cell: Some("items") };
-const COUNTS: Shape = Shape { table: "recommendations", key: &["session_id"], cell: Some("counts") };
-const SESSIONS: Shape = Shape { table: "sessions", key: &["session_id"], cell: Some("preferences") };
-const LISTINGS: Shape = Shape { table: "listings", key: &["listing_id"], cell: Some("listing") };
-const BY_MARKET: Shape = Shape { table: "listings_by_market", key: MARKET_KEY, cell: None };
-const MARKETS: Shape = Shape { table: "markets", key: &["country", "market"], cell: Some("numbers") };
-const DAYS: Shape = Shape { table: "market_days", key: DAY_KEY, cell: Some("numbers") };
-const SHARDS: Shape = Shape { table: "shards", key: &["shard"], cell: Some("state") };
 
 impl Statements {
-    /// Prepares them on every node.
-    pub async fn prepare(session: &Session, keyspace: &str) -> Result<Self, StoreError> {
-        let by = format!(
-            "SELECT list_price, listing_id FROM {keyspace}.listings_by_market WHERE market = ? AND \"transaction\" = ?"
-        );
-        let mut counts = table(session, keyspace, &COUNTS).await?;
-        // The row belongs to `items`: without counts it stays.
-        counts.delete = one(
-            session,
-            format!("DELETE counts FROM {keyspace}.recommendations USING TIMESTAMP ? WHERE session_id = ?"),
-        )
-        .await?;
+    pub(super) async fn prepare(session: &Session, keyspace: &Keyspace) -> Result<Self, StoreError> {
+        let text = Text { keyspace };
+        let prepare = async |text: String| {
+            let mut prepared =
+                session.prepare(Statement::new(text).with_page_size(PAGE_ROWS)).await.map_err(fault::of_prepare)?;
+            prepared.set_is_idempotent(true);
+            Ok::<_, StoreError>(prepared)
+        };
+        let mut tables = Vec::with_capacity(Table::ALL.len());
+        for table in Table::ALL.map(Table::definition) {
+            let main = table.cells[0];
+            tables.push(TableStatements {
+                put: prepare(text.put(table, main)).await?,
+                delete: prepare(text.delete(table, None)).await?,
+                read: prepare(text.read(table, &[main])).await?,
+                scan: prepare(text.scan(table)).await?,
+            });
+        }
+        let recommendations = &cql::RECOMMENDATIONS;
+        let counts = recommendations.cells[1];
         Ok(Self {
-            recommendations: table(session, keyspace, &RECOMMENDATIONS).await?,
-            counts,
-            sessions: table(session, keyspace, &SESSIONS).await?,
-            listings: table(session, keyspace, &LISTINGS).await?,
-            by_market_rows: table(session, keyspace, &BY_MARKET).await?,
-            market_rows: table(session, keyspace, &MARKETS).await?,
-            days: table(session, keyspace, &DAYS).await?,
-            shards: table(session, keyspace, &SHARDS).await?,
-            recommendation: one(session, format!(
-                "SELECT items, WRITETIME(items), counts, WRITETIME(counts) FROM {keyspace}.recommendations WHERE session_id = ?"
-            )).await?,
-            by_market: one(session, format!("{by} AND list_price >= ? AND list_price <= ? LIMIT ?")).await?,
-            by_market_after: one(session, format!("{by} AND (list_price, listing_id) > (?, ?) AND (list_price) <= (?) LIMIT ?")).await?,
-            markets: one(session, format!(
-                "SELECT market, numbers, WRITETIME(numbers) FROM {keyspace}.markets WHERE country = ?"
-            )).await?,
-            countries: one(session, format!("SELECT DISTINCT country FROM {keyspace}.markets")).await?,
-            market_days: one(session, format!(
-                "SELECT day, numbers, WRITETIME(numbers) FROM {keyspace}.market_days WHERE market = ? AND \"transaction\" = ? LIMIT ?"
-            )).await?,
+            // One per table of `Table::ALL`, which has as many.
+            tables: tables.try_into().unwrap_or_else(|_| unreachable!("as many statements as tables")),
+            put_counts: prepare(text.put(recommendations, counts)).await?,
+            delete_counts: prepare(text.delete(recommendations, Some(counts))).await?,
+            read_counts: prepare(text.read(recommendations, &[counts])).await?,
+            recommendation: prepare(text.read(recommendations, recommendations.cells)).await?,
+            by_market: prepare(text.by_market()).await?,
+            markets: prepare(text.partition(&cql::MARKETS)).await?,
+            countries: prepare(text.countries()).await?,
+            market_days: prepare(format!("{} LIMIT ?", text.partition(&cql::MARKET_DAYS))).await?,
         })
     }
 
-    fn table_of(&self, row: &Row) -> &Statement {
-        match row {
-            Row::Recommendation(_) => &self.recommendations,
-            Row::Counts(_) => &self.counts,
-            Row::Session(_) => &self.sessions,
-            Row::Listing(_) => &self.listings,
-            Row::ListingByMarket(_) => &self.by_market_rows,
-            Row::Market(_) => &self.market_rows,
-            Row::MarketDay(..) => &self.days,
-            Row::Shard(_) => &self.shards,
+    pub(super) const fn of(&self, table: Table) -> &TableStatements {
+        // `Table::ALL` lists the tables in their declared order.
+        &self.tables[table as usize]
+    }
+
+    /// The statement that performs a write, and its values.
+    pub(super) fn writing(&self, write: &Write, ttl: Duration) -> (&PreparedStatement, Vec<CqlValue>) {
+        let Write { row, cell, timestamp } = write;
+        let table = self.of(row.table());
+        let (put, delete) = match row {
+            Row::Counts(_) => (&self.put_counts, &self.delete_counts),
+            _ => (&table.put, &table.delete),
+        };
+        let timestamp = CqlValue::BigInt(timestamp.raw());
+        match cell {
+            Some(json) => {
+                let mut values = key::of(row);
+                // A time to live is at most 20 years, see `config`.
+                values.extend([CqlValue::Text(json.to_string()), CqlValue::Int(ttl.as_secs() as i32), timestamp]);
+                (put, values)
+            }
+            None => {
+                let mut values = vec![timestamp];
+                values.extend(key::of(row));
+                (delete, values)
+            }
         }
     }
 
-    /// The statement that writes (`present`) or deletes a row.
-    pub fn of(&self, row: &Row, present: bool) -> &PreparedStatement {
-        let table = self.table_of(row);
-        if present { &table.insert } else { &table.delete }
-    }
-
-    /// The statement that reads a row's cell.
-    pub fn read(&self, row: &Row) -> &PreparedStatement {
-        &self.table_of(row).read
-    }
-
-    /// The statement that reads a whole table.
-    pub fn scan(&self, table: Table) -> &PreparedStatement {
-        let statement = match table {
-            Table::Recommendations => &self.recommendations,
-            Table::Sessions => &self.sessions,
-            Table::Listings => &self.listings,
-            Table::ListingsByMarket => &self.by_market_rows,
-            Table::Markets => &self.market_rows,
-            Table::MarketDays => &self.days,
-            Table::Shards => &self.shards,
-        };
-        &statement.scan
+    /// The statement that reads one cell; its values are the row's key.
+    pub(super) fn reading(&self, row: &Row) -> &PreparedStatement {
+        match row {
+            Row::Counts(_) => &self.read_counts,
+            _ => &self.of(row.table()).read,
+        }
     }
 }
 
-async fn table(session: &Session, keyspace: &str, shape: &Shape) -> Result<Statement, StoreError> {
-    Ok(Statement {
-        insert: one(session, shape.insert(keyspace)).await?,
-        delete: one(session, shape.delete(keyspace)).await?,
-        read: one(session, shape.read(keyspace)).await?,
-        scan: one(session, shape.scan(keyspace)).await?,
-    })
+/// Values of [`Text::by_market`]: entries strictly after `after`, or from `min` on, and below the price above `max`.
+pub(super) fn market_range(
+    market: &Market,
+    transaction: Transaction,
+    min: Money,
+    max: Money,
+    after: Option<(Money, ListingId)>,
+    entries: u32,
+) -> Vec<CqlValue> {
+    // No listing id is empty: all entries of a price come after the empty one.
+    let first = (min.cents(), String::new());
+    let after = after.map_or_else(|| first.clone(), |(price, listing)| (price.cents(), listing.to_string()));
+    let (price, listing) = after.max(first);
+    vec![
+        key::text(market),
+        key::word(transaction),
+        CqlValue::BigInt(price),
+        CqlValue::Text(listing),
+        CqlValue::BigInt(max.cents() + 1),
+        CqlValue::Text(String::new()),
+        limit(entries),
+    ]
 }
 
-async fn one(session: &Session, text: String) -> Result<PreparedStatement, StoreError> {
-    let mut statement = session.prepare(text).await.map_err(unavailable)?;
-    // Every statement says the same when it is sent twice: reads change nothing, writes carry their timestamp.
-    statement.set_is_idempotent(true);
-    Ok(statement)
+/// A bound of the count of rows: CQL takes 1 to 2^31 − 1.
+pub(super) fn limit(rows: u32) -> CqlValue {
+    CqlValue::Int(i32::try_from(rows.max(1)).unwrap_or(i32::MAX))
+}
+
+/// Makes the text of statements.
+struct Text<'a> {
+    keyspace: &'a Keyspace,
+}
+
+impl Text<'_> {
+    fn put(&self, table: &cql::Table, cell: &str) -> String {
+        let columns: Vec<&str> = table.key().map(|column| column.name).chain([cell]).collect();
+        let marks = vec!["?"; columns.len()];
+        format!(
+            "INSERT INTO {} ({}) VALUES ({}) USING TTL ? AND TIMESTAMP ?",
+            self.name(table),
+            columns.join(", "),
+            marks.join(", ")
+        )
+    }
+
+    fn delete(&self, table: &cql::Table, cell: Option<&str>) -> String {
+        let cell = cell.map(|cell| format!("{cell} ")).unwrap_or_default();
+        format!("DELETE {cell}FROM {} USING TIMESTAMP ? WHERE {}", self.name(table), equals(table.key()))
+    }
+
+    fn read(&self, table: &cql::Table, cells: &[&str]) -> String {
+        let cells: Vec<String> = cells.iter().map(|cell| with_writetime(cell)).collect();
+        format!("SELECT {} FROM {} WHERE {}", cells.join(", "), self.name(table), equals(table.key()))
+    }
+
+    /// Key and main cell of every row.
+    fn scan(&self, table: &cql::Table) -> String {
+        let key: Vec<&str> = table.key().map(|column| column.name).collect();
+        format!("SELECT {}, {} FROM {}", key.join(", "), with_writetime(table.cells[0]), self.name(table))
+    }
+
+    /// Clustering key and main cell of the rows of one partition.
+    fn partition(&self, table: &cql::Table) -> String {
+        let order: Vec<&str> = table.clustering_key.iter().map(|(column, _)| column.name).collect();
+        format!(
+            "SELECT {}, {} FROM {} WHERE {}",
+            order.join(", "),
+            with_writetime(table.cells[0]),
+            self.name(table),
+            equals(table.partition_key.iter().copied())
+        )
+    }
+
+    fn by_market(&self) -> String {
+        let table = &cql::LISTINGS_BY_MARKET;
+        format!(
+            "SELECT list_price, listing_id FROM {} WHERE {} AND (list_price, listing_id) > (?, ?) \
+             AND (list_price, listing_id) < (?, ?) LIMIT ?",
+            self.name(table),
+            equals(table.partition_key.iter().copied())
+        )
+    }
+
+    fn countries(&self) -> String {
+        format!("SELECT DISTINCT country FROM {}", self.name(&cql::MARKETS))
+    }
+
+    fn name(&self, table: &cql::Table) -> String {
+        format!("\"{}\".{}", self.keyspace, table.name)
+    }
+}
+
+fn with_writetime(cell: &str) -> String {
+    format!("{cell}, WRITETIME({cell})")
+}
+
+fn equals(columns: impl Iterator<Item = cql::Column>) -> String {
+    columns.map(|column| format!("{} = ?", column.name)).collect::<Vec<_>>().join(" AND ")
 }
 
 #[cfg(test)]
@@ -184,17 +226,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_that_changes_a_row_carries_its_timestamp() {
-        let source = include_str!("statements.rs");
-        let shapes = [RECOMMENDATIONS, COUNTS, SESSIONS, LISTINGS, BY_MARKET, MARKETS, DAYS, SHARDS];
-        for shape in shapes {
-            assert!(shape.insert("k").ends_with("USING TIMESTAMP ?"), "{}", shape.insert("k"));
-            assert!(shape.delete("k").contains("USING TIMESTAMP ?"), "{}", shape.delete("k"));
+    fn every_statement_that_writes_carries_a_timestamp() {
+        let keyspace = Keyspace::default();
+        let text = Text { keyspace: &keyspace };
+        for table in cql::TABLES {
+            for cell in table.cells {
+                let put = text.put(table, cell);
+                assert!(put.ends_with(" USING TTL ? AND TIMESTAMP ?"), "{put}");
+                for delete in [text.delete(table, None), text.delete(table, Some(cell))] {
+                    assert!(delete.contains(" USING TIMESTAMP ? WHERE "), "{delete}");
+                }
+            }
         }
-        let changes = ["INSERT INTO", "DELETE ", "UPDATE ", "TRUNCATE"];
-        let quoted = source.lines().take_while(|line| !line.contains("mod tests")).filter(|line| line.contains('"'));
-        for line in quoted.filter(|line| changes.iter().any(|change| line.contains(change))) {
-            assert!(line.contains("USING TIMESTAMP ?"), "{line}");
-        }
+        assert_eq!(
+            text.put(&cql::LISTINGS_BY_MARKET, "hint"),
+            "INSERT INTO \"roost\".listings_by_market (market, \"transaction\", list_price, listing_id, hint) \
+             VALUES (?, ?, ?, ?, ?) USING TTL ? AND TIMESTAMP ?"
+        );
+    }
+
+    #[test]
+    fn a_cursor_before_the_lowest_price_does_not_widen_the_range() {
+        let market = "us/wa/seattle".parse().unwrap();
+        let money = |units| Money::from_units(units).unwrap();
+        let after = Some((money(1), "f:1".parse().unwrap()));
+        let values = market_range(&market, Transaction::Sale, money(2), money(3), after, 0);
+        assert_eq!(values[2..4], [CqlValue::BigInt(200), CqlValue::Text(String::new())]);
+        assert_eq!(values[4..], [CqlValue::BigInt(301), CqlValue::Text(String::new()), CqlValue::Int(1)]);
     }
 }

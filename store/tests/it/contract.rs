@@ -1,243 +1,318 @@
-//! The contract, on whichever backend is there.
+//! What both backends promise. Every test here runs on each of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::date;
-use schemas::id::{ListingId, Market, SessionId, SessionToken};
 use schemas::money::Money;
 use schemas::vocabulary::Transaction;
-use store::{
-    BackendKind, ByMarket, EmbeddedConfig, Row, ScyllaConfig, StoreConfig, Table, Tables, Write, WriteTimestamp,
-};
+use store::{ByMarket, Row, StoreError, Table, Tables, TtlConfig, WriteTimestamp};
 
-/// A backend with tables of its own.
-pub struct Fixture {
-    pub tables: Tables,
-    _directory: tempfile::TempDir,
-}
+use crate::house::{self, Cql, at, delete, hint, json, listing, market, one_of_each, put, session, write};
 
-async fn backends() -> Vec<(&'static str, Fixture)> {
-    let directory = tempfile::tempdir().unwrap();
-    let embedded = StoreConfig {
-        backend: BackendKind::Embedded,
-        embedded: EmbeddedConfig { directory: directory.path().join("tables"), ..EmbeddedConfig::default() },
-        ..StoreConfig::default()
+/// The same test on each backend.
+macro_rules! contract {
+    ($(#[$doc:meta])* $name:ident, $ttl:expr, |$tables:ident| $body:block) => {
+        mod $name {
+            use super::*;
+
+            async fn test($tables: Tables) $body
+
+            $(#[$doc])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_this_machine() {
+                let directory = tempfile::tempdir().unwrap();
+                let config = house::embedded(directory.path(), $ttl);
+                assert_eq!(store::init(&config).await.unwrap(), Vec::<String>::new());
+                test(store::open(&config).await.unwrap()).await;
+            }
+
+            $(#[$doc])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_cql() {
+                let Some(mut cql) = Cql::new().await else { return };
+                cql.config.ttl = $ttl;
+                store::init(&cql.config).await.unwrap();
+                test(store::open(&cql.config).await.unwrap()).await;
+                cql.close().await;
+            }
+        }
     };
-    let mut backends =
-        vec![("embedded", Fixture { tables: store::open(&embedded).await.unwrap(), _directory: directory })];
-    match std::env::var("ROOST_TEST_CQL") {
-        Err(_) => eprintln!("skipped on CQL: ROOST_TEST_CQL is not set (make test sets it)"),
-        Ok(address) => {
-            let keyspace = format!("contract_{:08x}", SessionToken::random().session_id().bits() as u32);
-            let scylla = ScyllaConfig {
-                contact_points: vec![address],
-                keyspace,
-                replication_factor: 1,
-                ..ScyllaConfig::default()
-            };
-            let config = StoreConfig { backend: BackendKind::Scylla, scylla, ..StoreConfig::default() };
-            let changes = store::init(&config).await.unwrap();
-            assert_eq!(changes.len(), 8, "{changes:?}");
-            assert_eq!(store::init(&config).await.unwrap(), Vec::<String>::new(), "init is idempotent");
-            let tables = store::open(&config).await.unwrap();
-            backends.push(("scylla", Fixture { tables, _directory: tempfile::tempdir().unwrap() }));
+    ($(#[$doc:meta])* $name:ident, |$tables:ident| $body:block) => {
+        contract! { $(#[$doc])* $name, TtlConfig::default(), |$tables| $body }
+    };
+}
+
+contract! { an_older_timestamp_never_wins_in_either_order, |tables| {
+    for (first, second) in [(at(1, 5), at(2, 1)), (at(2, 1), at(1, 5)), (at(3, 1), at(3, 2)), (at(3, 2), at(3, 1))] {
+        let number = (first.raw() ^ (second.raw() << 1)) as u32;
+        for row in one_of_each(number) {
+            let text = |timestamp: WriteTimestamp| format!("{{\"at\":{}}}", timestamp.raw());
+            write(&tables, [put(row.clone(), &text(first), first), put(row.clone(), &text(second), second)]).await;
+            let cell = tables.read(row.clone()).await.unwrap().expect("a row");
+            let newest = first.max(second);
+            assert_eq!((cell.json, cell.timestamp), (text(newest), newest), "{row:?}: {first:?} then {second:?}");
         }
     }
-    backends
-}
+}}
 
-fn at(epoch: u64, sequence: u64) -> WriteTimestamp {
-    WriteTimestamp::new(epoch, sequence).unwrap()
-}
-
-async fn put(tables: &Tables, row: &Row, cell: Option<&str>, timestamp: WriteTimestamp) {
-    tables.write(Write { row: row.clone(), cell: cell.map(Arc::from), timestamp }).await.unwrap();
-}
-
-async fn json(tables: &Tables, row: &Row) -> Option<String> {
-    tables.read(row.clone()).await.unwrap().map(|cell| cell.json)
-}
-
-fn market() -> Market {
-    "us/wa/seattle".parse().unwrap()
-}
-fn session(n: u128) -> SessionId {
-    SessionId::from_bits(n)
-}
-fn entry(price: i64, id: &str) -> ByMarket {
-    ByMarket {
-        market: market(),
-        transaction: Transaction::Sale,
-        list_price: Money::from_units(price).unwrap(),
-        listing_id: id.parse().unwrap(),
+contract! { a_deleted_row_stays_deleted_when_an_older_write_comes_late, |tables| {
+    for row in one_of_each(1) {
+        write(&tables, [
+            put(row.clone(), "{}", at(1, 1)),
+            delete(row.clone(), at(1, 3)),
+            put(row.clone(), "{}", at(1, 2)),
+        ]).await;
+        assert_eq!(json(&tables, &row).await, None, "{row:?}");
+        write(&tables, [put(row.clone(), "{\"new\":1}", at(1, 4))]).await;
+        assert_eq!(json(&tables, &row).await.as_deref(), Some("{\"new\":1}"), "{row:?}");
+        write(&tables, [delete(row.clone(), at(1, 2))]).await;
+        assert!(json(&tables, &row).await.is_some(), "{row:?}: an older delete won");
     }
-}
+}}
 
-/// A row of every kind that has a cell.
-fn rows() -> Vec<Row> {
-    vec![
-        Row::Recommendation(session(1)),
-        Row::Session(session(1)),
-        Row::Listing("f:1".parse().unwrap()),
-        Row::Market(market()),
-        Row::MarketDay(market(), Transaction::Sale, date(2026, 11, 25)),
-        Row::Shard(3),
-    ]
-}
+contract! { the_same_statement_again_changes_nothing, |tables| {
+    for row in one_of_each(1) {
+        for _ in 0..3 {
+            write(&tables, [put(row.clone(), "{\"a\":1}", at(1, 1))]).await;
+        }
+        assert_eq!(json(&tables, &row).await.as_deref(), Some("{\"a\":1}"));
+        for _ in 0..3 {
+            write(&tables, [delete(row.clone(), at(1, 2))]).await;
+        }
+        assert_eq!(json(&tables, &row).await, None);
+    }
+}}
 
-#[tokio::test]
-async fn an_older_timestamp_never_wins() {
-    for (name, fixture) in backends().await {
-        for row in rows() {
-            put(&fixture.tables, &row, Some(r#"{"n":2}"#), at(1, 2)).await;
-            put(&fixture.tables, &row, Some(r#"{"n":1}"#), at(1, 1)).await;
-            let cell = fixture.tables.read(row.clone()).await.unwrap().unwrap();
-            assert_eq!((cell.json.as_str(), cell.timestamp), (r#"{"n":2}"#, at(1, 2)), "{name} {row:?}");
-            put(&fixture.tables, &row, Some(r#"{"n":3}"#), at(2, 1)).await;
-            assert_eq!(
-                json(&fixture.tables, &row).await.as_deref(),
-                Some(r#"{"n":3}"#),
-                "{name} {row:?}: a greater epoch wins"
-            );
+contract! { deleting_a_recommendation_deletes_its_counts, |tables| {
+    let (result, counts) = (Row::Recommendation(session(1)), Row::Counts(session(1)));
+    write(&tables, [put(result.clone(), "[1]", at(1, 1)), put(counts.clone(), "{\"n\":1}", at(1, 2))]).await;
+    let row = tables.recommendation(session(1)).await.unwrap().expect("a row");
+    assert_eq!((row.items.json.as_str(), row.items.timestamp), ("[1]", at(1, 1)));
+    let cell = row.counts.expect("counts");
+    assert_eq!((cell.json.as_str(), cell.timestamp), ("{\"n\":1}", at(1, 2)));
+
+    write(&tables, [delete(result.clone(), at(1, 3))]).await;
+    assert_eq!(tables.recommendation(session(1)).await.unwrap(), None);
+    assert_eq!(json(&tables, &counts).await, None);
+
+    // Counts that come late stay behind the delete; newer ones alone make no row.
+    write(&tables, [put(counts.clone(), "{\"n\":2}", at(1, 2))]).await;
+    assert_eq!(json(&tables, &counts).await, None);
+    write(&tables, [put(counts.clone(), "{\"n\":3}", at(1, 4))]).await;
+    assert_eq!(tables.recommendation(session(1)).await.unwrap(), None);
+    assert_eq!(json(&tables, &counts).await.as_deref(), Some("{\"n\":3}"));
+    assert_eq!(tables.scan(Table::Recommendations).await.unwrap(), BTreeMap::new());
+
+    // Deleting the counts leaves the items alone.
+    write(&tables, [put(result.clone(), "[2]", at(1, 5)), delete(counts, at(1, 6))]).await;
+    let row = tables.recommendation(session(1)).await.unwrap().expect("a row");
+    assert_eq!((row.items.json.as_str(), row.counts), ("[2]", None));
+}}
+
+contract! { a_delete_between_two_cells_takes_only_the_older_one, |tables| {
+    let (result, counts) = (Row::Recommendation(session(1)), Row::Counts(session(1)));
+    write(&tables, [
+        put(result.clone(), "[1]", at(1, 1)),
+        put(counts.clone(), "{}", at(1, 3)),
+        delete(result.clone(), at(1, 2)),
+    ]).await;
+    assert_eq!(tables.recommendation(session(1)).await.unwrap(), None);
+    assert_eq!(json(&tables, &counts).await.as_deref(), Some("{}"));
+}}
+
+contract! { a_row_ends_with_its_time_to_live,
+    TtlConfig { hints: Duration::from_secs(2), sessions: Duration::from_secs(3600), ..TtlConfig::default() },
+    |tables| {
+    let town = market("us/wa/seattle");
+    let (short, long) = (Row::Market(town.clone()), Row::Session(session(1)));
+    write(&tables, [put(short.clone(), "{}", at(1, 2)), put(hint(&town, 1, 1), "{}", at(1, 2)),
+        put(long.clone(), "{}", at(1, 1))]).await;
+    assert!(json(&tables, &short).await.is_some());
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while json(&tables, &short).await.is_some() {
+        assert!(std::time::Instant::now() < deadline, "the row outlived its time to live");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(tables.markets("us".parse().unwrap()).await.unwrap(), []);
+    assert_eq!(tables.scan(Table::Markets).await.unwrap(), BTreeMap::new());
+    assert!(json(&tables, &long).await.is_some());
+    // What has ended still orders the writes of its row.
+    write(&tables, [put(short.clone(), "{}", at(1, 1))]).await;
+    assert_eq!(json(&tables, &short).await, None);
+    write(&tables, [put(short.clone(), "{}", at(1, 3))]).await;
+    assert!(json(&tables, &short).await.is_some());
+}}
+
+contract! { a_market_is_read_by_price_and_then_by_listing, |tables| {
+    let (here, there) = (market("us/wa/seattle"), market("us/wa/sea"));
+    // Ids whose order as text is not their order as numbers.
+    let entries = [(100, 2), (100, 10), (250, 1), (300, 3), (1000, 4)];
+    for (index, (price, number)) in entries.iter().rev().enumerate() {
+        write(&tables, [put(hint(&here, *price, *number), "{}", at(1, index as u64))]).await;
+    }
+    let lease = Row::ListingByMarket(ByMarket {
+        market: here.clone(), transaction: Transaction::Lease, list_price: Money::from_units(100).unwrap(), listing_id: listing(7),
+    });
+    write(&tables, [put(lease, "{}", at(1, 50)), put(hint(&there, 100, 8), "{}", at(1, 51))]).await;
+
+    let money = |units| Money::from_units(units).unwrap();
+    let read = async |min: i64, max: i64, after: Option<(i64, u32)>, limit: u32| {
+        let after = after.map(|(price, number)| (money(price), listing(number)));
+        let found = tables.by_market(here.clone(), Transaction::Sale, money(min), money(max), after, limit).await.unwrap();
+        assert!(found.iter().all(|entry| entry.market == here && entry.transaction == Transaction::Sale));
+        found.into_iter().map(|entry| (entry.list_price.units(), entry.listing_id.listing_key().to_owned())).collect::<Vec<_>>()
+    };
+    let expect = |entries: &[(i64, u32)]| entries.iter().map(|(price, n)| (*price, n.to_string())).collect::<Vec<_>>();
+    let ordered = [(100, 10), (100, 2), (250, 1), (300, 3), (1000, 4)];
+    assert_eq!(read(0, 1_000_000, None, 100).await, expect(&ordered));
+    assert_eq!(read(100, 300, None, 100).await, expect(&ordered[..4]), "both ends belong to the range");
+    assert_eq!(read(101, 299, None, 100).await, expect(&ordered[2..3]));
+    assert_eq!(read(500, 400, None, 100).await, [], "an empty range");
+    assert_eq!(read(0, 1_000_000, None, 2).await, expect(&ordered[..2]));
+    // A cursor walks the whole market without a gap or a repetition.
+    let mut walked = Vec::new();
+    let mut after = None;
+    loop {
+        let page = read(0, 1_000_000, after, 2).await;
+        let Some((price, number)) = page.last() else { break };
+        after = Some((*price, number.parse().unwrap()));
+        walked.extend(page);
+    }
+    assert_eq!(walked, expect(&ordered));
+    assert_eq!(read(200, 1_000_000, Some((100, 2)), 100).await, expect(&ordered[2..]), "a cursor below the range");
+    write(&tables, [delete(hint(&here, 250, 1), at(2, 1))]).await;
+    assert_eq!(read(101, 300, None, 100).await, expect(&ordered[3..4]));
+}}
+
+contract! { countries_and_their_markets_are_listed_in_order, |tables| {
+    for (number, name) in ["us/wa/seattle", "us/ca/palm-springs", "de/by/munchen", "us/wa/bothell"].iter().enumerate() {
+        write(&tables, [put(Row::Market(market(name)), &format!("{{\"n\":{number}}}"), at(1, number as u64))]).await;
+    }
+    let names = async |country: &str| {
+        let found = tables.markets(country.parse().unwrap()).await.unwrap();
+        found.into_iter().map(|(market, cell)| (market.to_string(), cell.json)).collect::<Vec<_>>()
+    };
+    let pair = |name: &str, number: u32| (name.to_owned(), format!("{{\"n\":{number}}}"));
+    assert_eq!(names("us").await, [pair("us/ca/palm-springs", 1), pair("us/wa/bothell", 3), pair("us/wa/seattle", 0)]);
+    assert_eq!(names("fr").await, []);
+    let countries = async || tables.countries().await.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(countries().await, ["de", "us"]);
+    write(&tables, [delete(Row::Market(market("de/by/munchen")), at(2, 1))]).await;
+    assert_eq!(countries().await, ["us"]);
+    assert_eq!(names("de").await, []);
+}}
+
+contract! { days_of_a_market_come_newest_first, |tables| {
+    let town = market("us/wa/seattle");
+    let days = [date(2026, 1, 31), date(2025, 12, 31), date(2026, 2, 1), date(1969, 7, 20), date(2024, 2, 29)];
+    for (number, day) in days.into_iter().enumerate() {
+        let row = Row::MarketDay(town.clone(), Transaction::Sale, day);
+        write(&tables, [put(row, &format!("{number}"), at(1, number as u64))]).await;
+    }
+    write(&tables, [put(Row::MarketDay(town.clone(), Transaction::Lease, date(2027, 1, 1)), "9", at(1, 9))]).await;
+    let read = async |limit| {
+        let found = tables.market_days(town.clone(), Transaction::Sale, limit).await.unwrap();
+        found.into_iter().map(|(day, cell)| (day, cell.json)).collect::<Vec<_>>()
+    };
+    let newest = [(days[2], "2"), (days[0], "0"), (days[1], "1"), (days[4], "4"), (days[3], "3")];
+    let newest = newest.map(|(day, json)| (day, json.to_owned()));
+    assert_eq!(read(100).await, newest);
+    assert_eq!(read(2).await, newest[..2]);
+}}
+
+contract! { a_scan_gives_every_row_of_a_table_and_no_other, |tables| {
+    let mut expected: BTreeMap<Table, BTreeMap<Row, (String, WriteTimestamp)>> = BTreeMap::new();
+    // More rows than one page of an answer holds.
+    let mut written = Vec::new();
+    for number in 0..1_100 {
+        let rows = if number < 20 { one_of_each(number) } else { vec![Row::Listing(listing(number))] };
+        for row in rows {
+            let (json, timestamp) = (format!("{{\"n\":{number}}}"), at(1, number.into()));
+            written.push(put(row.clone(), &json, timestamp));
+            expected.entry(row.table()).or_default().insert(row, (json, timestamp));
         }
     }
-}
-
-#[tokio::test]
-async fn a_delete_is_a_statement_like_any_other() {
-    for (name, fixture) in backends().await {
-        for row in rows() {
-            put(&fixture.tables, &row, None, at(1, 5)).await;
-            put(&fixture.tables, &row, Some("{}"), at(1, 4)).await;
-            assert_eq!(json(&fixture.tables, &row).await, None, "{name} {row:?}: the older write came late");
-            put(&fixture.tables, &row, Some("{}"), at(1, 6)).await;
-            assert_eq!(json(&fixture.tables, &row).await.as_deref(), Some("{}"), "{name} {row:?}");
-        }
+    let all = written.into_iter().map(|write| tables.write(write));
+    for outcome in futures::future::join_all(all).await {
+        outcome.unwrap();
     }
-}
-
-#[tokio::test]
-async fn counts_are_a_cell_of_their_own_and_go_with_their_row() {
-    for (name, fixture) in backends().await {
-        let (items, counts) = (Row::Recommendation(session(7)), Row::Counts(session(7)));
-        put(&fixture.tables, &items, Some("[]"), at(1, 1)).await;
-        let row = fixture.tables.recommendation(session(7)).await.unwrap().unwrap();
-        assert_eq!((row.items.json.as_str(), row.counts), ("[]", None), "{name}");
-        put(&fixture.tables, &counts, Some("{}"), at(1, 2)).await;
-        let row = fixture.tables.recommendation(session(7)).await.unwrap().unwrap();
-        assert_eq!(row.counts.map(|cell| (cell.json, cell.timestamp)), Some(("{}".to_owned(), at(1, 2))), "{name}");
-        put(&fixture.tables, &items, None, at(1, 3)).await;
-        assert_eq!(fixture.tables.recommendation(session(7)).await.unwrap(), None, "{name}");
-        put(&fixture.tables, &items, Some("[]"), at(1, 4)).await;
-        let row = fixture.tables.recommendation(session(7)).await.unwrap().unwrap();
-        assert_eq!(row.counts, None, "{name}: the old counts do not come back");
+    for table in Table::ALL {
+        let found = tables.scan(table).await.unwrap();
+        let found: BTreeMap<_, _> = found.into_iter().map(|(row, cell)| (row, (cell.json, cell.timestamp))).collect();
+        assert_eq!(found, expected[&table], "{table:?}");
     }
-}
+}}
 
-#[tokio::test]
-async fn the_index_is_read_in_the_order_of_price_and_id_from_a_cursor_on() {
-    for (name, fixture) in backends().await {
-        let entries = [entry(100, "f:b"), entry(100, "f:c"), entry(200, "f:a"), entry(300, "f:a"), entry(400, "f:a")];
-        for entry in entries.iter().rev() {
-            put(&fixture.tables, &Row::ListingByMarket(entry.clone()), Some("{}"), at(1, 1)).await;
-        }
-        let other = ByMarket { transaction: Transaction::Lease, ..entry(150, "f:x") };
-        put(&fixture.tables, &Row::ListingByMarket(other), Some("{}"), at(1, 1)).await;
-        let page = async |min: i64, max: i64, after: Option<(i64, &str)>, limit: u32| {
-            let money = |units| Money::from_units(units).unwrap();
-            let after = after.map(|(price, id)| (money(price), id.parse::<ListingId>().unwrap()));
-            fixture.tables.by_market(market(), Transaction::Sale, money(min), money(max), after, limit).await.unwrap()
-        };
-        assert_eq!(page(0, 1_000, None, 10).await, entries, "{name}");
-        assert_eq!(page(100, 300, None, 10).await, entries[..4], "{name}: both ends are included");
-        assert_eq!(page(101, 300, None, 1).await, entries[2..3], "{name}");
-        assert_eq!(page(0, 1_000, Some((100, "f:b")), 2).await, entries[1..3], "{name}: strictly after the cursor");
-        assert_eq!(page(150, 1_000, Some((100, "f:b")), 10).await, entries[2..], "{name}: a cursor below the range");
-        put(&fixture.tables, &Row::ListingByMarket(entries[1].clone()), None, at(1, 2)).await;
-        assert_eq!(page(100, 100, None, 10).await, entries[..1], "{name}: a withdrawn entry");
+contract! { a_timestamp_that_could_never_be_overwritten_is_refused, |tables| {
+    for raw in [-1, 1 << 50, 1_764_000_000_000_000] {
+        let refused = tables.write(put(Row::Shard(1), "{}", WriteTimestamp::from_raw(raw))).await;
+        assert!(matches!(&refused, Err(StoreError::Fatal(said)) if said.contains("2^50")), "{raw}: {refused:?}");
     }
-}
+    assert_eq!(json(&tables, &Row::Shard(1)).await, None);
+    write(&tables, [put(Row::Shard(1), "{}", WriteTimestamp::from_raw((1 << 50) - 1))]).await;
+    assert!(json(&tables, &Row::Shard(1)).await.is_some());
+}}
 
-#[tokio::test]
-async fn markets_are_listed_by_country_and_days_newest_first() {
-    for (name, fixture) in backends().await {
-        for market in ["us/wa/tacoma", "us/wa/seattle", "ca/bc/vancouver"] {
-            put(&fixture.tables, &Row::Market(market.parse().unwrap()), Some("{}"), at(1, 1)).await;
-        }
-        let countries = fixture.tables.countries().await.unwrap();
-        assert_eq!(countries.iter().map(ToString::to_string).collect::<Vec<_>>(), ["ca", "us"], "{name}");
-        let markets = fixture.tables.markets("us".parse().unwrap()).await.unwrap();
-        assert_eq!(
-            markets.iter().map(|(m, _)| m.as_str()).collect::<Vec<_>>(),
-            ["us/wa/seattle", "us/wa/tacoma"],
-            "{name}"
-        );
-        for day in [date(2026, 1, 1), date(2026, 1, 3), date(2026, 1, 2)] {
-            let row = Row::MarketDay(market(), Transaction::Sale, day);
-            put(&fixture.tables, &row, Some(&format!("\"{day}\"")), at(1, 1)).await;
-        }
-        let days = fixture.tables.market_days(market(), Transaction::Sale, 2).await.unwrap();
-        assert_eq!(
-            days.iter().map(|(day, _)| *day).collect::<Vec<_>>(),
-            [date(2026, 1, 3), date(2026, 1, 2)],
-            "{name}"
-        );
-    }
-}
+contract! { tables_that_answer_are_healthy, |tables| {
+    tables.health().await.unwrap();
+    assert_eq!(tables.recoveries(), 0);
+    let large: Arc<str> = Arc::from(format!("\"{}\"", "é".repeat(500_000)));
+    tables.write(store::Write { row: Row::Listing(listing(1)), cell: Some(large.clone()), timestamp: at(1, 1) }).await.unwrap();
+    assert_eq!(json(&tables, &Row::Listing(listing(1))).await.as_deref(), Some(&*large));
+}}
 
-/// Writers of several epochs race over a few rows; afterwards every row is what its greatest timestamp said.
-#[tokio::test]
-async fn whatever_order_writers_come_in_the_greatest_timestamp_stays() {
-    let seed = SessionToken::random().session_id().bits() as u64 | 1;
-    eprintln!("seed {seed}");
-    for (name, fixture) in backends().await {
-        let mut state = seed;
-        let mut next = |n: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % n
-        };
-        let mut model: BTreeMap<Row, (WriteTimestamp, Option<String>)> = BTreeMap::new();
-        let mut used = std::collections::BTreeSet::new();
-        let mut writes = Vec::new();
-        while writes.len() < 300 {
-            let row = match next(3) {
-                0 => Row::Session(session(u128::from(next(10)))),
-                1 => Row::Listing(format!("f:{}", next(10)).parse().unwrap()),
-                _ => Row::ListingByMarket(entry(next(5) as i64, "f:1")),
-            };
-            let timestamp = at(next(4), next(1_000));
-            if !used.insert(timestamp) {
-                continue;
+contract! { whatever_order_writers_come_in_the_greatest_timestamp_stays, |tables| {
+    let seed = house::seed();
+    let mut random = house::Random(seed);
+    // Four writers of four epochs; each statement is sent once to three times, all of them in one shuffled crowd.
+    let mut statements = Vec::new();
+    for epoch in 1..=4 {
+        for sequence in 0..120 {
+            let mut rows = one_of_each(random.below(4) as u32);
+            rows.push(Row::Counts(session(random.below(4).into())));
+            let row = rows.swap_remove(random.below(rows.len() as u64) as usize);
+            let cell = (random.below(3) > 0).then(|| format!("{{\"by\":[{epoch},{sequence}]}}"));
+            let write = store::Write { row, cell: cell.map(Arc::from), timestamp: at(epoch, sequence) };
+            for _ in 0..=random.below(3) {
+                statements.push(write.clone());
             }
-            let value = if matches!(row, Row::ListingByMarket(_)) {
-                "{}".to_owned()
-            } else {
-                format!("{{\"n\":{}}}", next(100))
-            };
-            let cell = (next(3) > 0).then_some(value);
-            if model.get(&row).is_none_or(|(known, _)| timestamp > *known) {
-                model.insert(row.clone(), (timestamp, cell.clone()));
-            }
-            writes.push(Write { row, cell: cell.map(Arc::from), timestamp });
         }
-        let all: Vec<_> = writes
-            .into_iter()
-            .map(|write| {
-                let tables = fixture.tables.clone();
-                tokio::spawn(async move { tables.write(write).await })
-            })
-            .collect();
-        for write in all {
-            write.await.unwrap().unwrap();
-        }
-        let mut found = BTreeMap::new();
-        for table in [Table::Sessions, Table::Listings, Table::ListingsByMarket] {
-            found.extend(fixture.tables.scan(table).await.unwrap().into_iter().map(|(row, cell)| (row, cell.json)));
-        }
-        let wanted: BTreeMap<_, _> = model.into_iter().filter_map(|(row, (_, cell))| Some((row, cell?))).collect();
-        assert_eq!(found, wanted, "{name}, seed {seed}");
     }
-}
+    // Without any of what happens to the crowd: each cell is what its greatest statement says, and a deleted
+    // recommendation is a statement about both of its cells.
+    let mut expected: BTreeMap<Row, (WriteTimestamp, Option<String>)> = BTreeMap::new();
+    for write in &statements {
+        let mut say = |row: Row| {
+            let said = (write.timestamp, write.cell.as_deref().map(str::to_owned));
+            let known = expected.entry(row).or_insert_with(|| said.clone());
+            if known.0 < said.0 {
+                *known = said;
+            }
+        };
+        say(write.row.clone());
+        if let (Row::Recommendation(session), None) = (&write.row, &write.cell) {
+            say(Row::Counts(*session));
+        }
+    }
+    random.shuffle(&mut statements);
+    let tasks: Vec<_> = (0..8).map(|task| {
+        let (tables, mine) = (tables.clone(), statements.iter().skip(task).step_by(8).cloned().collect::<Vec<_>>());
+        tokio::spawn(async move { write(&tables, mine).await })
+    }).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    for (row, (timestamp, cell)) in &expected {
+        let found = tables.read(row.clone()).await.unwrap().map(|cell| (cell.timestamp, cell.json));
+        assert_eq!(found, cell.clone().map(|cell| (*timestamp, cell)), "{row:?}, ROOST_TEST_SEED={seed}");
+    }
+    for table in Table::ALL {
+        let found: Vec<Row> = tables.scan(table).await.unwrap().into_keys().collect();
+        let live = |(row, (_, cell)): (&Row, &(_, Option<String>))| {
+            (row.table() == table && cell.is_some() && !matches!(row, Row::Counts(_))).then(|| row.clone())
+        };
+        assert_eq!(found, expected.iter().filter_map(live).collect::<Vec<_>>(), "{table:?}, ROOST_TEST_SEED={seed}");
+    }
+}}
