@@ -126,7 +126,7 @@ impl Appraiser {
         let runtime = Runtime::load(&config.library())?;
         let registry = Registry::new(&config.registry);
 
-        let mut models = following::Models::read(log, config.start_within)?;
+        let models = following::Models::read(log, config.start_within)?;
         let (name, epoch) = models.champion().unwrap_or((default, 0));
         let champion = Champion::load(&registry, &runtime, config.workers, &name, epoch)?;
 
@@ -307,6 +307,3 @@ impl Desk<'_> {
         None
     }
 }
-
-/// How long a follower waits for the next record before it looks whether it should end.
-pub(crate) const FOLLOW_POLL: Duration = Duration::from_millis(500);

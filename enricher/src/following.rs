@@ -11,9 +11,12 @@ use schemas::sale::Sale;
 use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
-use crate::appraiser::{FOLLOW_POLL, Shared, StartError};
+use crate::appraiser::{Shared, StartError};
 use crate::metrics;
 use crate::panic::EndsWithMe;
+
+/// How long to wait for the next record before looking whether to end.
+const POLL: Duration = Duration::from_millis(500);
 
 /// The topic `models`, read to its end and followed from there.
 pub(crate) struct Models {
@@ -29,7 +32,7 @@ impl Models {
         let mut events = Vec::new();
         loop {
             events.clear();
-            match models.reader.poll(FOLLOW_POLL, &mut events) {
+            match models.reader.poll(POLL, &mut events) {
                 Ok(()) => {}
                 Err(LogError::Unavailable(_) | LogError::QueueFull) if Instant::now() < deadline => continue,
                 Err(error) => return Err(error.into()),
@@ -49,7 +52,7 @@ impl Models {
     }
 
     /// The champion that the topic names, and its epoch.
-    pub(crate) fn champion(&mut self) -> Option<(ModelName, u64)> {
+    pub(crate) fn champion(&self) -> Option<(ModelName, u64)> {
         self.champion.clone()
     }
 }
@@ -145,7 +148,7 @@ fn take_sale(shared: &Shared, record: &Record) {
 
 /// Whether to go on following.
 fn poll(reader: &mut dyn Reader, events: &mut Vec<Event>, fatal: &Fatal) -> bool {
-    match reader.poll(FOLLOW_POLL, events) {
+    match reader.poll(POLL, events) {
         // Away for now: the next poll waits again.
         Ok(()) | Err(LogError::Unavailable(_) | LogError::QueueFull) => true,
         Err(LogError::Fatal(reason)) => {
