@@ -104,10 +104,11 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: 
     let mut events = Vec::new();
     let mut caught_up = std::collections::BTreeSet::new();
     while !shared.stop.load(Ordering::Relaxed) {
+        let mut answered = true;
         match reader.poll(POLL, &mut events) {
-            Ok(()) if caught_up.len() == partitions as usize => shared.set_behind(None),
             Ok(()) => {}
             Err(error @ (LogError::Unavailable(_) | LogError::QueueFull)) => {
+                answered = false;
                 shared.set_behind(Some(error.to_string()));
                 // The reader may answer at once while the brokers are away.
                 std::thread::park_timeout(POLL);
@@ -130,6 +131,9 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: 
                 // No group: nobody assigns or revokes.
                 Event::Assigned(_) | Event::Revoked(_) => {}
             }
+        }
+        if answered && caught_up.len() == partitions as usize {
+            shared.set_behind(None);
         }
     }
 }

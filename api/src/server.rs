@@ -38,8 +38,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: Config, mut st
         // Cannot fail: the semaphore is never closed.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = stop.given() => break,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {

@@ -8,11 +8,13 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use schemas::dead_letter::Code;
+use schemas::field_error::{Fault, FieldError};
 use schemas::id::Market;
 use schemas::listing::Listing;
 use schemas::money::Currency;
 use schemas::priced::{Deal, Valuation};
 use schemas::reso::{Origin, Refusal};
+use schemas::vocabulary::StandardStatus;
 use serde::Serialize;
 
 use crate::app::App;
@@ -53,7 +55,7 @@ pub struct Prediction {
 )]
 pub async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Json<Prediction>, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
-    let listing = read_home(&body, now_ms())?;
+    let listing = to_value(read_home(&body, now_ms())?)?;
     let Some(appraiser) = app.appraiser.clone() else {
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
@@ -71,6 +73,9 @@ fn refused(why: NotAppraised) -> Problem {
     match why {
         NotAppraised::ModelUnavailable(detail) => Problem::new(Kind::ModelUnavailable, detail),
         NotAppraised::MarketNotCovered => Problem::new(Kind::MarketNotCovered, Kind::MarketNotCovered.meaning()),
+        NotAppraised::FeaturesMissing(names) if names.is_empty() => {
+            Problem::new(Kind::FeatureMissing, Kind::FeatureMissing.meaning())
+        }
         NotAppraised::FeaturesMissing(names) => {
             let wrong = |name: &String| Wrong {
                 pointer: Some(format!("/{name}")),
@@ -81,6 +86,16 @@ fn refused(why: NotAppraised) -> Problem {
             Problem::of_parts(Kind::FeatureMissing, names.iter().map(wrong).collect())
         }
     }
+}
+
+/// The home as it would be valued: as if it were on offer today, whatever its status, unless its seller forbids that.
+fn to_value(listing: Listing) -> Result<Listing, Problem> {
+    if listing.valuation_allowed {
+        return Ok(Listing { standard_status: StandardStatus::Active, ..listing });
+    }
+    let field = "InternetAutomatedValuationDisplayYN";
+    let error = FieldError::new(field, false, Fault::OutOfRange, "true or absent: the seller forbids valuations");
+    Err(Problem::of_parts(Kind::ValidationFailed, vec![Wrong::field(&error)]))
 }
 
 /// The listing that a feed would have made of this body.
@@ -104,8 +119,8 @@ fn refusal(refusal: Refusal) -> Problem {
     }
 }
 
-/// Puts in the members that a feed must state and a client who asks for a value need not: a key, and a status that
-/// promises nothing. The rest stays as it is, byte for byte, so that the reader judges what was sent.
+/// Puts in the members that a feed must state and a client who asks for a value need not: a key, and a status that needs
+/// no price. The rest stays as it is, byte for byte, so that the reader judges what was sent.
 fn with_defaults(body: &[u8]) -> Vec<u8> {
     let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else { return body.to_vec() };
     let open = body.iter().position(|&b| b == b'{').map_or(0, |at| at + 1);

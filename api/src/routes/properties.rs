@@ -5,16 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use schemars::JsonSchema;
 use schemas::cells::SessionCell;
-use schemas::id::{Country, Market, slug};
+use schemas::id::{Country, Market, SessionId, slug};
 use schemas::preferences::{MAX_CITIES, Preferences};
 use serde::Serialize;
 use store::{ByMarket, Row};
 
 use super::markets::markets_of;
 use super::property::fact;
+use super::recommendations::pending;
 use crate::app::App;
 use crate::cursor;
 use crate::filters::{FILTERS, Filters, SCOPE};
@@ -75,22 +77,26 @@ pub struct Page {
     responses(
         (status = 200, description = "One page.", body = ref("#/components/schemas/Page"),
          headers(("Link" = String, description = "The next page, `rel=\"next\"`."))),
+        (status = 202, description = "The session's statement is not applied yet: ask again after `Retry-After`.",
+         body = ref("#/components/schemas/Pending")),
         (status = 400, description = "An unknown or wrong parameter, or a cursor of another query."),
         (status = 404, description = "No such city, or no such session."),
     ),
     security((), ("session" = [])),
 )]
-pub async fn browse(
-    State(app): State<Arc<App>>,
-    bearer: Option<Bearer>,
-    uri: Uri,
-) -> Result<(HeaderMap, Json<Page>), Problem> {
+pub async fn browse(State(app): State<Arc<App>>, bearer: Option<Bearer>, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::read(&uri)?;
     let (markets, filters) = match asked.scope {
         Scope::Markets(markets) => (markets, asked.filters),
         Scope::City { country, state, city } => (vec![city_of(&app, country, state, &city).await?], asked.filters),
         Scope::Session => {
-            let preferences = preferences_of(&app, bearer).await?;
+            let Some(Bearer(token)) = bearer else {
+                return Err(Problem::new(Kind::Unauthenticated, "session=true needs the session's token"));
+            };
+            let session = token.session_id();
+            let Some(preferences) = preferences_of(&app, session).await? else {
+                return Ok(pending(&app, session, None));
+            };
             let filters = asked.filters.or_those_of(&preferences);
             (preferences.place.cities, filters)
         }
@@ -106,7 +112,7 @@ pub async fn browse(
     let next_cursor = next.map(|position| cursor::encode(&query, &position.to_text()));
     let link = next_cursor.as_deref().and_then(|cursor| next_link(&uri, cursor).parse().ok());
     let headers = link.map(|link| (header::LINK, link)).into_iter().collect::<HeaderMap>();
-    Ok((headers, Json(Page { items, next_cursor })))
+    Ok((headers, Json(Page { items, next_cursor })).into_response())
 }
 
 /// Reads index entries from `after` on and the listings they name, until the page is full, the index ends, or enough
@@ -136,8 +142,8 @@ async fn collect(
             .buffered(READS_AT_ONCE);
         while let Some(outcome) = found.next().await {
             let (entry, property) = outcome?;
-            if items.len() == limit {
-                // There is at least one more entry behind the page.
+            // There is at least one more entry behind the page.
+            if items.len() == limit || looks == MAX_LOOKS {
                 return Ok((items, after));
             }
             looks += 1;
@@ -146,9 +152,6 @@ async fn collect(
         }
         if is_last {
             return Ok((items, None));
-        }
-        if looks >= MAX_LOOKS {
-            return Ok((items, after));
         }
     }
 }
@@ -240,25 +243,25 @@ async fn city_of(app: &App, country: Option<Country>, state: Option<String>, cit
     }
 }
 
-/// What the token's session wants.
-async fn preferences_of(app: &App, bearer: Option<Bearer>) -> Result<Preferences, Problem> {
-    let Some(Bearer(token)) = bearer else {
-        return Err(Problem::new(Kind::Unauthenticated, "session=true needs the session's token"));
+/// What a session wants; `None` while the tables do not have its statement yet.
+async fn preferences_of(app: &App, session: SessionId) -> Result<Option<Preferences>, Problem> {
+    let cell = app.tables.read(Row::Session(session)).await?;
+    let cell = cell.map(|cell| serde_json::from_str::<SessionCell>(&cell.json)).transpose();
+    let cell = cell.map_err(|error| Problem::internal(&format!("session {session}: {error}")))?;
+    let verdict = app.follower.verdict(session, cell.as_ref().map(|cell| cell.version));
+    let cell = match (verdict, cell) {
+        (Verdict::Serve, Some(cell)) => cell,
+        (Verdict::Pending, _) => return Ok(None),
+        (Verdict::Serve | Verdict::Erased | Verdict::Unknown, _) => {
+            return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
+        }
     };
-    let session = token.session_id();
-    let not_found = || Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning());
-    let cell = app.tables.read(Row::Session(session)).await?.ok_or_else(not_found)?;
-    let cell: SessionCell =
-        serde_json::from_str(&cell.json).map_err(|error| Problem::internal(&format!("session {session}: {error}")))?;
-    if app.follower.verdict(session, Some(cell.version)) == Verdict::Erased {
-        return Err(not_found());
-    }
     if cell.preferences.place.cities.is_empty() {
         let detail =
             "session=true: the session names no city (expected a city in its preferences, or market= in the query)";
         return Err(Problem::new(Kind::InvalidParameter, detail));
     }
-    Ok(cell.preferences)
+    Ok(Some(cell.preferences))
 }
 
 fn wrong_cursor() -> Problem {

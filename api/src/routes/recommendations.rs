@@ -90,30 +90,27 @@ pub async fn read(
     let ask = Ask::read(&uri, app.config.max_wait)?;
     let session = token.session_id();
     let look = wait_for(&app, session, ask).await?;
-    let (as_of, stale) = app.as_of(session);
     match look.step {
         Step::Answer => {
             // `Answer` is only ever decided for a row.
             let row = look.row.ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
-            answer(session, row, as_of, stale, &headers)
+            answer(&app, session, row, &headers)
         }
-        Step::NotYet => {
-            let preference_version = look.version;
-            let body = Json(Pending { session_id: session, preference_version, as_of, stale });
-            let headers = [(header::RETRY_AFTER, "1"), (header::CACHE_CONTROL, "no-store")];
-            Ok((StatusCode::ACCEPTED, headers, body).into_response())
-        }
+        Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
     }
 }
 
-fn answer(
-    session_id: SessionId,
-    row: RecommendationRow,
-    as_of: Option<Instant>,
-    stale: bool,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+/// The session is there; ask again.
+pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>) -> Response {
+    let (as_of, stale) = app.as_of(session_id);
+    let headers = [(header::RETRY_AFTER, "1"), (header::CACHE_CONTROL, "no-store")];
+    let body = Json(Pending { session_id, preference_version, as_of, stale });
+    (StatusCode::ACCEPTED, headers, body).into_response()
+}
+
+fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &HeaderMap) -> Result<Response, Problem> {
+    let (as_of, stale) = app.as_of(session_id);
     if stale {
         metrics::record_stale_read();
     }

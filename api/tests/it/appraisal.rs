@@ -6,6 +6,7 @@ use api::{Appraisal, Appraiser, Config, NotAppraised};
 use schemas::listing::Listing;
 use schemas::money::Money;
 use schemas::priced::Valuation;
+use schemas::vocabulary::StandardStatus;
 use serde_json::{Value, json};
 
 use crate::desk::Desk;
@@ -17,6 +18,7 @@ struct PerSquareFoot;
 
 impl Appraiser for PerSquareFoot {
     fn appraise(&self, listing: &Listing) -> Result<Appraisal, NotAppraised> {
+        assert_eq!(listing.standard_status, StandardStatus::Active, "a home is valued as if it were on offer");
         if listing.market.as_str() != "us/wa/seattle" {
             return Err(NotAppraised::MarketNotCovered);
         }
@@ -64,6 +66,9 @@ fn what_cannot_be_valued_is_told_why() {
     desk.post(PATH, &with("City", json!("Tacoma"))).problem(422, "market-not-covered");
     let wrong = desk.post(PATH, &with("BedroomsTotal", json!(-1))).problem(422, "validation-failed");
     assert_eq!(wrong["errors"][0]["pointer"], "/BedroomsTotal");
+    let opted_out = desk.post(PATH, &with("InternetAutomatedValuationDisplayYN", json!(false)));
+    opted_out.problem(422, "validation-failed");
+    assert_eq!(desk.post(PATH, &with("StandardStatus", json!("Closed"))).status, 200);
     desk.post(PATH, &json!([])).problem(400, "not-json");
     desk.post(PATH, &with("LivingArea", json!(666))).problem(500, "internal");
     desk.post(PATH, &with("PublicRemarks", json!("x".repeat(70_000)))).problem(413, "payload-too-large");

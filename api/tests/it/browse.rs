@@ -1,5 +1,6 @@
 //! Browsing homes and markets.
 
+use schemas::id::SessionToken;
 use serde_json::{Value, json};
 use store::Row;
 
@@ -93,7 +94,8 @@ fn a_session_browses_the_cities_and_filters_of_its_preferences() {
     let token = accepted["token"].as_str().unwrap();
     let path = "/api/v1/properties?session=true";
     desk.get(path).problem(401, "unauthenticated");
-    desk.get_as(token, path).problem(404, "session-not-found");
+    assert_eq!(desk.get_as(token, path).status, 202, "stated, and not applied yet");
+    desk.get_as(&SessionToken::from_bits(7).reveal(), path).problem(404, "session-not-found");
     let mut cell = json!({"version": accepted["version"], "preferences": {
         "budget": 600_000, "currency": "USD", "place": {"cities": ["us/wa/seattle", "us/wa/tacoma"]}, "min_bedrooms": 3,
     }});

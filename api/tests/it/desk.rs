@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::{BackendKind, ByMarket, EmbeddedConfig, Row, StoreConfig, Write, WriteTimestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tracing::Dispatch;
 
 use crate::faults::{Delivery, FaultyLog, FaultyTables};
 use crate::memory::Roll;
@@ -71,26 +72,45 @@ impl Desk {
     }
 
     pub fn start_with(config: Config, appraiser: Option<Arc<dyn Appraiser>>) -> Self {
+        Self::open(config, appraiser, None)
+    }
+
+    /// An API whose threads log to this.
+    pub fn start_watched(watch: Dispatch) -> Self {
+        Self::open(Config::default(), None, Some(watch))
+    }
+
+    fn open(config: Config, appraiser: Option<Arc<dyn Appraiser>>, watch: Option<Dispatch>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = StoreConfig {
             backend: BackendKind::Embedded,
-            embedded: EmbeddedConfig { dir: directory.path().join("tables"), ..EmbeddedConfig::default() },
+            embedded: EmbeddedConfig { directory: directory.path().join("tables"), ..EmbeddedConfig::default() },
             ..StoreConfig::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tables = runtime.block_on(store::open(&store)).unwrap();
-        let mut desk = Self::start_on(config, appraiser, Arc::new(Roll::default()), tables);
+        let mut desk = Self::run(config, appraiser, Arc::new(Roll::default()), tables, watch);
         desk.directory = Some(directory);
         desk
     }
 
-    pub fn start_on(
+    /// Another process of the same API.
+    pub fn start_beside(other: &Self) -> Self {
+        Self::run(Config::default(), None, Arc::clone(&other.log), Arc::clone(&other.tables.inner), None)
+    }
+
+    fn run(
         config: Config,
         appraiser: Option<Arc<dyn Appraiser>>,
         log: stream::Log,
         tables: store::Tables,
+        watch: Option<Dispatch>,
     ) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let mut threads = tokio::runtime::Builder::new_multi_thread();
+        if let Some(watch) = watch {
+            threads.on_thread_start(move || std::mem::forget(tracing::dispatcher::set_default(&watch)));
+        }
+        let runtime = threads.worker_threads(2).enable_all().build().unwrap();
         let delivery = Arc::new(Mutex::new(Delivery::Honest));
         let faulty: stream::Log = Arc::new(FaultyLog { inner: Arc::clone(&log), delivery: Arc::clone(&delivery) });
         let tables = Arc::new(FaultyTables { inner: tables, away: AtomicBool::new(false) });

@@ -10,4 +10,5 @@ mod fuzz;
 mod limits;
 mod memory;
 mod recommendations;
+mod secrets;
 mod statements;

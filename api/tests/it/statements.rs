@@ -147,7 +147,7 @@ fn an_erased_session_is_gone_at_once_and_may_be_stated_again() {
 #[test]
 fn another_process_honours_an_erasure_within_a_second() {
     let desk = Desk::start();
-    let other = Desk::start_on(Config::default(), None, desk.log.clone(), desk.tables.inner.clone());
+    let other = Desk::start_beside(&desk);
     let accepted = desk.state();
     let (token, id) = (accepted["token"].as_str().unwrap(), accepted["session_id"].as_str().unwrap());
     assert_eq!(other.get_as(token, "/api/v1/recommendations").status, 202, "accepted by the one, known to the other");
@@ -159,7 +159,7 @@ fn another_process_honours_an_erasure_within_a_second() {
     other.eventually("gone from the other's reads", || other.get_as(token, "/api/v1/recommendations").status == 404);
     assert!(erased.elapsed() < Duration::from_secs(1), "{:?}", erased.elapsed());
     drop(other);
-    let later = Desk::start_on(Config::default(), None, desk.log.clone(), desk.tables.inner.clone());
+    let later = Desk::start_beside(&desk);
     later.get_as(token, "/api/v1/recommendations").problem(404, "session-not-found");
 }
 
