@@ -1,5 +1,7 @@
 //! Black-box tests of the whole house, and what they share: the oracle, the simulator, the harness that starts and kills
 //! real processes on real servers.
 
+pub mod checks;
 pub mod harness;
 pub mod oracle;
+pub mod people;

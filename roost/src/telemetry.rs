@@ -1,5 +1,7 @@
 //! Logs and metrics of the process: installed once, before anything else starts.
 
+use std::io::IsTerminal;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -39,7 +41,8 @@ pub fn install_log(config: &Config) -> anyhow::Result<()> {
             "telemetry.filter: {filter:?}: {error} (expected for example \"info\" or \"warn,scorer=debug\")"
         )
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match config.format {
         LogFormat::Human => lines.with_target(false).compact().init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
@@ -49,8 +52,13 @@ pub fn install_log(config: &Config) -> anyhow::Result<()> {
 
 /// Installs the metrics recorder and names every metric of every service.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
-    let buckets =
-        [scorer::metrics::BUCKETS, ingest::metrics::BUCKETS, enricher::metrics::BUCKETS, api::metrics::BUCKETS];
+    let buckets = [
+        scorer::metrics::BUCKETS,
+        ingest::metrics::BUCKETS,
+        enricher::metrics::BUCKETS,
+        api::metrics::BUCKETS,
+        store::metrics::BUCKETS,
+    ];
     let mut builder = PrometheusBuilder::new();
     for (name, edges) in buckets.into_iter().flatten() {
         // Without buckets a histogram is rendered as a summary, which cannot be added up over replicas.
@@ -61,6 +69,8 @@ pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     ingest::metrics::describe();
     enricher::metrics::describe();
     api::metrics::describe();
+    store::metrics::describe();
+    stream::metrics::describe();
     metrics::describe_gauge!("roost_build_info", "1, with the version as a label");
     metrics::gauge!("roost_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)

@@ -1,0 +1,153 @@
+//! What must hold of the logs and tables of any installation at rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, ensure};
+use schemas::header;
+use schemas::id::ListingId;
+use schemas::listing::Listing;
+use schemas::topic::Topic;
+use scorer::facts::ScoreEpoch;
+use stream::Record;
+
+use crate::harness::Installation;
+use crate::oracle;
+
+/// A listing in a raw record: partition, offset, index.
+pub type Source = (u32, u64, u32);
+
+/// Every raw listing has exactly one fate.
+pub struct Fates {
+    /// On `listings`, by source; the last one when a restart repeated it.
+    pub canonical: BTreeMap<Source, Listing>,
+    /// On `dead-letters`, by source, with its code.
+    pub dead: BTreeMap<Source, String>,
+}
+
+/// Reads where every listing of `listings.raw` went; an error names the first that went nowhere or to both.
+pub fn fates(installation: &Installation) -> Result<Fates> {
+    let raw = installation.records(Topic::ListingsRaw)?;
+    let mut canonical = BTreeMap::new();
+    for record in installation.records(Topic::Listings)? {
+        let listing: Listing =
+            serde_json::from_slice(record.value.as_deref().context("a canonical listing has a value")?)?;
+        let version = listing.version;
+        canonical.insert((version.raw_partition, version.raw_offset, version.batch_index), listing);
+    }
+    let mut dead = BTreeMap::new();
+    for record in installation.records(Topic::DeadLetters)? {
+        let number =
+            |name| header::integer(&record.headers, name).with_context(|| format!("dead letter without {name}"));
+        if header::text(&record.headers, header::DEAD_TOPIC) == Some(Topic::ListingsRaw.name()) {
+            let source = (
+                number(header::DEAD_PARTITION)? as u32,
+                number(header::DEAD_OFFSET)? as u64,
+                number(header::DEAD_INDEX)? as u32,
+            );
+            dead.insert(source, header::text(&record.headers, header::DEAD_CODE).context("no code")?.to_owned());
+        }
+    }
+    for record in &raw {
+        for source in sources(record) {
+            let (taken, refused) = (canonical.contains_key(&source), dead.contains_key(&source));
+            ensure!(taken || refused, "{source:?} went nowhere");
+            // A batch that was refused as a whole is one dead letter with index 0.
+            ensure!(!(taken && refused), "{source:?} is both a listing and a dead letter");
+        }
+    }
+    Ok(Fates { canonical, dead })
+}
+
+/// The listings of a raw record, as far as plain JSON tells; one for what is no batch.
+fn sources(record: &Record) -> Vec<Source> {
+    let value = record.value.as_deref().unwrap_or_default();
+    let batch = serde_json::from_slice::<serde_json::Value>(value).ok();
+    let count = batch
+        .as_ref()
+        .and_then(|b| b.get("value"))
+        .and_then(|v| v.as_array())
+        .map_or(1, |records| records.len().max(1));
+    (0..count).map(|index| (record.partition, record.offset, index as u32)).collect()
+}
+
+/// `listings` says what `listings.raw` says: for records as our feeds write them (RESO names, plain numbers), folded by
+/// their own modification time in the plainest way.
+pub fn canonical_fold(installation: &Installation, fates: &Fates) -> Result<usize> {
+    let mut newest: BTreeMap<String, (i64, Source, serde_json::Value)> = BTreeMap::new();
+    for record in installation.records(Topic::ListingsRaw)? {
+        let source = (record.partition, record.offset, 0);
+        if fates.dead.contains_key(&source) {
+            continue;
+        }
+        let value: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap_or_default())?;
+        let key = value["ListingKey"].as_str().map_or_else(|| value["ListingKey"].to_string(), str::to_owned);
+        let stated = value["ModificationTimestamp"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let at = stated.map_or(record.append_time_ms, jiff::Timestamp::as_millisecond);
+        if newest.get(&key).is_none_or(|(time, from, _)| (at, source) > (*time, *from)) {
+            newest.insert(key, (at, source, value));
+        }
+    }
+    let mut found: BTreeMap<&ListingId, &Listing> = BTreeMap::new();
+    for listing in fates.canonical.values() {
+        if found.get(&listing.listing_id).is_none_or(|known| listing.version > known.version) {
+            found.insert(&listing.listing_id, listing);
+        }
+    }
+    ensure!(found.len() == newest.len(), "{} listings are known, {} were said", found.len(), newest.len());
+    for (id, listing) in found {
+        let (at, source, said) = newest.get(id.listing_key()).with_context(|| format!("{id} was never said"))?;
+        let version = listing.version;
+        ensure!(
+            version.timestamp_ms == *at && (version.raw_partition, version.raw_offset, 0) == *source,
+            "{id}: {version:?}, said at {at} in {source:?}"
+        );
+        let number = |name: &str| said[name].as_f64().or_else(|| said[name].as_str()?.parse().ok());
+        let same = |name: &str, has: Option<f64>| {
+            let wanted = number(name);
+            ensure!(wanted == has, "{id}: {name} is {wanted:?}, listing says {has:?}");
+            Ok(())
+        };
+        same("ListPrice", listing.list_price.map(|p| p.cents() as f64 / 100.0))?;
+        same("BedroomsTotal", listing.bedrooms_total.map(f64::from))?;
+        same("LivingArea", listing.living_area_sqft.map(f64::from))?;
+        same("YearBuilt", listing.year_built.map(f64::from))?;
+        ensure!(said["StandardStatus"] == listing.standard_status.as_str(), "{id}: status {}", listing.standard_status);
+    }
+    Ok(newest.len())
+}
+
+/// Every deterministic row equals the brute-force fold of the logs; `listings_by_market` may hold extras where they disagree
+/// with `listings`.
+pub fn tables_equal_the_logs(installation: &Installation) -> Result<usize> {
+    let partitions = installation.log.partitions();
+    let facts = oracle::facts(&installation.records(Topic::ListingsPriced)?);
+    let statements = oracle::statements(&installation.records(Topic::Preferences)?, partitions);
+    let days = oracle::days(&installation.records(Topic::MarketDays)?);
+    let wanted = oracle::rows(&facts, &statements, days, ScoreEpoch::default());
+    let mut found = installation.rows()?;
+    found.retain(|row, _| !matches!(row, store::Row::ListingByMarket(entry) if !wanted.contains_key(row) && stale(entry, &facts)));
+    match oracle::difference(&wanted, &found) {
+        None => Ok(wanted.len()),
+        Some(difference) => anyhow::bail!(difference),
+    }
+}
+
+fn stale(entry: &store::ByMarket, facts: &BTreeMap<ListingId, schemas::priced::PricedListing>) -> bool {
+    let listing = facts.get(&entry.listing_id).map(|fact| &fact.listing);
+    listing
+        .is_none_or(|l| l.list_price != Some(entry.list_price) || l.market != entry.market || !l.may_be_recommended())
+}
+
+/// The codes of the dead letters, with how often each occurs.
+pub fn codes(fates: &Fates) -> BTreeMap<&str, usize> {
+    let mut codes = BTreeMap::new();
+    for code in fates.dead.values() {
+        *codes.entry(code.as_str()).or_default() += 1;
+    }
+    codes
+}
+
+/// The sources of all canonical listings and dead letters.
+pub fn all_sources(fates: &Fates) -> BTreeSet<Source> {
+    fates.canonical.keys().chain(fates.dead.keys()).copied().collect()
+}

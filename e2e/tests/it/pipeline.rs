@@ -1,0 +1,90 @@
+//! One feed, a thousand sessions, four services: what comes out is what the logs say, row by row.
+
+use anyhow::{Context, Result, ensure};
+use e2e::harness::{Installation, Servers, free_port, patience, real_data, until};
+use e2e::{checks, people};
+use schemas::topic::{Topic, session_key};
+use stream::{Delivered, DeliveryError, Outgoing};
+
+struct Ignore;
+impl stream::AckSink for Ignore {
+    fn acked(&self, _: u64, outcome: Result<Delivered, DeliveryError>) {
+        // A statement that is lost shows in what comes out.
+        assert!(outcome.is_ok(), "{outcome:?}");
+    }
+}
+
+/// Appends the statements of sessions `0..count` of a seed.
+pub fn state(installation: &Installation, seed: u64, count: u64) -> Result<()> {
+    let producer = installation.log.producer(std::sync::Arc::new(Ignore))?;
+    for n in 0..count {
+        let (token, preferences) = people::session(seed, n);
+        let key = session_key(token.session_id());
+        let value = Some(preferences.to_json());
+        producer.send(
+            Outgoing { topic: Topic::Preferences, partition: None, key: Some(key), value, headers: Vec::new() },
+            n,
+        )?;
+    }
+    producer.flush(patience(30))?;
+    Ok(())
+}
+
+/// Starts the four services, each with ports of its own.
+pub fn start_all(installation: &mut Installation) -> Result<()> {
+    for role in ["scorer", "enricher", "ingest", "api"] {
+        let port = |name: &'static str| -> Result<(&str, String)> { Ok((name, format!("127.0.0.1:{}", free_port()?))) };
+        let environment =
+            [port("ROOST__ADMIN__LISTEN")?, port("ROOST__API__LISTEN")?, port("ROOST__INGEST__PUSH__LISTEN")?];
+        installation.start(role, &[role], &environment)?;
+    }
+    Ok(())
+}
+
+/// Waits until every raw listing has its fate and every row is what the logs say; how many of each.
+pub fn come_to_rest(installation: &Installation, seconds: u64) -> Result<(checks::Fates, usize)> {
+    let fates = until("every raw record has a fate", patience(seconds), || checks::fates(installation).map(Some))?;
+    let rows = until("the tables equal the logs", patience(seconds), || {
+        checks::tables_equal_the_logs(installation).map(Some)
+    })?;
+    Ok((fates, rows))
+}
+
+#[test]
+fn a_synthetic_market_comes_out_as_the_logs_say() -> Result<()> {
+    let Some(servers) = Servers::from_environment() else { return Ok(()) };
+    let mut installation = Installation::on_servers(&servers, "market", "")?;
+    start_all(&mut installation)?;
+    let (said, code) = installation.run(&["synthetic", "--publish", "--listings", "400", "--events", "3000"])?;
+    ensure!(code == 0, "{said}");
+    state(&installation, 7, 200)?;
+    let (fates, rows) = come_to_rest(&installation, 120)?;
+    eprintln!("{} listings taken, {:?} refused, {rows} rows equal", fates.canonical.len(), checks::codes(&fates));
+    ensure!(fates.canonical.len() == 3000, "{:?}", checks::codes(&fates));
+    for role in ["api", "ingest", "enricher", "scorer"] {
+        ensure!(installation.stop(role)? == 0, "{role} does not stop cleanly:\n{}", installation.output(role));
+    }
+    Ok(())
+}
+
+#[test]
+fn seattle_comes_out_as_the_logs_say() -> Result<()> {
+    let (Some(servers), Some(file)) = (Servers::from_environment(), real_data("seattle_redfin_events.csv.zst")) else {
+        return Ok(());
+    };
+    let mut installation = Installation::on_servers(&servers, "seattle", "")?;
+    start_all(&mut installation)?;
+    state(&installation, 11, 1_000)?;
+    let file = file.to_str().context("a path in UTF-8")?;
+    let (said, code) = installation.run(&["publish", file, "--feed", "seattle", "--map", "redfin"])?;
+    ensure!(code == 0, "{said}");
+    let (fates, rows) = come_to_rest(&installation, 300)?;
+    let listings = checks::canonical_fold(&installation, &fates)?;
+    eprintln!(
+        "{} taken, refused {:?}, {listings} listings, {rows} rows equal",
+        fates.canonical.len(),
+        checks::codes(&fates)
+    );
+    ensure!(checks::all_sources(&fates).len() == 17_384, "{} sources", checks::all_sources(&fates).len());
+    Ok(())
+}
