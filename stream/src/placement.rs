@@ -10,10 +10,15 @@ const FRAMING_BYTES: usize = 1024;
 
 /// Refuses a record that is too large or has no place; else returns its partition.
 pub(crate) fn check(record: &Outgoing, partitions: u32) -> Result<u32, LogError> {
-    if size(record) + FRAMING_BYTES > max_bytes(record.topic) {
+    if !fits(record) {
         return Err(too_large(record));
     }
     partition(record, partitions)
+}
+
+/// Whether the topic takes a record of this size.
+pub(crate) fn fits(record: &Outgoing) -> bool {
+    size(record) + FRAMING_BYTES <= max_bytes(record.topic)
 }
 
 /// The partition it names, else the one of its key.

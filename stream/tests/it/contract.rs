@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use schemas::dead_letter::{Code, Poison};
+use schemas::header;
 use schemas::topic::{MAX_RECORD_BYTES, Topic, partition_of};
 use stream::{Assignment, Event, GroupStart, LogError, Outgoing, Start};
 
 use crate::house::{House, PARTITIONS, PATIENCE, Tap, keyed, text};
+use crate::meter;
 
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {
@@ -36,6 +39,8 @@ on_both![
     many_threads_share_one_producer,
     a_poll_returns_as_soon_as_there_is_a_record,
     append_times_never_go_back_within_a_partition,
+    a_dead_letter_keeps_the_original_and_says_where_from,
+    the_lag_of_a_group_is_told,
 ];
 
 fn records_of_one_key_stay_in_order_on_the_partition_of_the_key(house: &House) {
@@ -328,5 +333,36 @@ fn append_times_never_go_back_within_a_partition(house: &House) {
         let newest = &mut newest[delivered.partition as usize];
         assert!(delivered.append_time_ms >= *newest && delivered.append_time_ms > 1_700_000_000_000);
         *newest = delivered.append_time_ms;
+    }
+}
+
+fn a_dead_letter_keeps_the_original_and_says_where_from(house: &House) {
+    let mut raw = keyed(Topic::ListingsRaw, "k", "");
+    raw.value = Some(vec![0, 0xFF, b'{']);
+    raw.headers = vec![("roost-feed".to_owned(), b"redfin".to_vec())];
+    house.publish(vec![raw.clone()]);
+    let record = house.read_all(Topic::ListingsRaw).remove(0);
+    let poison = Poison { code: Code::NotJson, message: "byte 0 is not JSON".to_owned() };
+    house.publish(vec![stream::dead_letter::of(&record, &poison, "ingest", 3, None)]);
+    let letter = house.read_all(Topic::DeadLetters).remove(0);
+    assert_eq!((&letter.key, &letter.value, &letter.headers[..1]), (&raw.key, &raw.value, &raw.headers[..]));
+    let told = [header::DEAD_TOPIC, header::DEAD_PARTITION, header::DEAD_OFFSET, header::DEAD_INDEX, header::DEAD_CODE]
+        .map(|name| header::text(&letter.headers, name).unwrap());
+    assert_eq!(told, ["listings.raw", record.partition.to_string().as_str(), "0", "3", "not_json"]);
+}
+
+fn the_lag_of_a_group_is_told(house: &House) {
+    // Its own name: the meter is shared by all tests.
+    let group = format!("lag-{:p}", house);
+    let mut tap = Tap::new(house.log.join(&group, "", Topic::Preferences, GroupStart::Committed).unwrap());
+    assert!(matches!(tap.next(), Event::Assigned(_)));
+    house.publish(statements(10));
+    tap.reader.commit(2, 4).unwrap();
+    let prefix = &house.config.kafka.topic_prefix;
+    let name = format!("kafka_consumergroup_lag{{consumergroup={prefix}{group},topic=preferences,partition=2}}");
+    let deadline = Instant::now() + PATIENCE;
+    while meter::gauge(&name) != Some(6.0) {
+        assert!(Instant::now() < deadline, "{name}: {:?}", meter::gauge(&name));
+        tap.reader.poll_control(Duration::from_millis(50), &mut Vec::new()).unwrap();
     }
 }

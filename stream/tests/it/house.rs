@@ -17,6 +17,8 @@ use stream::{
 };
 use tempfile::TempDir;
 
+use crate::meter;
+
 /// Longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const PARTITIONS: u32 = 4;
@@ -82,6 +84,7 @@ pub fn kafka_config() -> Option<(LogConfig, Topics)> {
 }
 
 pub fn kafka() -> Option<House> {
+    meter::install();
     let (config, topics) = kafka_config()?;
     stream::init(&config).unwrap();
     let log = stream::open(&config).unwrap();
@@ -129,6 +132,7 @@ impl Acks {
 
 impl House {
     pub fn in_directory(config: LogConfig, directory: TempDir) -> Self {
+        meter::install();
         let log = stream::open(&config).unwrap();
         Self { log, config, place: Place::Directory { directory } }
     }

@@ -3,10 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use futures::executor::block_on;
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::AdminOptions;
+use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, LogError, Outgoing, Reader, init::Change};
 
-use crate::house::{House, PARTITIONS, PATIENCE, kafka, kafka_config, keyed, poll};
+use crate::house::{House, PARTITIONS, PATIENCE, Tap, admin, kafka, kafka_config, keyed, poll};
+use crate::meter;
 
 /// A group member that remembers what is its own, and fails on a record that is not.
 struct Member {
@@ -213,4 +218,30 @@ fn a_header_name_that_is_no_text_stops_nobody() {
     producer.flush(PATIENCE).unwrap();
     let records = house.read_all(Topic::ListingsRaw);
     assert_eq!(records[0].headers, [("x\u{fffd}y".to_owned(), b"v".to_vec())]);
+}
+
+#[test]
+fn records_that_went_by_age_before_they_were_read_are_told_loudly() {
+    let Some(house) = kafka() else { return };
+    house.publish((0..10).map(|_| Outgoing { partition: Some(1), ..keyed(Topic::Interactions, "s", "x") }).collect());
+    let join = || Tap::new(house.log.join("group", "", Topic::Interactions, GroupStart::Committed).unwrap());
+    let mut tap = join();
+    assert!(matches!(tap.next(), Event::Assigned(_)));
+    tap.reader.commit(1, 2).unwrap();
+    tap.reader.commit_sync(PATIENCE).unwrap();
+    drop(tap);
+    let mut offsets = TopicPartitionList::new();
+    let topic = format!("{}{}", house.config.kafka.topic_prefix, Topic::Interactions);
+    offsets.add_partition_offset(&topic, 1, Offset::Offset(7)).unwrap();
+    block_on(admin(&house.config.kafka).delete_records(&offsets, &AdminOptions::new())).unwrap();
+    let lost = || meter::counter("roost_log_records_lost_to_retention_total{topic=interactions}");
+    let before = lost();
+    let mut tap = join();
+    assert!(matches!(tap.next(), Event::Assigned(ours) if ours[1].committed == Some(2)));
+    let first = loop {
+        if let Event::Record(record) = tap.next() {
+            break record.offset;
+        }
+    };
+    assert_eq!((first, lost() - before), (7, 5));
 }
