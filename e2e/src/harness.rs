@@ -78,6 +78,13 @@ pub fn binary() -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The binary, run where its default paths (models, ONNX Runtime) are.
+fn roost() -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.current_dir(repository());
+    Ok(command)
+}
+
 /// A port that was free a moment ago.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
@@ -120,7 +127,7 @@ impl Installation {
         let path = directory.path().join("roost.toml");
         std::fs::write(&path, &settings)?;
         if init {
-            let done = Command::new(binary()?).arg("--config").arg(&path).arg("init").output()?;
+            let done = roost()?.arg("--config").arg(&path).arg("init").output()?;
             ensure!(done.status.success(), "roost init: {}", String::from_utf8_lossy(&done.stderr));
         }
         #[derive(serde::Deserialize)]
@@ -163,7 +170,7 @@ impl Installation {
 
     fn spawn(&mut self, name: &str, arguments: Vec<String>, environment: Vec<(String, String)>) -> Result<()> {
         let output = File::options().create(true).append(true).open(self.path(&format!("{name}.log")))?;
-        let child = Command::new(binary()?)
+        let child = roost()?
             .arg("--config")
             .arg(self.config())
             .args(&arguments)
@@ -217,7 +224,7 @@ impl Installation {
 
     /// Runs `roost ARGUMENTS` to its end; standard output and error, and the exit code.
     pub fn run(&self, arguments: &[&str]) -> Result<(String, i32)> {
-        let done = Command::new(binary()?).arg("--config").arg(self.config()).args(arguments).output()?;
+        let done = roost()?.arg("--config").arg(self.config()).args(arguments).output()?;
         let text = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         Ok((text, done.status.code().unwrap_or(-1)))
     }
