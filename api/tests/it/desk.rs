@@ -8,13 +8,13 @@ use api::{Api, Appraiser, Config};
 use schemas::id::{ListingId, SessionId, SessionToken};
 use schemas::listing::Listing;
 use serde_json::{Value, json};
-use store::{BackendKind, ByMarket, EmbeddedConfig, Row, StoreConfig, Write, WriteTimestamp};
+use store::{ByMarket, Row, StoreConfig, Write, WriteTimestamp};
+use stream::LogConfig;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::Dispatch;
 
 use crate::faults::{Delivery, FaultyLog, FaultyTables};
-use crate::memory::Roll;
 
 /// A running API.
 pub struct Desk {
@@ -83,13 +83,26 @@ impl Desk {
     fn open(config: Config, appraiser: Option<Arc<dyn Appraiser>>, watch: Option<Dispatch>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = StoreConfig {
-            backend: BackendKind::Embedded,
-            embedded: EmbeddedConfig { directory: directory.path().join("tables"), ..EmbeddedConfig::default() },
+            backend: store::BackendKind::Embedded,
+            embedded: store::EmbeddedConfig {
+                directory: directory.path().join("tables"),
+                ..store::EmbeddedConfig::default()
+            },
             ..StoreConfig::default()
         };
+        let log = LogConfig {
+            backend: stream::BackendKind::Embedded,
+            embedded: stream::EmbeddedConfig {
+                directory: directory.path().join("log"),
+                partitions: 4,
+                ..stream::EmbeddedConfig::default()
+            },
+            ..LogConfig::default()
+        };
+        let log = stream::open(&log).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tables = runtime.block_on(store::open(&store)).unwrap();
-        let mut desk = Self::run(config, appraiser, Arc::new(Roll::default()), tables, watch);
+        let mut desk = Self::run(config, appraiser, log, tables, watch);
         desk.directory = Some(directory);
         desk
     }

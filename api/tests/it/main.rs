@@ -8,7 +8,6 @@ mod edges;
 mod faults;
 mod fuzz;
 mod limits;
-mod memory;
 mod recommendations;
 mod secrets;
 mod statements;
