@@ -16,7 +16,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
     (ROW_READ_DURATION, &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]),
 ];
 
-/// Units and help texts.
+/// Units and help texts, once the recorder is installed.
 pub fn describe() {
     describe_counter!(REQUESTS, "Requests answered, by method, route and status.");
     describe_histogram!(REQUEST_DURATION, Unit::Seconds, "From the request's headers to the answer's, waits included.");
@@ -26,6 +26,11 @@ pub fn describe() {
     );
     describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
     describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
+    // Counters that alerts look at are there before they first count.
+    counter!(STALE_READS).increment(0);
+    for outcome in ["acked", "not_recorded", "unknown"] {
+        counter!(STATEMENTS, "outcome" => outcome).increment(0);
+    }
 }
 
 /// A request was answered. `route` is the pattern, never the path.
