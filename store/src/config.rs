@@ -80,7 +80,7 @@ pub struct ScyllaConfig {
     /// Copies of each row, in every data centre, that `roost init` asks for when it creates the keyspace. 1 on one node.
     #[serde(deserialize_with = "copies")]
     pub replication_factor: u32,
-    /// The data centre whose nodes are asked first; empty: none is preferred.
+    /// The data centre whose nodes alone are asked; empty: all of them.
     pub local_datacenter: String,
     /// How many copies must answer before a write counts and a read is believed.
     pub consistency: Consistency,

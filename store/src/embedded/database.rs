@@ -231,3 +231,70 @@ impl Database {
         Ok(next)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::WriteTimestamp;
+
+    fn row(number: u32) -> Row {
+        if number.is_multiple_of(2) {
+            Row::Shard(number)
+        } else {
+            Row::Listing(format!("feed:{number:04}").parse().unwrap())
+        }
+    }
+
+    fn stored(sequence: u64) -> Stored {
+        let timestamp = WriteTimestamp::new(1, sequence).unwrap();
+        Stored { timestamp, written_at_ms: 0, json: Some("{}".to_owned()) }
+    }
+
+    fn database(rows: u32) -> (tempfile::TempDir, Database) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("tables")).unwrap();
+        for number in 0..rows {
+            database.put(&[row(number)], &stored(1)).unwrap();
+        }
+        (directory, database)
+    }
+
+    #[test]
+    fn a_sweep_comes_past_every_row_a_few_at_a_time() {
+        let (_directory, database) = database(20);
+        let looked_at = std::cell::RefCell::new(Vec::new());
+        let mut cursor = None;
+        for _ in 0..100 {
+            let before = looked_at.borrow().len();
+            cursor = database
+                .sweep(cursor, 3, |row, _| {
+                    looked_at.borrow_mut().push(row.clone());
+                    matches!(row, Row::Shard(_))
+                })
+                .unwrap();
+            assert!(looked_at.borrow().len() - before <= 3);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut looked_at = looked_at.into_inner();
+        looked_at.sort();
+        let mut expected: Vec<Row> = (0..20).map(row).collect();
+        expected.sort();
+        assert_eq!(looked_at, expected);
+        assert_eq!(database.all(Table::Shards).unwrap(), []);
+        assert_eq!(database.all(Table::Listings).unwrap().len(), 10);
+    }
+
+    #[test]
+    fn a_row_that_is_written_again_while_it_is_swept_stays() {
+        let (_directory, database) = database(1);
+        database
+            .sweep(Some(("shards", Vec::new())), 10, |row, _| {
+                database.put(std::slice::from_ref(row), &stored(2)).unwrap();
+                true
+            })
+            .unwrap();
+        assert_eq!(database.get(&row(0)).unwrap(), Some(stored(2)));
+    }
+}

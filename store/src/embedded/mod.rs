@@ -61,6 +61,9 @@ impl EmbeddedTables {
     fn range(&self, table: Table, from: Vec<u8>, to: Vec<u8>, limit: usize) -> Result<Vec<(Row, Cell)>, StoreError> {
         let now = now_ms();
         let mut rows = Vec::new();
+        if limit == 0 {
+            return Ok(rows);
+        }
         self.database.each(key::of_table(table), from, to, |row, stored| {
             if let Some(cell) = self.visible(&row, stored, now) {
                 rows.push((row, cell));
@@ -115,7 +118,7 @@ impl Backend for EmbeddedTables {
         limit: u32,
     ) -> Answer<'_, Vec<ByMarket>> {
         let (from, to) = key::price_range(&market, transaction, min, max, after.as_ref());
-        let rows = self.range(Table::ListingsByMarket, from, to, limit.max(1) as usize);
+        let rows = self.range(Table::ListingsByMarket, from, to, limit as usize);
         let entry = |(row, _)| if let Row::ListingByMarket(entry) = row { Some(entry) } else { None };
         done(rows.map(|rows| rows.into_iter().filter_map(entry).collect()))
     }
@@ -144,7 +147,7 @@ impl Backend for EmbeddedTables {
         limit: u32,
     ) -> Answer<'_, Vec<(jiff::civil::Date, Cell)>> {
         let (from, to) = key::day_range(&market, transaction);
-        let rows = self.range(Table::MarketDays, from, to, limit.max(1) as usize);
+        let rows = self.range(Table::MarketDays, from, to, limit as usize);
         let day = |(row, cell)| if let Row::MarketDay(_, _, day) = row { Some((day, cell)) } else { None };
         done(rows.map(|rows| rows.into_iter().filter_map(day).collect()))
     }

@@ -1,5 +1,6 @@
 //! A session with the store, and patience while there is none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,21 @@ pub(super) async fn session(config: &ScyllaConfig) -> Result<Session, StoreError
     if !config.user.is_empty() {
         builder = builder.user(&config.user, password(config)?);
     }
-    builder.build().await.map_err(|error| fault::of_session(&error, &config.user))
+    let session = builder.build().await.map_err(|error| fault::of_session(&error, &config.user))?;
+    let cluster = session.get_cluster_state();
+    check_datacenter(&config.local_datacenter, cluster.get_nodes_info().iter().map(|node| node.datacenter.as_deref()))?;
+    Ok(session)
+}
+
+/// A misspelt data centre would leave no node to ask, for ever and without a word.
+fn check_datacenter<'a>(local: &str, nodes: impl Iterator<Item = Option<&'a str>>) -> Result<(), StoreError> {
+    let datacenters: BTreeSet<&str> = nodes.flatten().collect();
+    if local.is_empty() || datacenters.contains(local) {
+        return Ok(());
+    }
+    Err(StoreError::Fatal(format!(
+        "store.scylla.local_datacenter: no node is in {local:?}; they are in {datacenters:?}"
+    )))
 }
 
 fn password(config: &ScyllaConfig) -> Result<String, StoreError> {
@@ -67,10 +82,10 @@ fn password(config: &ScyllaConfig) -> Result<String, StoreError> {
 }
 
 /// Tries until the store answers, says every few seconds that it does not, gives up after `wait_at_start`.
-pub(super) async fn until_it_answers<T>(
-    config: &ScyllaConfig,
-    mut attempt: impl AsyncFnMut() -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+pub(super) async fn until_it_answers<T, F>(config: &ScyllaConfig, attempt: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     let began = Instant::now();
     let addresses = config.contact_points.join(", ");
     let mut last_said = began;
@@ -108,8 +123,7 @@ mod tests {
     #[tokio::test]
     async fn an_absent_store_is_waited_for_and_then_given_up() {
         let config = config(Duration::ZERO);
-        let StoreError::Fatal(said) = until_it_answers(&config, async || session(&config).await).await.unwrap_err()
-        else {
+        let StoreError::Fatal(said) = until_it_answers(&config, || session(&config)).await.unwrap_err() else {
             panic!("not fatal")
         };
         assert!(said.contains("the store at 127.0.0.1:1 has not answered for 0 s"), "{said}");
@@ -117,13 +131,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_store_that_comes_late_is_taken() {
-        let mut attempts = 0;
+        let attempts = std::cell::Cell::new(0);
         let config = config(Duration::from_secs(60));
-        let answer = until_it_answers(&config, async || {
-            attempts += 1;
-            if attempts < 3 { Err(StoreError::Unavailable("not yet".to_owned())) } else { Ok(attempts) }
+        let answer = until_it_answers(&config, || {
+            attempts.set(attempts.get() + 1);
+            let outcome = match attempts.get() {
+                3 => Ok(attempts.get()),
+                _ => Err(StoreError::Unavailable("not yet".to_owned())),
+            };
+            std::future::ready(outcome)
         });
         assert_eq!(answer.await.unwrap(), 3);
+    }
+
+    #[test]
+    fn a_datacenter_without_nodes_is_refused() {
+        let nodes = || [Some("west"), Some("east"), Some("west"), None].into_iter();
+        assert_eq!(check_datacenter("", nodes()), Ok(()));
+        assert_eq!(check_datacenter("east", nodes()), Ok(()));
+        let said = check_datacenter("East", nodes()).unwrap_err().to_string();
+        assert_eq!(said, r#"store.scylla.local_datacenter: no node is in "East"; they are in {"east", "west"}"#);
     }
 
     #[tokio::test]

@@ -9,17 +9,26 @@ use ::scylla::errors::{
 
 use crate::StoreError;
 
-pub(super) fn of_execution(error: ExecutionError) -> StoreError {
-    match &error {
-        ExecutionError::BadQuery(_) => fatal(&error),
+pub(super) fn of_execution(error: &ExecutionError) -> StoreError {
+    match error {
+        ExecutionError::BadQuery(_) => fatal(error),
         ExecutionError::LastAttemptError(attempt) => of_attempt(attempt),
-        ExecutionError::PrepareError(prepare) => of_prepare(prepare.clone()),
+        ExecutionError::PrepareError(prepare) => of_prepare(prepare),
         _ => StoreError::Unavailable(error.to_string()),
     }
 }
 
-pub(super) fn of_prepare(error: PrepareError) -> StoreError {
-    match &error {
+/// Whether a node was away, if only for a moment.
+pub(super) const fn is_broken_connection(error: &ExecutionError) -> bool {
+    matches!(
+        error,
+        ExecutionError::ConnectionPoolError(_)
+            | ExecutionError::LastAttemptError(RequestAttemptError::BrokenConnectionError(_))
+    )
+}
+
+pub(super) fn of_prepare(error: &PrepareError) -> StoreError {
+    match error {
         PrepareError::AllAttemptsFailed { first_attempt } => of_attempt(first_attempt),
         _ => StoreError::Unavailable(error.to_string()),
     }
@@ -94,17 +103,17 @@ mod tests {
     fn what_passes_by_itself_is_tried_again() {
         for db in [DbError::Overloaded, DbError::IsBootstrapping, DbError::ServerError, DbError::TruncateError] {
             let error = RequestAttemptError::DbError(db, "busy".into());
-            assert!(matches!(of_execution(error.into()), StoreError::Unavailable(_)));
+            assert!(matches!(of_execution(&error.into()), StoreError::Unavailable(_)));
         }
         let timeout = ExecutionError::RequestTimeout(std::time::Duration::from_secs(2));
-        assert!(matches!(of_execution(timeout), StoreError::Unavailable(_)));
+        assert!(matches!(of_execution(&timeout), StoreError::Unavailable(_)));
     }
 
     #[test]
     fn what_stays_wrong_is_fatal_and_says_what_to_look_at() {
         for db in [DbError::Unauthorized, DbError::Invalid, DbError::SyntaxError] {
             let error = RequestAttemptError::DbError(db, "no MODIFY on <table roost.listings>".into());
-            let StoreError::Fatal(said) = of_execution(error.into()) else { panic!("not fatal") };
+            let StoreError::Fatal(said) = of_execution(&error.into()) else { panic!("not fatal") };
             assert!(said.contains("roost.listings") && said.contains("roost init"), "{said}");
         }
     }

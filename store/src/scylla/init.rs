@@ -16,21 +16,22 @@ const SCHEMA_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Creates what is missing and returns a line for each change.
 pub async fn init(config: &ScyllaConfig) -> Result<Vec<String>, StoreError> {
-    connect::until_it_answers(config, async || {
-        let session = connect::session(config).await?;
-        let mut changes = Vec::new();
-        changes.extend(init_keyspace(&session, config).await?);
-        let existing = columns(&session, &config.keyspace).await?;
-        refuse(&config.keyspace, differences(&existing).filter(|difference| !difference.is_missing()))?;
-        for (table, statement) in cql::create_tables(&config.keyspace) {
-            if !existing.contains_key(table) {
-                change_schema(&session, statement).await?;
-                changes.push(format!("created table {}.{table}", config.keyspace));
-            }
+    connect::until_it_answers(config, || attempt(config)).await
+}
+
+async fn attempt(config: &ScyllaConfig) -> Result<Vec<String>, StoreError> {
+    let session = connect::session(config).await?;
+    let mut changes = Vec::new();
+    changes.extend(init_keyspace(&session, config).await?);
+    let existing = columns(&session, &config.keyspace).await?;
+    refuse(&config.keyspace, differences(&existing).filter(|difference| !difference.is_missing()))?;
+    for (table, statement) in cql::create_tables(&config.keyspace) {
+        if !existing.contains_key(table) {
+            change_schema(&session, statement).await?;
+            changes.push(format!("created table {}.{table}", config.keyspace));
         }
-        Ok(changes)
-    })
-    .await
+    }
+    Ok(changes)
 }
 
 /// Refuses to go on unless every table is there and as this version knows it.
@@ -72,13 +73,14 @@ async fn change_schema(session: &Session, statement: String) -> Result<(), Store
     statement.set_request_timeout(Some(SCHEMA_TIMEOUT));
     // `IF NOT EXISTS`: a second time it changes nothing.
     statement.set_is_idempotent(true);
-    session.query_unpaged(statement, ()).await.map_err(fault::of_execution)?;
+    session.query_unpaged(statement, ()).await.map_err(|error| fault::of_execution(&error))?;
     Ok(())
 }
 
 async fn replication(session: &Session, keyspace: &Keyspace) -> Result<Option<HashMap<String, String>>, StoreError> {
     let statement = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
-    let answer = session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(fault::of_execution)?;
+    let answer =
+        session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(|error| fault::of_execution(&error))?;
     let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
     let row = rows.maybe_first_row::<(HashMap<String, String>,)>().map_err(|error| fault::unreadable(&error))?;
     Ok(row.map(|(replication,)| replication))
@@ -100,7 +102,8 @@ type Columns = BTreeMap<String, BTreeSet<SchemaColumn>>;
 async fn columns(session: &Session, keyspace: &Keyspace) -> Result<Columns, StoreError> {
     let statement = "SELECT table_name, column_name, kind, position, clustering_order, type \
                      FROM system_schema.columns WHERE keyspace_name = ?";
-    let answer = session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(fault::of_execution)?;
+    let answer =
+        session.query_unpaged(statement, (keyspace.as_str(),)).await.map_err(|error| fault::of_execution(&error))?;
     let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
     let rows = rows.rows::<(String, String, String, i32, String, String)>();
     let mut tables = Columns::new();

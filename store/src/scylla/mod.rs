@@ -11,9 +11,11 @@ mod recovery;
 mod statements;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ::scylla::client::session::Session;
 use ::scylla::deserialize::row::DeserializeRow;
+use ::scylla::errors::ExecutionError;
 use ::scylla::response::{PagingState, PagingStateResponse};
 use ::scylla::statement::prepared::PreparedStatement;
 use ::scylla::value::{CqlDate, CqlValue, Row as CqlRow};
@@ -30,7 +32,7 @@ use crate::{Answer, Backend, ByMarket, Cell, RecommendationRow, Row, StoreError,
 
 /// The tables in a CQL store.
 pub struct ScyllaTables {
-    session: std::sync::Arc<Session>,
+    session: Arc<Session>,
     statements: Statements,
     ttl: TtlConfig,
     recoveries: Recoveries,
@@ -39,17 +41,18 @@ pub struct ScyllaTables {
 impl ScyllaTables {
     /// Connects, checks that the tables are those of this version and that no row has been written by a wall clock.
     pub async fn open(config: &ScyllaConfig, ttl: &TtlConfig) -> Result<Self, StoreError> {
-        connect::until_it_answers(config, async || {
-            let session = connect::session(config).await?;
-            init::check(&session, &config.keyspace).await?;
-            let statements = Statements::prepare(&session, &config.keyspace).await?;
-            let session = std::sync::Arc::new(session);
-            let recoveries = Recoveries::watch(session.clone());
-            let tables = Self { session, statements, ttl: ttl.clone(), recoveries };
-            tables.refuse_foreign_timestamps(&config.keyspace).await?;
-            Ok(tables)
-        })
-        .await
+        connect::until_it_answers(config, || Self::attempt(config, ttl)).await
+    }
+
+    async fn attempt(config: &ScyllaConfig, ttl: &TtlConfig) -> Result<Self, StoreError> {
+        let session = connect::session(config).await?;
+        init::check(&session, &config.keyspace).await?;
+        let statements = Statements::prepare(&session, &config.keyspace).await?;
+        let session = Arc::new(session);
+        let recoveries = Recoveries::watch(session.clone());
+        let tables = Self { session, statements, ttl: ttl.clone(), recoveries };
+        tables.refuse_foreign_timestamps(&config.keyspace).await?;
+        Ok(tables)
     }
 
     /// One row that another client wrote with its wall clock (2^50 is in the year 2005, in microseconds) can never be
@@ -79,8 +82,15 @@ impl ScyllaTables {
         write.refuse_foreign_timestamp()?;
         let ttl = self.ttl.of(write.row.table());
         let (statement, values) = self.statements.writing(&write, ttl);
-        self.session.execute_unpaged(statement, values).await.map_err(fault::of_execution)?;
+        self.session.execute_unpaged(statement, values).await.map_err(|error| self.failed(&error))?;
         Ok(())
+    }
+
+    fn failed(&self, error: &ExecutionError) -> StoreError {
+        if fault::is_broken_connection(error) {
+            self.recoveries.note_broken_connection();
+        }
+        fault::of_execution(error)
     }
 
     /// The first row of an answer.
@@ -88,7 +98,7 @@ impl ScyllaTables {
     where
         R: for<'f> DeserializeRow<'f, 'f>,
     {
-        let answer = self.session.execute_unpaged(statement, values).await.map_err(fault::of_execution)?;
+        let answer = self.session.execute_unpaged(statement, values).await.map_err(|error| self.failed(&error))?;
         let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
         rows.maybe_first_row().map_err(|error| fault::unreadable(&error))
     }
@@ -104,7 +114,7 @@ impl ScyllaTables {
         R: for<'f> DeserializeRow<'f, 'f>,
     {
         let (answer, next) =
-            self.session.execute_single_page(statement, values, at).await.map_err(fault::of_execution)?;
+            self.session.execute_single_page(statement, values, at).await.map_err(|error| self.failed(&error))?;
         let rows = answer.into_rows_result().map_err(|error| fault::unreadable(&error))?;
         let rows = rows.rows().map_err(|error| fault::unreadable(&error))?;
         let rows = rows.collect::<Result<Vec<R>, _>>().map_err(|error| fault::unreadable(&error))?;
@@ -173,6 +183,9 @@ impl Backend for ScyllaTables {
         limit: u32,
     ) -> Answer<'_, Vec<ByMarket>> {
         Box::pin(async move {
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
             let values = statements::market_range(&market, transaction, min, max, after, limit);
             let rows: Vec<(i64, String)> = self.all(&self.statements.by_market, values).await?;
             let entry = |(cents, listing): (i64, String)| {
@@ -213,6 +226,9 @@ impl Backend for ScyllaTables {
         limit: u32,
     ) -> Answer<'_, Vec<(jiff::civil::Date, Cell)>> {
         Box::pin(async move {
+            if limit == 0 {
+                return Ok(Vec::new());
+            }
             let values = vec![key::text(&market), key::word(transaction), statements::limit(limit)];
             let rows: Vec<(CqlDate, Option<String>, Option<i64>)> =
                 self.all(&self.statements.market_days, values).await?;

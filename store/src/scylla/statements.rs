@@ -51,8 +51,10 @@ impl Statements {
     pub(super) async fn prepare(session: &Session, keyspace: &Keyspace) -> Result<Self, StoreError> {
         let text = Text { keyspace };
         let prepare = async |text: String| {
-            let mut prepared =
-                session.prepare(Statement::new(text).with_page_size(PAGE_ROWS)).await.map_err(fault::of_prepare)?;
+            let mut prepared = session
+                .prepare(Statement::new(text).with_page_size(PAGE_ROWS))
+                .await
+                .map_err(|error| fault::of_prepare(&error))?;
             prepared.set_is_idempotent(true);
             Ok::<_, StoreError>(prepared)
         };
@@ -144,9 +146,9 @@ pub(super) fn market_range(
     ]
 }
 
-/// A bound of the count of rows: CQL takes 1 to 2^31 − 1.
+/// A bound of the count of rows: CQL takes 1 to 2^31 − 1, and the callers no 0.
 pub(super) fn limit(rows: u32) -> CqlValue {
-    CqlValue::Int(i32::try_from(rows.max(1)).unwrap_or(i32::MAX))
+    CqlValue::Int(i32::try_from(rows).unwrap_or(i32::MAX))
 }
 
 /// Makes the text of statements.
@@ -246,11 +248,31 @@ mod tests {
     }
 
     #[test]
+    fn no_other_file_writes_a_statement_that_changes_rows() {
+        fn look(directory: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    look(&entry, found);
+                } else if !entry.ends_with("scylla/statements.rs") {
+                    let text = std::fs::read_to_string(&entry).unwrap();
+                    let words = ["INSERT INTO", "UPDATE \"", "DELETE FROM", "BEGIN BATCH", "BEGIN UNLOGGED"];
+                    found.extend(
+                        words.iter().filter(|word| text.contains(*word)).map(|word| format!("{entry:?}: {word}")),
+                    );
+                }
+            }
+        }
+        let mut found = Vec::new();
+        look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
     fn a_cursor_before_the_lowest_price_does_not_widen_the_range() {
         let market = "us/wa/seattle".parse().unwrap();
         let money = |units| Money::from_units(units).unwrap();
         let after = Some((money(1), "f:1".parse().unwrap()));
-        let values = market_range(&market, Transaction::Sale, money(2), money(3), after, 0);
+        let values = market_range(&market, Transaction::Sale, money(2), money(3), after, 1);
         assert_eq!(values[2..4], [CqlValue::BigInt(200), CqlValue::Text(String::new())]);
         assert_eq!(values[4..], [CqlValue::BigInt(301), CqlValue::Text(String::new()), CqlValue::Int(1)]);
     }

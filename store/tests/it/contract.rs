@@ -171,6 +171,7 @@ contract! { a_market_is_read_by_price_and_then_by_listing, |tables| {
     assert_eq!(read(101, 299, None, 100).await, expect(&ordered[2..3]));
     assert_eq!(read(500, 400, None, 100).await, [], "an empty range");
     assert_eq!(read(0, 1_000_000, None, 2).await, expect(&ordered[..2]));
+    assert_eq!(read(0, 1_000_000, None, 0).await, []);
     // A cursor walks the whole market without a gap or a repetition.
     let mut walked = Vec::new();
     let mut after = None;
@@ -179,6 +180,7 @@ contract! { a_market_is_read_by_price_and_then_by_listing, |tables| {
         let Some((price, number)) = page.last() else { break };
         after = Some((*price, number.parse().unwrap()));
         walked.extend(page);
+        assert!(walked.len() <= ordered.len(), "{walked:?}");
     }
     assert_eq!(walked, expect(&ordered));
     assert_eq!(read(200, 1_000_000, Some((100, 2)), 100).await, expect(&ordered[2..]), "a cursor below the range");
@@ -220,6 +222,7 @@ contract! { days_of_a_market_come_newest_first, |tables| {
     let newest = newest.map(|(day, json)| (day, json.to_owned()));
     assert_eq!(read(100).await, newest);
     assert_eq!(read(2).await, newest[..2]);
+    assert_eq!(read(0).await, []);
 }}
 
 contract! { a_scan_gives_every_row_of_a_table_and_no_other, |tables| {

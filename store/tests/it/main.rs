@@ -4,3 +4,4 @@ mod contract;
 mod embedded;
 mod house;
 mod init;
+mod outage;
