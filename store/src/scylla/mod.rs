@@ -1,7 +1,7 @@
 //! The tables in ScyllaDB or Cassandra 5. The only place in the house that knows the driver.
 //!
 //! Every statement is prepared once and idempotent. The driver may try another node within one request time-out; beyond
-//! that, trying again is the caller's. The schema is never changed here but by [`init`].
+//! that, trying again is the caller's. The schema is never changed here but by [`init()`].
 
 mod connect;
 mod fault;
