@@ -10,7 +10,6 @@ pub mod metrics;
 pub mod push;
 mod service;
 mod state;
-mod window;
 mod worker;
 
 pub use config::{Config, PushConfig};

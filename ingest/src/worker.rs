@@ -7,15 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use rustc_hash::FxHashMap;
 use schemas::reso::MAX_BATCH;
 use schemas::topic::Topic;
-use stream::{AckSink, Delivered, DeliveryError, Event, Fatal, GroupStart, Log, LogError, Producer, Reader, Record};
+use stream::tracker::{Refused, Ticket};
+use stream::{
+    AckSink, Delivered, DeliveryError, Event, Fatal, GroupStart, Log, LogError, OffsetTracker, Outgoing, Producer,
+    Reader, Record,
+};
 
 use crate::config::Config;
 use crate::decide::{Verdict, decide};
 use crate::metrics::{self, Tally};
 use crate::state::State;
-use crate::window::Window;
 
 /// How long to wait for a first record; bounds the delay of commits and of stopping.
 const POLL: Duration = Duration::from_millis(50);
@@ -37,12 +41,17 @@ impl AckSink for Acks {
     }
 }
 
-/// Why a worker ends before it is told to: the process must end.
-struct Broken(String);
+/// Why a worker takes no more.
+enum End {
+    /// It was told to. What it has read and not begun is read again by whoever is next.
+    Told,
+    /// The process must end: this line says what to look at.
+    Broken(String),
+}
 
-impl From<LogError> for Broken {
+impl From<LogError> for End {
     fn from(error: LogError) -> Self {
-        Self(format!("ingest: {error}"))
+        Self::Broken(format!("ingest: {error}"))
     }
 }
 
@@ -52,8 +61,11 @@ pub(crate) struct Worker {
     reader: Box<dyn Reader>,
     producer: Box<dyn Producer>,
     acks: Receiver<Ack>,
-    window: Window,
-    max_records: usize,
+    /// What was read and is not on the log.
+    tracker: OffsetTracker,
+    /// The record that each effect under way belongs to, by its token.
+    tickets: FxHashMap<u64, Ticket>,
+    next_token: u64,
     max_effects: usize,
     commit_every: Duration,
     committed_at: Instant,
@@ -110,8 +122,9 @@ impl Worker {
             reader,
             producer,
             acks,
-            window: Window::default(),
-            max_records,
+            tracker: OffsetTracker::new(max_records),
+            tickets: FxHashMap::default(),
+            next_token: 0,
             max_effects,
             commit_every: config.commit_every,
             committed_at: Instant::now(),
@@ -131,26 +144,28 @@ impl Worker {
     /// Works until told to stop; how many raw records it left unfinished.
     pub(crate) fn run(mut self) -> usize {
         let _alarm = Alarm(self.fatal.clone());
-        let worked = self.work().and_then(|()| self.drain());
-        if let Err(Broken(reason)) = worked {
+        let ended = match self.work() {
+            Err(End::Told) | Ok(()) => self.drain(),
+            broken => broken,
+        };
+        if let Err(End::Broken(reason)) = ended {
             self.state.broken(&reason);
             (self.fatal)(reason);
         }
-        self.window.records()
+        self.tracker.records()
     }
 
-    fn work(&mut self) -> Result<(), Broken> {
+    fn work(&mut self) -> Result<(), End> {
         let mut read = Vec::new();
         while !self.stop.is_told() {
             self.take_acks()?;
             self.commit_if_due()?;
             if self.has_room() {
                 self.seen(|reader| reader.poll(POLL, &mut read))?;
+                self.events.extend(read.drain(..));
             } else {
-                self.wait_for_acks()?;
-                self.seen(|reader| reader.poll_control(Duration::ZERO, &mut read))?;
+                self.wait_for_room()?;
             }
-            self.events.extend(read.drain(..));
             let since = Instant::now();
             let has_work = !self.events.is_empty();
             while let Some(event) = self.events.pop_front() {
@@ -165,7 +180,7 @@ impl Worker {
     }
 
     /// Reads; an absent log is waited for, since the reader goes on where it was.
-    fn seen(&mut self, read: impl FnOnce(&mut dyn Reader) -> Result<(), LogError>) -> Result<(), Broken> {
+    fn seen(&mut self, read: impl FnOnce(&mut dyn Reader) -> Result<(), LogError>) -> Result<(), End> {
         match read(&mut *self.reader) {
             Ok(()) => self.state.well(),
             Err(LogError::Unavailable(reason)) => self.state.waiting_for(&reason),
@@ -174,66 +189,87 @@ impl Worker {
         Ok(())
     }
 
-    fn perform(&mut self, event: Event) -> Result<(), Broken> {
+    fn perform(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Record(record) => self.pass_on(&record)?,
             Event::Assigned(assignments) => {
-                assignments.iter().for_each(|assignment| self.window.assign(assignment.partition));
+                assignments.iter().for_each(|assignment| self.tracker.assign(assignment.partition));
             }
-            Event::Revoked(partitions) => partitions.iter().for_each(|partition| self.window.revoke(*partition)),
+            Event::Revoked(partitions) => partitions.iter().for_each(|partition| self.tracker.revoke(*partition)),
             Event::End { .. } => {}
         }
         Ok(())
     }
 
-    fn pass_on(&mut self, record: &Record) -> Result<(), Broken> {
-        let outcomes = decide(record);
-        // A batch has at most a thousand.
-        let effects = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
-        let Some(token) = self.window.begin(record.partition, record.offset, effects) else { return Ok(()) };
-        let mut sent = 0;
-        for outcome in outcomes {
+    fn pass_on(&mut self, record: &Record) -> Result<(), End> {
+        while !self.has_room() {
+            self.wait_for_room()?;
+        }
+        let ticket = match self.tracker.begin(record.partition, record.offset) {
+            Ok(ticket) => ticket,
+            // Whoever has the partition now reads it.
+            Err(Refused::NotOurs) => return Ok(()),
+            // Going on would commit past it.
+            Err(Refused::Full) => return Err(End::Broken("ingest: a record has no room in its window".to_owned())),
+        };
+        for (index, outcome) in decide(record).into_iter().enumerate() {
             match outcome.verdict {
                 Verdict::Canonical { timestamp_ms, left_out } => {
                     self.tally.canonical(&outcome.feed, timestamp_ms, left_out);
                 }
                 Verdict::Dead(code) => self.tally.refused(&outcome.feed, code),
             }
-            match self.producer.send(outcome.outgoing, token) {
-                Ok(()) => sent += 1,
-                Err(LogError::QueueFull) => return self.send_rest(record, token, sent),
-                Err(error) => return Err(error.into()),
+            match self.send(outcome.outgoing, ticket) {
+                Err(LogError::QueueFull) => self.send_again(record, index, ticket)?,
+                sent => sent?,
             }
         }
+        self.tracker.decided(ticket);
         Ok(())
     }
 
-    /// The producer's queue is full: sends the outcomes from `sent` on as there is room. They are decided once more, which
-    /// is rare, so that the usual way copies nothing.
-    fn send_rest(&mut self, record: &Record, token: u64, sent: usize) -> Result<(), Broken> {
-        for outcome in decide(record).into_iter().skip(sent) {
-            loop {
-                match self.producer.send(outcome.outgoing.clone(), token) {
-                    Ok(()) => break,
-                    Err(LogError::QueueFull) => {
-                        self.wait_for_acks()?;
-                        // The group must see this member alive; what it says is worked on in its turn.
-                        let mut control = Vec::new();
-                        self.seen(|reader| reader.poll_control(Duration::ZERO, &mut control))?;
-                        self.events.extend(control);
-                    }
-                    Err(error) => return Err(error.into()),
-                }
+    fn send(&mut self, outgoing: Outgoing, ticket: Ticket) -> Result<(), LogError> {
+        self.producer.send(outgoing, self.next_token)?;
+        self.tickets.insert(self.next_token, ticket);
+        self.tracker.effect(ticket);
+        self.next_token += 1;
+        Ok(())
+    }
+
+    /// The producer's queue is full: sends outcome `index` of the record as soon as there is room. It is decided once more,
+    /// which is rare, so that the usual way copies nothing.
+    fn send_again(&mut self, record: &Record, index: usize, ticket: Ticket) -> Result<(), End> {
+        let Some(outcome) = decide(record).into_iter().nth(index) else { return Ok(()) };
+        loop {
+            self.wait_for_room()?;
+            match self.send(outcome.outgoing.clone(), ticket) {
+                Err(LogError::QueueFull) => {}
+                sent => return Ok(sent?),
             }
         }
+    }
+
+    /// Lets acknowledgements come in, and commits them. The group must see this member alive meanwhile; what it says is worked on in its turn.
+    fn wait_for_room(&mut self) -> Result<(), End> {
+        if self.stop.is_told() {
+            return Err(End::Told);
+        }
+        if let Ok(ack) = self.acks.recv_timeout(NO_ROOM_PAUSE) {
+            self.take(ack)?;
+        }
+        self.take_acks()?;
+        self.commit_if_due()?;
+        let mut control = Vec::new();
+        self.seen(|reader| reader.poll_control(Duration::ZERO, &mut control))?;
+        self.events.extend(control);
         Ok(())
     }
 
     fn has_room(&self) -> bool {
-        self.window.records() < self.max_records && self.window.effects() < self.max_effects
+        !self.tracker.is_full() && self.tracker.effects() < self.max_effects
     }
 
-    fn take_acks(&mut self) -> Result<(), Broken> {
+    fn take_acks(&mut self) -> Result<(), End> {
         loop {
             match self.acks.try_recv() {
                 Ok(ack) => self.take(ack)?,
@@ -243,33 +279,29 @@ impl Worker {
         }
     }
 
-    fn wait_for_acks(&mut self) -> Result<(), Broken> {
-        match self.acks.recv_timeout(NO_ROOM_PAUSE) {
-            Ok(ack) => self.take(ack)?,
-            Err(_) => return Ok(()),
-        }
-        self.take_acks()
-    }
-
-    fn take(&mut self, (token, outcome): Ack) -> Result<(), Broken> {
+    fn take(&mut self, (token, outcome): Ack) -> Result<(), End> {
         match outcome {
-            Ok(_) => self.window.acknowledge(token),
-            Err(error) => return Err(Broken(format!("ingest: {error}"))),
+            Ok(_) => {
+                if let Some(ticket) = self.tickets.remove(&token) {
+                    self.tracker.acknowledge(ticket);
+                }
+                Ok(())
+            }
+            Err(error) => Err(End::Broken(format!("ingest: {error}"))),
         }
-        Ok(())
     }
 
-    fn commit_if_due(&mut self) -> Result<(), Broken> {
+    fn commit_if_due(&mut self) -> Result<(), End> {
         if self.committed_at.elapsed() >= self.commit_every {
             self.committed_at = Instant::now();
-            metrics::record_in_flight(self.number, self.window.records());
+            metrics::record_in_flight(self.number, self.tracker.records());
             self.commit()?;
         }
         Ok(())
     }
 
-    fn commit(&mut self) -> Result<(), Broken> {
-        for (partition, next_offset) in self.window.take_ready() {
+    fn commit(&mut self) -> Result<(), End> {
+        for (partition, next_offset) in self.tracker.take_ready() {
             match self.reader.commit(partition, next_offset) {
                 Ok(()) => {}
                 // The next commit of the partition covers it; without one it is read again.
@@ -283,7 +315,7 @@ impl Worker {
     }
 
     /// Nothing new is taken; what is under way is acknowledged and committed while there is time.
-    fn drain(&mut self) -> Result<(), Broken> {
+    fn drain(&mut self) -> Result<(), End> {
         if let Err(error) = self.producer.flush(self.stop.left()) {
             tracing::warn!("results were not acknowledged before the stop and will be made again: {error}");
         }

@@ -1,5 +1,5 @@
-//! A log of its own for each test: topics with a prefix of their own on the Kafka that `ROOST_TEST_KAFKA` names (they go
-//! with that Kafka); and ingest running on it.
+//! A log of its own for each test, and ingest running on it: a fresh directory for the embedded one; on the Kafka that
+//! `ROOST_TEST_KAFKA` names, topics with a prefix of their own (they go with that Kafka).
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -9,8 +9,8 @@ use ingest::{Config, Drained, Ingest, PushConfig};
 use schemas::header::Headers;
 use schemas::topic::Topic;
 use stream::{
-    AckSink, BackendKind, Delivered, DeliveryError, Event, Fatal, KafkaConfig, Log, LogConfig, LogError, Outgoing,
-    Record, Start,
+    AckSink, BackendKind, Delivered, DeliveryError, EmbeddedConfig, Event, Fatal, KafkaConfig, Log, LogConfig,
+    LogError, Outgoing, Record, Start,
 };
 use tokio::runtime::Runtime;
 
@@ -27,6 +27,11 @@ pub struct House {
 
 /// Runs a test on every log that is there.
 pub fn on_every_log(test: impl Fn(&House)) {
+    let directory = tempfile::tempdir().unwrap();
+    let embedded =
+        EmbeddedConfig { directory: directory.path().to_owned(), partitions: PARTITIONS, ..EmbeddedConfig::default() };
+    println!("on the embedded log");
+    test(&House::new(&LogConfig { backend: BackendKind::Embedded, embedded, ..LogConfig::default() }));
     let Ok(servers) = std::env::var("ROOST_TEST_KAFKA") else {
         println!("not run on Kafka: ROOST_TEST_KAFKA is not set (make test sets it)");
         return;
@@ -40,13 +45,14 @@ pub fn on_every_log(test: impl Fn(&House)) {
         session_timeout: Duration::from_secs(6),
         ..KafkaConfig::default()
     };
-    let config = LogConfig { backend: BackendKind::Kafka, kafka, ..LogConfig::default() };
-    stream::init(&config).unwrap();
-    test(&House::new(stream::open(&config).unwrap()));
+    println!("on Kafka");
+    test(&House::new(&LogConfig { backend: BackendKind::Kafka, kafka, ..LogConfig::default() }));
 }
 
 impl House {
-    fn new(log: Log) -> Self {
+    fn new(config: &LogConfig) -> Self {
+        stream::init(config).unwrap();
+        let log = stream::open(config).unwrap();
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let heard = complaints.clone();
         let fatal: Fatal = Arc::new(move |line| heard.lock().unwrap().push(line));
