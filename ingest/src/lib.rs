@@ -7,6 +7,7 @@ mod config;
 pub mod decide;
 pub mod mapping;
 pub mod metrics;
+pub mod publish;
 pub mod push;
 mod service;
 mod state;

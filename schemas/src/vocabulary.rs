@@ -247,6 +247,11 @@ impl StandardStatus {
         }
     }
 
+    /// Whether a home that its feed no longer shows has left the market with it: what a snapshot is compared with.
+    pub const fn is_on_offer_or_pending(self) -> bool {
+        self.may_be_shown() || matches!(self, Self::Pending)
+    }
+
     /// Whether some session may see it.
     pub const fn may_be_shown(self) -> bool {
         self.is_on_market(true, true)

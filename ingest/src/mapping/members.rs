@@ -25,6 +25,11 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(own, _)| own == name).map(|(_, raw)| &**raw)
     }
 
+    /// The names of the members.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// A member as a text: a JSON text, or a number as it is written.
     pub fn text(&self, name: &str) -> Option<String> {
         let raw = self.raw(name)?;

@@ -90,6 +90,25 @@ impl Mapping {
         file::rules(text).map(|rules| Self(Kind::Rules(Box::new(rules))))
     }
 
+    /// Whether the rows are RESO already.
+    pub const fn is_reso(&self) -> bool {
+        matches!(self.0, Kind::Reso)
+    }
+
+    /// The members that the mapping tells; none for rows that are RESO already.
+    pub fn member_names(&self) -> impl Iterator<Item = &str> {
+        let members = match &self.0 {
+            Kind::Reso => &[],
+            Kind::Rules(rules) => rules.members.as_slice(),
+        };
+        members.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the mapping says when a row's snapshot was taken.
+    pub fn tells_snapshot_time(&self) -> bool {
+        matches!(&self.0, Kind::Rules(rules) if rules.snapshot.is_some())
+    }
+
     /// The columns that a file must have and these do not hold; asked once per CSV file.
     pub fn absent_columns(&self, columns: &Columns) -> Vec<String> {
         match &self.0 {

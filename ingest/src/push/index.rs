@@ -77,7 +77,7 @@ impl Index {
         let newest = Newest {
             version: listing.version,
             offset: record.offset,
-            is_offered: is_on_offer_or_pending(listing.standard_status),
+            is_offered: listing.standard_status.is_on_offer_or_pending(),
         };
         match homes.get_mut(id.listing_key()) {
             Some(known) if (known.version, known.offset) > (newest.version, newest.offset) => {}
@@ -100,11 +100,6 @@ impl Index {
         keys.sort_unstable();
         keys
     }
-}
-
-/// Whether a home that a snapshot no longer shows has left the market with it.
-const fn is_on_offer_or_pending(status: StandardStatus) -> bool {
-    status.may_be_shown() || matches!(status, StandardStatus::Pending)
 }
 
 #[cfg(test)]

@@ -3,4 +3,6 @@
 mod faulty;
 mod house;
 mod log;
+mod publish;
 mod push;
+mod real_data;

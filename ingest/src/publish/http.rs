@@ -1,0 +1,100 @@
+//! Calls to the push port, repeated while it is away. Everything that is sent there may be sent twice.
+
+use std::time::{Duration, Instant};
+
+use schemas::id::FeedName;
+use serde::Deserialize;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::PATIENCE;
+
+/// Longer than ingest takes to have a push acknowledged.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two tries at first; it doubles.
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
+/// Between two tries at most.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Largest answer: the keys of a few million homes.
+const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
+
+/// The push port of one feed.
+pub(super) struct Port {
+    agent: Agent,
+    base: String,
+    feed: FeedName,
+}
+
+/// An answer that is not "away, try again".
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
+/// It was away for too long: how long, and what it said last.
+pub(super) struct Away(pub(super) String);
+
+impl Port {
+    pub(super) fn new(base: &str, feed: &FeedName) -> Self {
+        let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
+        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), feed: feed.clone() }
+    }
+
+    /// Pushes records, one per line.
+    pub(super) fn push(&self, lines: &[u8]) -> Result<Answer, Away> {
+        let url = format!("{}/feeds/{}/listings", self.base, self.feed);
+        self.repeated(&url, || self.agent.post(&url).header("content-type", "application/x-ndjson").send(lines))
+    }
+
+    /// Asks for the keys of the homes on offer or pending.
+    pub(super) fn keys(&self) -> Result<Answer, Away> {
+        let url = format!("{}/feeds/{}/keys", self.base, self.feed);
+        self.repeated(&url, || self.agent.get(&url).call())
+    }
+
+    fn repeated(&self, url: &str, call: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Answer, Away> {
+        let (since, mut pause) = (Instant::now(), PAUSE);
+        loop {
+            let said = match call().and_then(|mut response| {
+                let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
+                Ok(Answer { status: response.status().as_u16(), body })
+            }) {
+                Ok(answer) if answer.status == 429 || answer.status >= 500 => answer.said(),
+                Ok(answer) => return Ok(answer),
+                Err(error @ (ureq::Error::BadUri(_) | ureq::Error::Http(_))) => {
+                    return Err(Away(format!("{url}: {error} (expected an address such as http://127.0.0.1:8081)")));
+                }
+                Err(error) => error.to_string(),
+            };
+            if since.elapsed() + pause > PATIENCE {
+                return Err(Away(format!("{url} has not taken it for {} s: {said}", since.elapsed().as_secs())));
+            }
+            wait_until(Instant::now() + pause);
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+}
+
+impl Answer {
+    /// What a problem document says, or the beginning of whatever came.
+    pub(super) fn said(&self) -> String {
+        #[derive(Deserialize)]
+        struct Problem {
+            title: String,
+            #[serde(default)]
+            detail: String,
+        }
+        let what = match serde_json::from_slice::<Problem>(&self.body) {
+            Ok(problem) => format!("{}: {}", problem.title, problem.detail),
+            Err(_) => String::from_utf8_lossy(&self.body).chars().take(200).collect(),
+        };
+        format!("status {}, {what}", self.status)
+    }
+}
+
+/// Lets time pass.
+pub(super) fn wait_until(deadline: Instant) {
+    while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+}
