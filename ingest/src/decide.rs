@@ -80,7 +80,7 @@ pub fn decide(record: &Record) -> Vec<Outcome> {
             reso::read_delete(record.key.as_deref(), &origin)
         });
         return vec![match deleted {
-            Ok(listing) => taken(record, &listing, LeftOut::default(), 0),
+            Ok(listing) => taken(record, &listing, LeftOut::default(), 0, 0),
             Err(refusal) => refused(record, known_feed(), &refusal),
         }];
     }
@@ -99,7 +99,7 @@ pub fn decide(record: &Record) -> Vec<Outcome> {
         Ok(items) => (0..)
             .zip(items)
             .map(|(index, item)| match &item.outcome {
-                Ok(accepted) => taken(record, &accepted.listing, accepted.left_out, index),
+                Ok(accepted) => taken(record, &accepted.listing, accepted.left_out, index, item.text.len()),
                 Err(refusal) => refused_item(record, &item, refusal, index),
             })
             .collect(),
@@ -135,13 +135,15 @@ fn wrong_header(error: FieldError) -> Refusal {
     Refusal { code: Code::WrongHeader, message: error.to_string(), faults: vec![error] }
 }
 
-fn taken(record: &Record, listing: &Listing, left_out: LeftOut, index: u32) -> Outcome {
+/// `length` is that of the text it was read from, and about that of the text it becomes.
+fn taken(record: &Record, listing: &Listing, left_out: LeftOut, index: u32, length: usize) -> Outcome {
     let timestamp_ms = listing.version.timestamp_ms;
     let id = format!("{}-{}-{index}", record.partition, record.offset);
     let mut headers = header::cloud_event(EVENT_TYPE, EVENT_SOURCE, id, timestamp_ms);
     headers.extend(record.headers.iter().rev().find(|(name, _)| name == header::TRACEPARENT).cloned());
+    let mut value = Vec::with_capacity(length + 256);
     // Writing a listing fails only where a map has keys that are no text: it has none.
-    let value = serde_json::to_vec(listing).expect("a listing is writable");
+    serde_json::to_writer(&mut value, listing).expect("a listing is writable");
     let outgoing = Outgoing {
         topic: Topic::Listings,
         partition: None,

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::members::{Members, gather};
+use super::members::Members;
 use super::refusal::Refusal;
 use crate::dead_letter::Code;
 
@@ -21,19 +21,14 @@ const BATCH_LEVELS: usize = 2;
 
 /// What a value holds.
 pub(super) enum Records<'a> {
-    /// The object itself.
-    One {
-        /// Its text.
-        text: &'a str,
-        /// Its members.
-        members: Box<Members<'a>>,
-    },
+    /// The object itself, whose members were gathered.
+    One(&'a str),
     /// The texts of the elements of `value`, whatever they are.
     Batch(Vec<&'a str>),
 }
 
 /// Tells the records of a value.
-pub(super) fn records(value: &[u8]) -> Result<Records<'_>, Refusal> {
+pub(super) fn records<'a>(value: &'a [u8], members: &mut Members<'a>) -> Result<Records<'a>, Refusal> {
     let text = std::str::from_utf8(value).map_err(|error| {
         let message = format!("byte {} is not UTF-8 (expected a JSON text in UTF-8)", error.valid_up_to());
         Refusal::whole(Code::WrongEncoding, message)
@@ -42,21 +37,20 @@ pub(super) fn records(value: &[u8]) -> Result<Records<'_>, Refusal> {
     if !json.starts_with('{') {
         return Err(not_an_object(json));
     }
-    let members = gather(json, 0).map_err(not_json)?;
+    members.gather(json, 0).map_err(not_json)?;
     match members.batch() {
-        Some(Ok(array)) => elements(array).map(Records::Batch),
-        Some(Err(refusal)) => Err(refusal),
-        None => Ok(Records::One { text, members }),
+        Some(array) => Ok(Records::Batch(elements(array?)?)),
+        None => Ok(Records::One(text)),
     }
 }
 
-/// The members of one element of a batch.
-pub(super) fn record(text: &str) -> Result<Box<Members<'_>>, Refusal> {
+/// Gathers the members of one element of a batch.
+pub(super) fn record<'a>(text: &'a str, members: &mut Members<'a>) -> Result<(), Refusal> {
     if !text.starts_with('{') {
         return Err(wrong_shape(text));
     }
     // The text was read once as part of its batch, so it is JSON.
-    gather(text, BATCH_LEVELS).map_err(not_json)
+    members.gather(text, BATCH_LEVELS).map_err(not_json)
 }
 
 fn elements(array: &str) -> Result<Vec<&str>, Refusal> {

@@ -60,26 +60,30 @@ impl<'a> Members<'a> {
     }
 }
 
-/// Names the members of an object that stands `levels` deep in the value. An error is one of JSON.
-///
-/// Boxed: with a place for every field, members are too large to be handed around.
-pub(super) fn gather(text: &str, levels: usize) -> Result<Box<Members<'_>>, serde_json::Error> {
-    let mut members = Box::new(Members {
-        known: [None; Field::ALL.len()],
-        unknown: Vec::new(),
-        respelled: Vec::new(),
-        structural: Vec::new(),
-    });
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    (&mut deserializer).deserialize_map(Gather { members: &mut members, levels })?;
-    deserializer.end()?;
-    members.unknown.sort_by(|a, b| a.0.cmp(&b.0));
-    for pair in members.unknown.windows(2) {
-        if pair[0].0 == pair[1].0 {
-            members.structural.push(twice(&pair[0].0, pair[1].1));
-        }
+impl<'a> Members<'a> {
+    /// None yet.
+    pub(super) const fn none() -> Self {
+        Self { known: [None; Field::ALL.len()], unknown: Vec::new(), respelled: Vec::new(), structural: Vec::new() }
     }
-    Ok(members)
+
+    /// Names the members of an object that stands `levels` deep in the value, instead of those of the object before: with
+    /// a place for every field, members are too large to be made anew for every record. An error is one of JSON.
+    pub(super) fn gather(&mut self, text: &'a str, levels: usize) -> Result<(), serde_json::Error> {
+        self.known.fill(None);
+        self.unknown.clear();
+        self.respelled.clear();
+        self.structural.clear();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        (&mut deserializer).deserialize_map(Gather { members: self, levels })?;
+        deserializer.end()?;
+        self.unknown.sort_by(|a, b| a.0.cmp(&b.0));
+        for pair in self.unknown.windows(2) {
+            if pair[0].0 == pair[1].0 {
+                self.structural.push(twice(&pair[0].0, pair[1].1));
+            }
+        }
+        Ok(())
+    }
 }
 
 struct Gather<'m, 'de> {
@@ -187,7 +191,8 @@ mod tests {
 
     #[test]
     fn names_without_escapes_are_borrowed() {
-        let members = gather(r#"{"b":1,"\u0061":2}"#, 0).unwrap();
+        let mut members = Members::none();
+        members.gather(r#"{"b":1,"\u0061":2}"#, 0).unwrap();
         assert!(matches!(&members.unknown[..], [(Cow::Owned(a), "2"), (Cow::Borrowed("b"), "1")] if a == "a"));
     }
 }

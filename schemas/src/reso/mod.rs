@@ -29,6 +29,7 @@ pub use self::deletion::{deleted, read_delete};
 pub use self::frame::{MAX_BATCH, MAX_DEPTH};
 pub use self::refusal::{MAX_FAULTS, Refusal};
 
+use self::members::Members;
 use crate::id::FeedName;
 use crate::listing::Listing;
 
@@ -95,29 +96,24 @@ pub struct Item<'a> {
 /// `Ok` holds at least one record, at most [`MAX_BATCH`], in the order of the batch. `Err`: the value is refused as a
 /// whole, since no records can be told in it.
 pub fn read<'a>(value: &'a [u8], origin: &Origin) -> Result<Vec<Item<'a>>, Refusal> {
-    match frame::records(value)? {
-        frame::Records::One { text, members } => Ok(vec![item(text, Ok(members), origin, 0)]),
-        frame::Records::Batch(texts) => {
-            Ok((0..).zip(texts).map(|(index, text)| item(text, frame::record(text), origin, index)).collect())
-        }
+    let mut members = Members::none();
+    match frame::records(value, &mut members)? {
+        frame::Records::One(text) => Ok(vec![item(text, &members, origin, 0)]),
+        frame::Records::Batch(texts) => Ok((0..)
+            .zip(texts)
+            .map(|(index, text)| match frame::record(text, &mut members) {
+                Ok(()) => item(text, &members, origin, index),
+                Err(refusal) => {
+                    let feed = origin.feed.clone().unwrap_or_else(FeedName::default_feed);
+                    Item { text, feed, outcome: Err(refusal) }
+                }
+            })
+            .collect()),
     }
 }
 
-fn item<'a>(
-    text: &'a str,
-    members: Result<Box<members::Members<'a>>, Refusal>,
-    origin: &Origin,
-    index: u32,
-) -> Item<'a> {
-    match members {
-        Ok(members) => {
-            let feed = listing::feed(&members, origin);
-            let outcome = listing::of_members(&members, &feed, origin, index);
-            Item { text, feed, outcome }
-        }
-        Err(refusal) => {
-            let feed = origin.feed.clone().unwrap_or_else(FeedName::default_feed);
-            Item { text, feed, outcome: Err(refusal) }
-        }
-    }
+fn item<'a>(text: &'a str, members: &Members<'a>, origin: &Origin, index: u32) -> Item<'a> {
+    let feed = listing::feed(members, origin);
+    let outcome = listing::of_members(members, &feed, origin, index);
+    Item { text, feed, outcome }
 }
