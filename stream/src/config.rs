@@ -6,7 +6,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use schemas::topic::Topic;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::LogError;
 
 /// Which log, and how to reach it. Both sections may be present; `backend` chooses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,7 @@ pub struct KafkaConfig {
     pub client_id: String,
     /// Passed to librdkafka as they are: `security.protocol`, `sasl.*`, `ssl.*`. They win over roost's own settings, but
     /// for those that its guarantees stand on (`enable.idempotence`, `acks`, `enable.auto.commit`, …), which are refused.
+    #[serde(serialize_with = "without_secrets")]
     pub properties: BTreeMap<String, String>,
     /// Like `properties`, the value being the content of a file: for secrets, so that they stand in no configuration.
     pub property_files: BTreeMap<String, PathBuf>,
@@ -90,18 +94,13 @@ impl Default for KafkaConfig {
 
 impl fmt::Debug for KafkaConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let properties: BTreeMap<&str, &str> = self
-            .properties
-            .iter()
-            .map(|(name, value)| (name.as_str(), if is_secret(name) { "***" } else { value.as_str() }))
-            .collect();
         f.debug_struct("KafkaConfig")
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("partitions", &self.partitions)
             .field("replication_factor", &self.replication_factor)
             .field("topic_prefix", &self.topic_prefix)
             .field("client_id", &self.client_id)
-            .field("properties", &properties)
+            .field("properties", &shown(&self.properties))
             .field("property_files", &self.property_files)
             .field("topic_settings", &self.topic_settings)
             .field("message_timeout", &self.message_timeout)
@@ -110,10 +109,6 @@ impl fmt::Debug for KafkaConfig {
             .field("wait_at_start", &self.wait_at_start)
             .finish()
     }
-}
-
-fn is_secret(property: &str) -> bool {
-    ["password", "secret", "jaas", "pem", "token"].iter().any(|word| property.contains(word))
 }
 
 /// Where the embedded log lives.
@@ -155,6 +150,57 @@ impl Default for EmbeddedConfig {
     }
 }
 
+impl KafkaConfig {
+    /// Refuses what cannot work, by name.
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        if self.partitions == 0 || self.partitions > MAX_PARTITIONS {
+            return Err(no_partition_count("log.kafka.partitions", self.partitions));
+        }
+        match self.topic_settings.keys().find(|name| Topic::named(name).is_none()) {
+            Some(name) => Err(LogError::Fatal(format!("log.kafka.topic_settings: there is no topic {name}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl EmbeddedConfig {
+    /// Refuses what cannot work, by name.
+    pub(crate) fn check(&self) -> Result<(), LogError> {
+        if self.partitions == 0 || self.partitions > MAX_PARTITIONS {
+            return Err(no_partition_count("log.embedded.partitions", self.partitions));
+        }
+        for (name, every) in [("sync_every", self.sync_every), ("compact_every", self.compact_every)] {
+            if every < Duration::from_millis(1) {
+                return Err(LogError::Fatal(format!(
+                    "log.embedded.{name}: {every:?} is too often (expected 1ms or more)"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A shard per partition: more than any installation of this size needs, and few enough to list.
+const MAX_PARTITIONS: u32 = 1_024;
+
+fn no_partition_count(name: &str, partitions: u32) -> LogError {
+    LogError::Fatal(format!("{name}: {partitions} is no partition count (expected 1..={MAX_PARTITIONS})"))
+}
+
+/// What is written out somewhere must not tell a secret.
+fn without_secrets<S: Serializer>(properties: &BTreeMap<String, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    shown(properties).serialize(serializer)
+}
+
+fn shown(properties: &BTreeMap<String, String>) -> BTreeMap<&str, &str> {
+    let show = |name: &str, value| if is_secret(name) { "***" } else { value };
+    properties.iter().map(|(name, value)| (name.as_str(), show(name, value.as_str()))).collect()
+}
+
+fn is_secret(property: &str) -> bool {
+    ["password", "secret", "jaas", "pem", "token"].iter().any(|word| property.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,5 +212,41 @@ mod tests {
         config.properties.insert("sasl.username".to_owned(), "roost".to_owned());
         let printed = format!("{config:?}");
         assert!(!printed.contains("hunter2") && printed.contains("roost"), "{printed}");
+        let written = toml::to_string(&config).unwrap();
+        assert!(!written.contains("hunter2") && written.contains("***"), "{written}");
+    }
+
+    #[test]
+    fn both_sections_may_be_written_and_one_is_used() {
+        let text = r#"
+            backend = "embedded"
+            [kafka]
+            bootstrap_servers = "kafka:9092"
+            message_timeout = "90s"
+            topic_settings."listings.priced" = { "segment.ms" = "1000" }
+            [embedded]
+            directory = "/var/lib/roost/log"
+            min_compaction_lag = "5s"
+        "#;
+        let config: LogConfig = toml::from_str(text).unwrap();
+        assert_eq!((config.backend, config.kafka.message_timeout), (BackendKind::Embedded, Duration::from_secs(90)));
+        assert_eq!(config.embedded.min_compaction_lag, Some(Duration::from_secs(5)));
+        let error = toml::from_str::<LogConfig>("[kafka]\nbootstrap_server = 'x'").unwrap_err().to_string();
+        assert!(error.contains("bootstrap_server") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shipped_is_read_back() {
+        let config = LogConfig::default();
+        assert_eq!(toml::from_str::<LogConfig>(&toml::to_string(&config).unwrap()).unwrap(), config);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        let none = KafkaConfig { partitions: 0, ..KafkaConfig::default() };
+        assert!(none.check().unwrap_err().to_string().contains("log.kafka.partitions: 0"));
+        let spinning = EmbeddedConfig { sync_every: Duration::ZERO, ..EmbeddedConfig::default() };
+        assert!(spinning.check().unwrap_err().to_string().contains("log.embedded.sync_every"));
+        assert!(KafkaConfig::default().check().is_ok() && EmbeddedConfig::default().check().is_ok());
     }
 }

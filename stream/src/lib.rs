@@ -159,7 +159,8 @@ pub trait Backend: Send + Sync {
     fn producer(&self, acks: Arc<dyn AckSink>) -> Result<Box<dyn Producer>, LogError>;
     /// Reads these partitions without a group.
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError>;
-    /// Reads the partitions of `topic` that the group hands to this process. `instance` is the static member's name.
+    /// Reads the partitions of `topic` that the group hands to this process. `instance` is the static member's name: it keeps its
+    /// partitions over a restart that is quicker than the session timeout. Empty: the member leaves when it is dropped.
     /// Embedded: all partitions at once, one group member.
     fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError>;
     /// The offsets of the oldest record and of the next one to come.

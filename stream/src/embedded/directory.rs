@@ -22,11 +22,7 @@ pub(super) struct Locked {
 /// Makes the directory when it is not there, locks it, and checks what it holds.
 pub(super) fn enter(config: &EmbeddedConfig) -> Result<Locked, LogError> {
     let directory = &config.directory;
-    if config.partitions == 0 {
-        return Err(LogError::Fatal(
-            "log.embedded.partitions: 0 is no partition count (expected 1 or more)".to_owned(),
-        ));
-    }
+    config.check()?;
     fs::create_dir_all(directory).map_err(|error| cannot(directory, "be made", &error))?;
     let file = lock(directory)?;
     let is_new = check(directory, config.partitions)?;

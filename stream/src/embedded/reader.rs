@@ -18,6 +18,9 @@ const MAX_PER_TURN: usize = 256;
 /// Enough bytes for one turn: bounds the memory of a batch of large records.
 const BYTES_PER_TURN: usize = 4 * 1024 * 1024;
 
+/// A poll that fails takes so long, if it has the time.
+const BETWEEN_FAILURES: Duration = Duration::from_millis(100);
+
 pub(super) struct EmbeddedReader {
     shared: Arc<Shared>,
     ready: Arc<Ready>,
@@ -101,9 +104,10 @@ impl EmbeddedReader {
     }
 
     fn take(&mut self, events: &mut Vec<Event>) -> Result<(), LogError> {
-        while events.len() < MAX_EVENTS {
+        let enough = events.len() + MAX_EVENTS;
+        while events.len() < enough {
             let Some(index) = self.ready.next_lane() else { break };
-            let most = MAX_PER_TURN.min(MAX_EVENTS - events.len());
+            let most = MAX_PER_TURN.min(enough - events.len());
             match self.lanes[index].take(&self.shared, most, &mut self.turn, events) {
                 Ok(false) => {}
                 Ok(true) => self.ready.lane(index),
@@ -159,7 +163,11 @@ impl Reader for EmbeddedReader {
         let (before, deadline) = (events.len(), Instant::now() + timeout);
         loop {
             self.take_control(events);
-            self.take(events)?;
+            if let Err(error) = self.take(events) {
+                // A disk that is being waited for must not make its readers spin.
+                self.ready.wait_for_main(timeout.min(BETWEEN_FAILURES));
+                return Err(error);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if events.len() > before || left.is_zero() {
                 return Ok(());

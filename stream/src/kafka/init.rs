@@ -26,11 +26,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Idempotent: the second time it changes nothing.
 pub(crate) fn init(config: &KafkaConfig) -> Result<Vec<Change>, LogError> {
-    for name in config.topic_settings.keys() {
-        if Topic::named(name).is_none() {
-            return Err(LogError::Fatal(format!("log.kafka.topic_settings: there is no topic {name}")));
-        }
-    }
+    config.check()?;
     let topics = Topics::new(config);
     let probe = start::probe(config)?;
     let metadata = start::wait(config, &probe)?;

@@ -6,6 +6,7 @@ mod context;
 mod failure;
 mod headers;
 mod init;
+mod lane;
 mod offsets;
 mod producer;
 mod reader;
@@ -47,6 +48,7 @@ pub struct KafkaLog {
 impl KafkaLog {
     /// Waits for the brokers, as long as the configuration says, and refuses topics of another partition count.
     pub fn connect(config: &KafkaConfig) -> Result<Self, LogError> {
+        config.check()?;
         let topics = Arc::new(Topics::new(config));
         let probe = start::probe(config)?;
         let metadata = start::wait(config, &probe)?;

@@ -6,27 +6,26 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 
 use super::context::{ReaderContext, Rebalance};
 use super::failure::{self, Failure};
+use super::lane::Lane;
 use super::topics::Topics;
 use super::watch::{Tracked, Watch};
-use super::{closing, headers, offsets, settings};
+use super::{closing, offsets, settings};
 use crate::config::KafkaConfig;
-use crate::metrics::{self, Consumed};
+use crate::metrics;
 use crate::ready::Ready;
 use crate::resume;
-use crate::{Assignment, Event, GroupStart, LogError, Reader, Record, Start};
+use crate::{Assignment, Event, GroupStart, LogError, Reader, Start};
 
 /// Most events that one poll returns: bounds a service's batch.
 const MAX_EVENTS: usize = 1_000;
@@ -49,22 +48,6 @@ pub(super) struct KafkaReader {
     /// Made by the group; handed out before any record of the next poll.
     control: VecDeque<Event>,
     group: Option<Group>,
-}
-
-/// One partition.
-struct Lane {
-    topic: Topic,
-    partition: u32,
-    /// Handed out only while it is ours.
-    ours: bool,
-    /// Of the next record, at least.
-    next_offset: u64,
-    /// What the service asked for since the partition is ours, and whether it is still to be sent.
-    commit: Option<u64>,
-    unsent: bool,
-    queue: Option<PartitionQueue<ReaderContext>>,
-    consumed: Consumed,
-    tracked: Option<Arc<AtomicU64>>,
 }
 
 struct Group {
@@ -149,32 +132,16 @@ impl KafkaReader {
             .position(|lane| lane.topic == topic && lane.partition == partition)
             .unwrap_or(self.lanes.len());
         if index == self.lanes.len() {
-            self.lanes.push(Lane {
-                topic,
-                partition,
-                ours: false,
-                next_offset: at,
-                commit: None,
-                unsent: false,
-                queue: None,
-                consumed: Consumed::new(topic),
-                tracked: None,
-            });
+            self.lanes.push(Lane::new(topic, partition));
         }
-        // The old handle must go first: dropping it switches the callback of the shared queue off.
-        self.lanes[index].queue = None;
+        self.lanes[index].close();
         let mut queue = self
             .consumer()
             .split_partition_queue(self.topics.name(topic), partition as i32)
             .ok_or_else(|| LogError::Fatal(format!("{topic}/{partition}: librdkafka has no queue for it")))?;
         let waker = Arc::clone(&self.ready);
         queue.set_nonempty_callback(move || waker.lane(index));
-        let lane = &mut self.lanes[index];
-        lane.queue = Some(queue);
-        lane.next_offset = at;
-        lane.commit = None;
-        lane.unsent = false;
-        lane.ours = true;
+        self.lanes[index].open(queue, at);
         // What is in the queue already has called nobody.
         self.ready.lane(index);
         Ok(())
@@ -312,59 +279,15 @@ impl KafkaReader {
 
     /// Takes records from the partitions that have some, in turn.
     fn take(&mut self, events: &mut Vec<Event>) -> Result<(), LogError> {
-        while events.len() < MAX_EVENTS {
+        let enough = events.len() + MAX_EVENTS;
+        while events.len() < enough {
             let Some(index) = self.ready.next_lane() else { break };
-            let most = MAX_PER_TURN.min(MAX_EVENTS - events.len());
+            let most = MAX_PER_TURN.min(enough - events.len());
             if self.lanes[index].take(most, events)? {
                 self.ready.lane(index);
             }
         }
         Ok(())
-    }
-}
-
-impl Lane {
-    /// Appends at most `most` events. `true`: there may be more.
-    fn take(&mut self, most: usize, events: &mut Vec<Event>) -> Result<bool, LogError> {
-        let Some(queue) = &self.queue else { return Ok(false) };
-        let (mut records, mut bytes) = (0, 0);
-        let mut outcome = Ok(true);
-        for _ in 0..most {
-            match queue.poll(Duration::ZERO) {
-                None => {
-                    outcome = Ok(false);
-                    break;
-                }
-                // Left over from an assignment that is no longer ours.
-                Some(_) if !self.ours => {}
-                Some(Ok(message)) => {
-                    // Offsets are never negative on a record that was read.
-                    let offset = message.offset() as u64;
-                    if offset < self.next_offset {
-                        // A batch is fetched whole, also when reading starts in its middle.
-                        continue;
-                    }
-                    self.next_offset = offset + 1;
-                    records += 1;
-                    bytes += (message.key_len() + message.payload_len()) as u64;
-                    events.push(Event::Record(record(self.topic, &message)));
-                }
-                Some(Err(error)) => match failure::of(&error) {
-                    Failure::End => events.push(Event::End {
-                        topic: self.topic,
-                        partition: self.partition,
-                        next_offset: self.next_offset,
-                    }),
-                    Failure::Passing => {}
-                    Failure::Fatal(what) => {
-                        outcome = Err(LogError::Fatal(format!("{}/{}: {what}", self.topic, self.partition)));
-                        break;
-                    }
-                },
-            }
-        }
-        self.consumed.record(records, bytes);
-        outcome
     }
 }
 
@@ -377,18 +300,6 @@ fn commits(lanes: &[Lane], name: &str, which: impl Fn(&Lane) -> bool) -> TopicPa
         }
     }
     list
-}
-
-fn record(topic: Topic, message: &BorrowedMessage<'_>) -> Record {
-    Record {
-        topic,
-        partition: message.partition() as u32,
-        offset: message.offset() as u64,
-        append_time_ms: message.timestamp().to_millis().unwrap_or_default(),
-        key: message.key().map(<[u8]>::to_vec),
-        value: message.payload().map(<[u8]>::to_vec),
-        headers: headers::read(message),
-    }
 }
 
 impl Reader for KafkaReader {
@@ -426,11 +337,7 @@ impl Reader for KafkaReader {
         if self.group.is_some()
             && let Some(lane) = self.lanes.iter_mut().find(|lane| lane.partition == partition && lane.ours)
         {
-            lane.commit = Some(next_offset);
-            lane.unsent = true;
-            if let Some(tracked) = &lane.tracked {
-                tracked.store(next_offset, Ordering::Relaxed);
-            }
+            lane.commit(next_offset);
         }
         self.send_commits(COMMIT_EVERY);
         Ok(())

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, LogError, Outgoing, Start};
 
-use crate::house::{House, PARTITIONS, PATIENCE, Tap, embedded, embedded_config, keyed, text};
+use crate::house::{House, PARTITIONS, PATIENCE, Tap, embedded, embedded_config, keyed, pause, text};
 
 /// Tells the child process that it is one, and where to work.
 const CHILD: &str = "ROOST_STREAM_CHILD";
@@ -85,6 +85,7 @@ fn records_beyond_their_age_go_and_the_start_moves_but_offsets_do_not() {
     let deadline = Instant::now() + PATIENCE;
     while house.log.range(Topic::Listings, 0).unwrap() != (49, 50) {
         assert!(Instant::now() < deadline, "{:?}", house.log.range(Topic::Listings, 0));
+        pause();
     }
     // A group that was away is told of its loss, and reads what is left.
     let house = house.reopen();
@@ -221,6 +222,7 @@ fn a_full_disk_is_said_and_waited_out() {
     assert_eq!(tokens, (0..sent).collect::<Vec<_>>(), "every record that was taken is acknowledged, once");
     while let Err(trouble) = house.log.health() {
         assert!(Instant::now() < deadline, "there is room, and still: {trouble}");
+        pause();
     }
     drop(house);
     let house = House::borrowed(stream::open(&config).unwrap(), config);

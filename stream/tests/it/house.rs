@@ -222,6 +222,11 @@ impl Tap {
     }
 }
 
+/// Asks again in a moment; for conditions that nobody tells.
+pub fn pause() {
+    std::thread::park_timeout(Duration::from_millis(10));
+}
+
 /// One poll; brokers that are slow for a moment are waited for.
 pub fn poll(reader: &mut dyn Reader) -> Vec<Event> {
     let mut events = Vec::new();
