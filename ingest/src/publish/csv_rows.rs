@@ -13,6 +13,8 @@ pub(super) struct CsvRows<R> {
     reader: csv::Reader<Kept<R>>,
     columns: Columns,
     record: csv::ByteRecord,
+    /// The line that the reader stands in.
+    line: u64,
 }
 
 impl<R: Read> CsvRows<R> {
@@ -27,7 +29,9 @@ impl<R: Read> CsvRows<R> {
                 "the first line has fewer than two columns (expected a header with their names)",
             ));
         }
-        Ok(Self { reader, columns, record: csv::ByteRecord::new() })
+        let header = reader.get_ref().take(reader.position().byte());
+        let line = 1 + line_feeds(&header);
+        Ok(Self { reader, columns, record: csv::ByteRecord::new(), line })
     }
 
     pub(super) const fn columns(&self) -> &Columns {
@@ -35,13 +39,15 @@ impl<R: Read> CsvRows<R> {
     }
 
     pub(super) fn next(&mut self) -> Result<Next, Broken> {
-        let start = self.reader.position().byte();
-        let line = self.reader.position().line();
-        if !self.reader.read_byte_record(&mut self.record).map_err(|error| broken(line, &error))? {
+        if !self.reader.read_byte_record(&mut self.record).map_err(|error| broken(self.line, &error))? {
             return Ok(Next::End);
         }
-        let line = self.record.position().map_or(line, csv::Position::line);
-        let bytes = self.reader.get_ref().take(start, self.reader.position().byte());
+        let taken = self.reader.get_ref().take(self.reader.position().byte());
+        let bytes = without_line_ends(&taken);
+        // Line ends before a row belong to it: the one of the row before, where it is two bytes, and blank lines.
+        let before = taken.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+        let line = self.line + line_feeds(&taken[..before]);
+        self.line += line_feeds(&taken);
         let (cells, columns) = (self.record.len(), self.columns.names().len());
         if cells < columns {
             let filled = self.record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
@@ -66,7 +72,7 @@ impl<R: Read> CsvRows<R> {
                 }
             }
         };
-        Ok(Next::Row(RawRow { line, bytes, content }))
+        Ok(Next::Row(RawRow { line, bytes: bytes.to_vec(), content }))
     }
 
     /// Whether the file's last line, once it is read, has no line end.
@@ -102,16 +108,17 @@ impl<R: Read> Read for Kept<R> {
 }
 
 impl<R> Kept<R> {
-    /// The bytes from `start` to `end`, without line ends around them; what lies before `end` is forgotten.
-    fn take(&self, start: u64, end: u64) -> Vec<u8> {
+    /// The bytes up to `end` that were not taken before.
+    fn take(&self, end: u64) -> Vec<u8> {
         let mut bytes = self.bytes.borrow_mut();
-        let index = |position: u64| usize::try_from(position.saturating_sub(self.first.get())).unwrap_or(usize::MAX);
-        let (start, stop) = (index(start).min(bytes.len()), index(end).min(bytes.len()));
-        let row = without_line_ends(&bytes[start..stop]).to_vec();
-        bytes.drain(..stop);
+        let count = usize::try_from(end - self.first.get()).unwrap_or(usize::MAX).min(bytes.len());
         self.first.set(end);
-        row
+        bytes.drain(..count).collect()
     }
+}
+
+fn line_feeds(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 fn without_line_ends(mut bytes: &[u8]) -> &[u8] {
