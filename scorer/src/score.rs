@@ -30,6 +30,10 @@ pub const fn weights(profile: Profile) -> [u16; 8] {
 pub const FULL: i64 = 4095;
 /// A component about which the listing or the session says nothing.
 pub const NEUTRAL: i64 = 2048;
+/// Affordability per share of the budget that is left: full at 40 % under it.
+pub const AFFORDABILITY_SLOPE: i64 = 10_240;
+/// The longest commute that scores, where the session sets none.
+pub const USUAL_COMMUTE_MINUTES: u16 = 90;
 /// The greatest score, below 2^20.
 pub const MAX_SCORE: u32 = 4095 * 256;
 
@@ -82,25 +86,38 @@ pub fn score(session: &SessionFacts, listing: &ListingFacts) -> u32 {
 /// Each component, 0..=4095, in the order of [`COMPONENTS`].
 pub fn components(s: &SessionFacts, l: &ListingFacts) -> [u16; 8] {
     let budget = s.budget.cents();
-    let affordability = l.price.map_or(0, |price| (budget - price.cents()) * 10_240 / budget);
+    let affordability = l.price.map_or(0, |price| (budget - price.cents()) * AFFORDABILITY_SLOPE / budget);
 
-    let bedrooms = match s.min_bedrooms.zip(l.bedrooms).map(|(min, has)| has.saturating_sub(min)) {
-        None | Some(0) => NEUTRAL,
-        Some(1) => 3072,
-        Some(2..) => FULL,
-    };
+    let bedrooms = extra_bedrooms(s.min_bedrooms.zip(l.bedrooms).map(|(min, has)| has.saturating_sub(min)));
     let space = match (s.min_area_sqft.map(i64::from), l.area_sqft.map(i64::from)) {
         (Some(min), Some(has)) => (bedrooms + NEUTRAL + ((has - min) * 2047 / min).min(2047)) / 2,
         _ => bedrooms,
     };
 
-    let max = i64::from(s.max_commute_minutes.unwrap_or(90));
+    let max = i64::from(s.max_commute_minutes.unwrap_or(USUAL_COMMUTE_MINUTES));
     let commute = l.commute_minutes.map_or(NEUTRAL, |minutes| (max - i64::from(minutes)) * FULL / max);
-    let schools = l.school_rating.map_or(NEUTRAL, |rating| i64::from(rating.steps()) * FULL / 100);
     let amenities = match (i64::from(s.preferred.len()), l.amenities) {
         (0, _) | (_, None) => NEUTRAL,
         (preferred, Some(has)) => i64::from(has.and(s.preferred).len()) * FULL / preferred,
     };
+    let place = place(&s.place, l).unwrap_or(0);
+    let [schools, value, momentum] = merits(l);
+    [affordability, place, space, commute, schools, amenities, value, momentum]
+        .map(|component| component.clamp(0, FULL) as u16)
+}
+
+/// For so many beyond the minimum; `None`: no minimum.
+pub const fn extra_bedrooms(beyond: Option<u16>) -> i64 {
+    match beyond {
+        None | Some(0) => NEUTRAL,
+        Some(1) => 3072,
+        Some(2..) => FULL,
+    }
+}
+
+/// Schools, value and momentum: what a listing has whoever asks.
+pub fn merits(l: &ListingFacts) -> [i64; 3] {
+    let schools = l.school_rating.map_or(NEUTRAL, |rating| i64::from(rating.steps()) * FULL / 100);
     let value = l.deal.map_or(NEUTRAL, |deal| i64::from(deal) * FULL / 100);
 
     let trend = match l.price_trend {
@@ -110,10 +127,7 @@ pub fn components(s: &SessionFacts, l: &ListingFacts) -> [u16; 8] {
     };
     // Without a date: the middle, so that a listing of which neither is known has the neutral 2048.
     let newness = l.on_market_day.map_or(1448, |days| i64::from(days).clamp(0, 400) * 2895 / 400);
-
-    let place = place(&s.place, l).unwrap_or(0);
-    [affordability, place, space, commute, schools, amenities, value, trend + newness]
-        .map(|component| component.clamp(0, FULL) as u16)
+    [schools, value, trend + newness]
 }
 
 /// The best of the parts that match; `None` if none does.

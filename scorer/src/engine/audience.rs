@@ -6,7 +6,8 @@ use std::cmp::Reverse;
 use schemas::id::{ListingId, SessionId};
 
 use super::arena::Arena;
-use super::buckets::{self, BucketKey, Buckets, Seat};
+use super::buckets::{self, BucketKey, Buckets, Seats};
+use super::ceiling::Offer;
 use super::shelves::Listings;
 use super::shortlist::{Entry, Shortlist};
 use super::{Emit, Key, SHOWN, TopThree};
@@ -17,6 +18,8 @@ use crate::facts::{ListingFacts, SessionFacts};
 pub(super) struct Audience {
     pub(super) sessions: Arena<SessionId, Session>,
     buckets: Buckets,
+    /// Sessions that the current step may concern.
+    hits: Vec<u32>,
     /// Sessions whose shortlist was left thin by the current step.
     thin: Vec<u32>,
     /// Sessions whose shortlist has to be made by a search at the end of the batch.
@@ -29,7 +32,7 @@ pub(super) struct Audience {
 pub(super) struct Session {
     pub(super) facts: SessionFacts,
     pub(super) shortlist: Shortlist,
-    seats: Box<[Seat]>,
+    seats: Seats,
     /// Index in `touched` during a batch.
     touched: Option<u32>,
 }
@@ -51,21 +54,28 @@ fn view(shortlist: &Shortlist, listings: &Listings) -> View {
     [(); SHOWN].map(|()| shown.next().and_then(|entry| Some((*entry, listings.get(entry.slot)?.content))))
 }
 
+/// A listing at one time.
+#[derive(Clone, Copy)]
+pub(super) struct Version<'a> {
+    pub(super) facts: &'a ListingFacts,
+    pub(super) offer: Offer,
+}
+
 /// One listing's step from what it was to what it is.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) slot: u32,
     pub(super) id: &'a ListingId,
-    pub(super) old: Option<&'a ListingFacts>,
-    pub(super) new: Option<&'a ListingFacts>,
+    pub(super) old: Option<Version<'a>>,
+    pub(super) new: Option<Version<'a>>,
 }
 
 impl Step<'_> {
     /// The buckets that are concerned, each with the part of the step that it sees. A session may stand in one bucket of
     /// what the listing was and in another of what it is: it must see it leave before it sees it enter.
     fn by_bucket(self) -> Vec<(BucketKey, Self)> {
-        let before = self.old.map(buckets::of_listing);
-        let after = self.new.map(buckets::of_listing);
+        let before = self.old.map(|old| buckets::of_listing(old.facts));
+        let after = self.new.map(|new| buckets::of_listing(new.facts));
         let (before, after) =
             (before.as_ref().map_or(&[][..], |it| &it[..]), after.as_ref().map_or(&[][..], |it| &it[..]));
         let leaves = |bucket| if after.contains(bucket) { self } else { Self { new: None, ..self } };
@@ -75,8 +85,8 @@ impl Step<'_> {
     }
 
     /// The listing's entry on the session's shortlist, if it reaches it.
-    fn entry(&self, session: &Session, facts: Option<&ListingFacts>, listings: &Listings) -> Option<Entry> {
-        session.shortlist.entry(&session.facts, self.slot, self.id, facts?, listings)
+    fn entry(&self, session: &Session, version: Option<Version<'_>>, listings: &Listings) -> Option<Entry> {
+        session.shortlist.entry(&session.facts, self.slot, self.id, version?.facts, listings)
     }
 }
 
@@ -84,7 +94,9 @@ impl Audience {
     /// Shows a listing's step to the sessions it may concern. `listings` is as it was before the step, but knows the id.
     pub(super) fn watch(&mut self, step: Step<'_>, listings: &Listings) {
         for (bucket, step) in step.by_bucket() {
-            for slot in self.buckets.takers(&bucket, [step.old, step.new]) {
+            let offers = [step.old.as_ref(), step.new.as_ref()].map(|version| version.map(|version| &version.offer));
+            self.buckets.takers(&bucket, offers, &mut self.hits);
+            for slot in self.hits.drain(..) {
                 let Some(session) = self.sessions.get_mut(slot) else { continue };
                 let old = step.entry(session, step.old, listings);
                 let new = step.entry(session, step.new, listings);
@@ -95,6 +107,7 @@ impl Audience {
                 if old == new {
                     continue; // the same key: at most its content changed
                 }
+                let bound = session.shortlist.bound_score();
                 if old.is_some() {
                     session.shortlist.withdraw(step.slot);
                 }
@@ -103,6 +116,9 @@ impl Audience {
                     && session.shortlist.reaches(new, listings)
                 {
                     session.shortlist.admit(new, listings);
+                }
+                if session.shortlist.bound_score() != bound {
+                    self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
                 }
                 if session.shortlist.is_thin() {
                     self.thin.push(slot);
@@ -114,6 +130,7 @@ impl Audience {
                 && session.shortlist.is_thin()
             {
                 session.shortlist = Shortlist::CLOSED;
+                self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
                 self.closed.push(slot);
             }
         }
@@ -163,6 +180,7 @@ impl Audience {
                 && session.shortlist.is_closed()
             {
                 session.shortlist = search(&session.facts);
+                self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
             }
         }
     }

@@ -7,10 +7,12 @@
 
 use schemas::id::{Country, Market};
 use schemas::money::Currency;
+use schemas::preferences::Profile;
 use schemas::vocabulary::Transaction;
 
 use super::arena::Arena;
-use super::rows::{Codes, Rows};
+use super::ceiling::{Offer, Scale, Seeker, SeekerBlock, floor};
+use super::rows::{Rows, lanes};
 use crate::facts::{ListingFacts, PlaceFacts, SessionFacts};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,37 +53,57 @@ fn areas(place: &PlaceFacts) -> Vec<Area> {
     countries.into_iter().map(Area::Country).chain(cities).collect()
 }
 
-/// A session's row in one bucket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Seat {
-    bucket: u32,
-    row: u32,
+/// In the order of their rows in a bucket.
+const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
+
+/// The sessions of one bucket, by profile: within one the weights are the same.
+#[derive(Debug, Default)]
+struct Bucket([Rows<SeekerBlock>; PROFILES.len()]);
+
+/// The rows of one session.
+#[derive(Debug)]
+pub(super) struct Seats {
+    most: f32,
+    profile: usize,
+    /// Bucket and row.
+    rows: Box<[(u32, u32)]>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Buckets(Arena<BucketKey, Rows>);
+pub(super) struct Buckets(Arena<BucketKey, Bucket>);
 
 impl Buckets {
-    /// Puts a session into its buckets.
-    pub(super) fn seat(&mut self, session: &SessionFacts, slot: u32) -> Box<[Seat]> {
-        let codes = Codes::of_session(session);
+    /// Puts a session into its buckets. It takes no notice of listings until it gets its bound.
+    pub(super) fn seat(&mut self, session: &SessionFacts, slot: u32) -> Seats {
+        let seeker = Seeker::of(session);
         let SessionFacts { transaction, currency, .. } = *session;
+        let profile = PROFILES.into_iter().position(|profile| profile == session.profile).unwrap_or_default();
         let keys = areas(&session.place).into_iter().map(|area| BucketKey { area, transaction, currency });
-        keys.map(|key| {
-            let (bucket, rows) = self.0.get_or_insert_with(&key, Rows::default);
-            Seat { bucket, row: rows.insert(codes, slot) }
-        })
-        .collect()
+        let rows = keys.map(|key| {
+            let (number, bucket) = self.0.get_or_insert_with(&key, Bucket::default);
+            (number, bucket.0[profile].insert(&seeker, slot))
+        });
+        Seats { most: seeker.most(), profile, rows: rows.collect() }
     }
 
     /// Takes a session out of the buckets it was put into.
-    pub(super) fn unseat(&mut self, seats: &[Seat]) {
-        for seat in seats {
-            let Some(rows) = self.0.get_mut(seat.bucket) else { continue };
-            rows.remove(seat.row);
-            if rows.is_empty() {
-                self.0.set(seat.bucket, None);
+    pub(super) fn unseat(&mut self, seats: &Seats) {
+        for &(number, row) in &seats.rows {
+            let Some(bucket) = self.0.get_mut(number) else { continue };
+            bucket.0[seats.profile].remove(row);
+            if bucket.0.iter().all(Rows::is_empty) {
+                self.0.set(number, None);
+            }
+        }
+    }
+
+    /// From now on only listings that may have this score concern the session.
+    pub(super) fn set_bound(&mut self, seats: &Seats, score: u32) {
+        for &(number, row) in &seats.rows {
+            if let Some(bucket) = self.0.get_mut(number) {
+                let (block, lane) = bucket.0[seats.profile].block_mut(row);
+                block.set_floor(lane, floor(score, seats.most));
             }
         }
     }
@@ -91,9 +113,15 @@ impl Buckets {
         self.0.sweep();
     }
 
-    /// The slots of every session of the bucket that may be shown one of the listings, and of some others.
-    pub(super) fn takers(&self, bucket: &BucketKey, listings: [Option<&ListingFacts>; 2]) -> impl Iterator<Item = u32> {
-        let codes = listings.map(|listing| listing.map(Codes::of_listing));
-        self.0.find(bucket).into_iter().flat_map(move |rows| rows.takers(codes))
+    /// Adds the slots of every session of the bucket on whose shortlist one of the offers is or may come, and of some others.
+    pub(super) fn takers(&self, bucket: &BucketKey, offers: [Option<&Offer>; 2], slots: &mut Vec<u32>) {
+        let Some(bucket) = self.0.find(bucket) else { return };
+        for (rows, profile) in bucket.0.iter().zip(PROFILES) {
+            let scale = Scale::of(profile);
+            for block in rows.blocks() {
+                let mask = offers.iter().flatten().fold(0, |mask, offer| mask | block.takers(offer, &scale));
+                slots.extend(lanes(mask).map(|lane| block.slot(lane)));
+            }
+        }
     }
 }

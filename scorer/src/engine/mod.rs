@@ -8,6 +8,8 @@
 mod arena;
 mod audience;
 mod buckets;
+mod ceiling;
+mod codes;
 pub mod oracle;
 mod rows;
 pub mod scalar;

@@ -1,13 +1,15 @@
 //! The engine for use: portable and safe. Never holds a pair of session and listing: a change of a listing sieves the
-//! sessions of its buckets (`buckets.rs`), a new session the listings of its shelves (`shelves.rs`), and what comes
-//! through is scored exactly against the session's shortlist (`shortlist.rs`).
+//! sessions of its buckets (`buckets.rs`), a new session the listings of its shelves (`shelves.rs`), by their filters
+//! (`codes.rs`) and by the most they can score (`ceiling.rs`); what comes through is scored exactly against the session's
+//! shortlist (`shortlist.rs`).
 //!
 //! The changes of a batch are applied one by one; searches for sessions that need one, and emits, wait for the end of the
 //! batch, once per session.
 
 use schemas::id::{ListingId, SessionId};
 
-use super::audience::{Audience, Step};
+use super::audience::{Audience, Step, Version};
+use super::ceiling::{Offer, OfferBlock, Seeker};
 use super::shelves::{Listings, Offered, Shelves};
 use super::shortlist::{Entry, Shortlist};
 use super::{Change, Emit, Engine, Size, TopThree};
@@ -32,13 +34,15 @@ impl Scalar {
         if old.map(|old| (&old.facts, old.content)) == new.map(|new| (new, content)) {
             return; // a repeat
         }
-        self.audience.watch(Step { slot, id, old: old.map(|old| &old.facts), new }, &self.listings);
+        let new = new.map(|facts| Version { facts, offer: Offer::of(facts) });
+        let old = old.map(|old| Version { facts: &old.facts, offer: Offer::of(&old.facts) });
+        self.audience.watch(Step { slot, id, old, new }, &self.listings);
 
         if let Some(old) = self.listings.set(slot, None) {
             self.shelves.take(&old.facts, old.standing);
         }
-        if let Some(facts) = new {
-            let (standing, market) = self.shelves.put(facts, slot);
+        if let Some(Version { facts, offer }) = new {
+            let (standing, market) = self.shelves.put(facts, &offer, slot);
             // The market's name is shared, so that comparing it stays in the cache.
             let facts = ListingFacts { market, ..facts.clone() };
             self.listings.set(slot, Some(Offered { facts, content, standing }));
@@ -47,12 +51,15 @@ impl Scalar {
 
     /// Offers the session every listing of its place.
     fn search(&self, session: &SessionFacts) -> Shortlist {
+        let seeker = Seeker::of(session);
         let mut shortlist = Shortlist::EMPTY;
-        for slot in self.shelves.offers(session) {
-            let Some(offered) = self.listings.get(slot) else { continue };
-            let id = self.listings.key(slot);
-            if let Some(entry) = shortlist.entry(session, slot, id, &offered.facts, &self.listings) {
-                shortlist.admit(entry, &self.listings);
+        for block in self.shelves.blocks(session) {
+            for slot in block.offers(&seeker, seeker.floor(shortlist.bound_score())) {
+                let Some(offered) = self.listings.get(slot) else { continue };
+                let id = self.listings.key(slot);
+                if let Some(entry) = shortlist.entry(session, slot, id, &offered.facts, &self.listings) {
+                    shortlist.admit(entry, &self.listings);
+                }
             }
         }
         shortlist
@@ -104,7 +111,7 @@ impl Engine for Scalar {
     }
 
     fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
-        for slot in self.shelves.everything(session) {
+        for slot in self.shelves.blocks(session).flat_map(OfferBlock::slots) {
             if let Some(offered) = self.listings.get(slot) {
                 visit(self.listings.key(slot), &offered.facts);
             }

@@ -8,7 +8,8 @@ use schemas::units::Position;
 use schemas::vocabulary::Transaction;
 
 use super::arena::Arena;
-use super::rows::{Codes, Rows};
+use super::ceiling::{Offer, OfferBlock};
+use super::rows::Rows;
 use crate::facts::{ListingFacts, PlaceFacts, PostalKey, SessionFacts};
 
 /// What one shelf holds.
@@ -21,7 +22,7 @@ struct ShelfKey {
 
 #[derive(Debug, Default)]
 struct Shelf {
-    rows: Rows,
+    rows: Rows<OfferBlock>,
     /// How many rows have each postal code.
     postal_codes: BTreeMap<PostalKey, u32>,
     /// South-west and north-east corner of every position that was ever here. Grows only: it is a sieve.
@@ -41,7 +42,7 @@ pub(super) struct Shelves(Arena<ShelfKey, Shelf>);
 
 impl Shelves {
     /// Puts a listing on its shelf; gives the shelf's copy of the market's name too.
-    pub(super) fn put(&mut self, listing: &ListingFacts, slot: u32) -> (Standing, Market) {
+    pub(super) fn put(&mut self, listing: &ListingFacts, offer: &Offer, slot: u32) -> (Standing, Market) {
         let ListingFacts { transaction, currency, .. } = *listing;
         let key = ShelfKey { market: listing.market.clone(), transaction, currency };
         let (number, shelf) = self.0.get_or_insert_with(&key, Shelf::default);
@@ -51,7 +52,7 @@ impl Shelves {
         if let Some(at) = listing.position {
             shelf.corners = Some(shelf.corners.map_or((at, at), |(low, high)| (lower(low, at), higher(high, at))));
         }
-        let row = shelf.rows.insert(Codes::of_listing(listing), slot);
+        let row = shelf.rows.insert(offer, slot);
         (Standing { shelf: number, row }, self.0.key(number).market.clone())
     }
 
@@ -77,15 +78,9 @@ impl Shelves {
         self.0.sweep();
     }
 
-    /// The slots of every listing that the session may be shown, and of some others.
-    pub(super) fn offers(&self, session: &SessionFacts) -> impl Iterator<Item = u32> {
-        let codes = Codes::of_session(session);
-        self.in_place(session).flat_map(move |shelf| shelf.rows.offers(codes))
-    }
-
-    /// The slots of every listing in the session's place, transaction and currency, and of some others.
-    pub(super) fn everything(&self, session: &SessionFacts) -> impl Iterator<Item = u32> {
-        self.in_place(session).flat_map(|shelf| shelf.rows.slots())
+    /// Every block that may hold a listing of the session's place, transaction and currency.
+    pub(super) fn blocks(&self, session: &SessionFacts) -> impl Iterator<Item = &OfferBlock> {
+        self.in_place(session).flat_map(|shelf| shelf.rows.blocks())
     }
 
     /// Every shelf that may hold a listing of the session's place, once.

@@ -63,6 +63,11 @@ impl Shortlist {
         &self.entries[..SHOWN.min(usize::from(self.len))]
     }
 
+    /// No key of a smaller score reaches the bound.
+    pub(super) const fn bound_score(&self) -> u32 {
+        self.bound.score
+    }
+
     /// Whether it waits for a refill.
     pub(super) fn is_closed(&self) -> bool {
         self.bound == HIGHEST
