@@ -4,6 +4,7 @@ mod check;
 mod features;
 mod health;
 mod init;
+mod publish;
 mod serve;
 mod synthetic;
 mod up;
@@ -44,6 +45,8 @@ enum Command {
     Api,
     /// Create topics and tables; idempotent. Prints what it changed, refuses what it cannot.
     Init,
+    /// Publish files of listings as a feed.
+    Publish(publish::Publish),
     /// Write or publish the synthetic market.
     Synthetic(synthetic::Synthetic),
     /// Write the feature matrix of priced or canonical listings, as training reads it.
@@ -66,6 +69,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Scorer => serve::run(serve::Role::Scorer, load()?),
         Command::Api => serve::run(serve::Role::Api, load()?),
         Command::Init => init::run(&load()?),
+        Command::Publish(publish) => publish::run(publish, load()?),
         Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
         Command::Features(features) => features::run(&features),
         Command::Check => check::run(&load()?),

@@ -13,7 +13,7 @@ use clap::Args;
 use stream::{AckSink, Delivered, DeliveryError, LogError};
 
 use crate::config::Settings;
-use crate::demo::raw_record;
+use crate::demo::{now_ms, raw_record};
 
 /// Arguments of `roost synthetic`.
 #[derive(Debug, Args)]
@@ -36,6 +36,9 @@ pub struct Synthetic {
     /// Publish to `listings.raw` instead.
     #[arg(long)]
     publish: bool,
+    /// Write the closed sales that the shipped model is trained on, as canonical listings.
+    #[arg(long, conflicts_with_all = ["publish", "seed", "markets", "listings", "events"])]
+    training: bool,
     /// Events a second when publishing; as fast as possible when absent.
     #[arg(long, requires = "publish", value_name = "N")]
     rate: Option<f64>,
@@ -54,7 +57,11 @@ pub fn run(arguments: Synthetic, settings: Settings) -> anyhow::Result<ExitCode>
             true => Box::new(std::io::stdout().lock()),
             false => Box::new(File::create(path).with_context(|| format!("{} cannot be written", path.display()))?),
         };
-        synthetic::write_jsonl(config, arguments.events, &mut BufWriter::new(&mut output))?;
+        let mut output = BufWriter::new(&mut output);
+        match arguments.training {
+            true => synthetic::write_sales(synthetic::Config::training(), synthetic::TRAINING_SALES, &mut output)?,
+            false => synthetic::write_jsonl(config, arguments.events, &mut output)?,
+        }
         return Ok(ExitCode::SUCCESS);
     }
     publish(config, &arguments, &settings)
@@ -86,7 +93,7 @@ fn publish(config: synthetic::Config, arguments: &Synthetic, settings: &Settings
                 std::thread::park_timeout(due.saturating_sub(begun.elapsed()));
             }
         }
-        let record = raw_record(&world.next_event());
+        let record = raw_record(&world.next_event_at(now_ms()));
         loop {
             match producer.send(record.clone(), n) {
                 Err(LogError::QueueFull) => std::thread::park_timeout(Duration::from_millis(1)),
