@@ -93,6 +93,8 @@ fn read(builder: &Builder) -> Result<Settings, (String, String)> {
             message.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`')).map(|(key, _)| key);
         let key = match unknown {
             Some(key) if path == "." => key.to_owned(),
+            // Some deserialisers name the key themselves.
+            Some(key) if path == key || path.ends_with(&format!(".{key}")) => path,
             Some(key) => format!("{path}.{key}"),
             None if path == "." => String::new(),
             None => path,

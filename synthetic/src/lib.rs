@@ -19,7 +19,7 @@
 //!   ([`World::next_event_at`]).
 //! * [`write_jsonl`]: the same as text, one record a line.
 //! * [`write_sales`]: its closed sales in canonical form, for training.
-//! * [`sessions`]: what people look for there.
+//! * [`sessions()`]: what people look for there.
 //! * [`Demo`]: a world paced so that one session's recommendations keep changing.
 //!
 //! Everything is a function of the seed, bit for bit on every machine; a change of the generator that alters what a seed

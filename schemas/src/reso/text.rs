@@ -14,7 +14,7 @@ pub(super) fn line(text: Cow<'_, str>) -> Cow<'_, str> {
     cleaned(text, |c| if c.is_whitespace() { Some(' ') } else { None })
 }
 
-/// Several lines for display: as [`line`], but line feeds stay.
+/// Several lines for display: as [`line()`], but line feeds stay.
 pub(super) fn lines(text: Cow<'_, str>) -> Cow<'_, str> {
     cleaned(text, |c| match c {
         '\n' => Some('\n'),
