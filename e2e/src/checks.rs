@@ -50,8 +50,9 @@ pub fn fates(installation: &Installation) -> Result<Fates> {
     for record in &raw {
         for source in sources(record) {
             let (taken, refused) = (canonical.contains_key(&source), dead.contains_key(&source));
-            ensure!(taken || refused, "{source:?} went nowhere");
             // A batch that was refused as a whole is one dead letter with index 0.
+            let as_a_whole = dead.contains_key(&(source.0, source.1, 0));
+            ensure!(taken || refused || as_a_whole, "{source:?} went nowhere");
             ensure!(!(taken && refused), "{source:?} is both a listing and a dead letter");
         }
     }

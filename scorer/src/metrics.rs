@@ -33,7 +33,6 @@ pub fn describe() {
     describe_gauge!("roost_scorer_shards_owned", "Shards that this process writes");
     describe_gauge!("roost_scorer_rows_dirty", "Rows that wait to be written");
     describe_gauge!("roost_scorer_rows_outstanding", "Statements under way");
-    describe_gauge!("roost_recommendations_empty_ratio", "Share of sessions whose recommendation is empty");
     describe_histogram!(
         "roost_scorer_settle_duration_seconds",
         Unit::Seconds,

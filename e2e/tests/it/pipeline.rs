@@ -61,10 +61,38 @@ fn a_synthetic_market_comes_out_as_the_logs_say() -> Result<()> {
     let (fates, rows) = come_to_rest(&installation, 120)?;
     eprintln!("{} listings taken, {:?} refused, {rows} rows equal", fates.canonical.len(), checks::codes(&fates));
     ensure!(fates.canonical.len() == 3000, "{:?}", checks::codes(&fates));
+    every_metric_of_the_dashboard_is_there(&installation)?;
     for role in ["api", "ingest", "enricher", "scorer"] {
         ensure!(installation.stop(role)? == 0, "{role} does not stop cleanly:\n{}", installation.output(role));
     }
     Ok(())
+}
+
+/// Asks the services' admin ports, after one request to the API, for every metric that a panel names.
+fn every_metric_of_the_dashboard_is_there(installation: &Installation) -> Result<()> {
+    let dashboard = std::fs::read_to_string(e2e::harness::repository().join("grafana/dashboards/roost/overview.json"))?;
+    let address = |role: &str, part: &str| -> Result<String> {
+        let output = installation.output(role);
+        let (_, rest) =
+            output.split_once(&format!("{part} http://")).with_context(|| format!("{role} says no {part} address"))?;
+        Ok(rest.split([',', '\n', ' ']).next().unwrap_or_default().to_owned())
+    };
+    ureq::get(format!("http://{}/api/v1/markets", address("api", "api")?)).call()?;
+    let words = dashboard.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let named: std::collections::BTreeSet<&str> =
+        words.filter(|word| ["roost_", "kafka_"].iter().any(|prefix| word.starts_with(prefix))).collect();
+    ensure!(named.len() > 10, "the dashboard names {} metrics", named.len());
+    // Some are told once a second.
+    until("every metric is served", patience(15), || {
+        let mut served = String::new();
+        for role in ["ingest", "enricher", "scorer", "api"] {
+            let mut answer = ureq::get(format!("http://{}/metrics", address(role, "admin")?)).call()?;
+            served += &answer.body_mut().read_to_string()?;
+        }
+        let absent: Vec<_> = named.iter().filter(|name| !served.contains(&format!("\n{name}"))).collect();
+        ensure!(absent.is_empty(), "no service serves {absent:?}");
+        Ok(Some(()))
+    })
 }
 
 #[test]
