@@ -101,17 +101,18 @@ fn child() {
     let log = stream::open(&embedded_config(Path::new(&directory))).unwrap();
     let house = House::borrowed(log, embedded_config(Path::new(&directory)));
     let mut reader = house.log.join("g", "", Topic::ListingsRaw, GroupStart::Committed).unwrap();
-    let mut i = house.log.range(Topic::ListingsRaw, 0).unwrap().1;
-    loop {
-        let record = |topic, i: u64| Outgoing { partition: Some(0), ..keyed(topic, "k", &i.to_string()) };
-        let delivered = house.publish(vec![record(Topic::ListingsRaw, i), record(Topic::Listings, i)]);
+    // Each topic goes on where it is: one of the two records may have been written when the last process was killed.
+    let next = |topic| house.log.range(topic, 0).unwrap().1;
+    let (raw, derived) = (next(Topic::ListingsRaw), next(Topic::Listings));
+    let record = |topic, i: u64| Outgoing { partition: Some(0), ..keyed(topic, "k", &i.to_string()) };
+    for i in 0.. {
+        let delivered = house.publish(vec![record(Topic::ListingsRaw, raw + i), record(Topic::Listings, derived + i)]);
         println!("acknowledged {} {}", delivered[0].offset, delivered[1].offset);
         reader.commit(0, delivered[0].offset + 1).unwrap();
         if i.is_multiple_of(20) {
             reader.commit_sync(PATIENCE).unwrap();
             println!("committed {}", delivered[0].offset + 1);
         }
-        i += 1;
     }
 }
 
