@@ -79,7 +79,7 @@ pub fn binary() -> Result<PathBuf> {
 }
 
 /// The binary, run where its default paths (models, ONNX Runtime) are.
-fn roost() -> Result<Command> {
+pub fn roost() -> Result<Command> {
     let mut command = Command::new(binary()?);
     command.current_dir(repository());
     Ok(command)
@@ -120,6 +120,11 @@ impl Installation {
             servers.kafka, servers.cql
         );
         Self::new(settings, true)
+    }
+
+    /// Clients of an installation that is there already; nothing is created. `settings` is TOML.
+    pub fn with_settings(settings: String) -> Result<Self> {
+        Self::new(settings, false)
     }
 
     fn new(settings: String, init: bool) -> Result<Self> {
