@@ -15,7 +15,7 @@ COPY --from=build /roost /usr/local/bin/roost
 COPY --from=build /src/.ort/libonnxruntime.so /usr/local/lib/libonnxruntime.so
 COPY --from=build /src/enricher/model/registry /usr/share/roost/models
 ENV ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so ORT_DISABLE_TELEMETRY=1 \
-    ROOST__ENRICHER__REGISTRY__ROOT=/usr/share/roost/models ROOST__TELEMETRY__FORMAT=json
+    ROOST__ENRICHER__REGISTRY=/usr/share/roost/models ROOST__TELEMETRY__FORMAT=json
 USER roost
 WORKDIR /var/lib/roost
 STOPSIGNAL SIGTERM
