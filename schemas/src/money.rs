@@ -273,4 +273,45 @@ mod tests {
             assert!(Money::parse_decimal(text).is_none(), "{text}");
         }
     }
+
+    #[test]
+    fn an_exponent_neither_overflows_nor_loses_digits() {
+        for (text, scale, value) in [
+            ("1e2", 0, Some(100)),
+            ("100e-2", 0, Some(1)),
+            ("1e-2", 0, None),
+            ("0e-30", 2, Some(0)),
+            ("1e30", 2, None),
+            ("99999999999999999999999999999999999999", 2, None),
+            ("-9223372036854775808", 0, Some(i64::MIN)),
+            ("1e31", 0, None),
+            ("1e99999999999", 0, None),
+            ("+5", 0, Some(5)),
+            (".5", 1, Some(5)),
+            (".", 1, None),
+            ("-", 1, None),
+            ("1e", 1, None),
+            ("1.2.3", 2, None),
+            ("inf", 2, None),
+            ("1_0", 2, None),
+            ("\u{0661}", 2, None),
+        ] {
+            assert_eq!(parse_scaled(text, scale), value, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_amount_travels_exactly(cents in 0..=MAX_CENTS) {
+            let money = Money::from_cents(cents).unwrap();
+            let wire = serde_json::to_string(&money).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Money>(&wire).unwrap(), money);
+            proptest::prop_assert_eq!(Money::parse_decimal(&money.to_string()), Some(money));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_of_numbers_panic(text in ".{0,40}", scale in 0..6_i32) {
+            let _ = parse_scaled(&text, scale);
+        }
+    }
 }

@@ -189,4 +189,33 @@ mod tests {
         assert_eq!(serde_json::to_string(&at).unwrap(), "\"2022-10-31T00:00:00.107Z\"");
         assert_eq!(serde_json::from_str::<Instant>("\"2022-10-31T02:00:00.107+02:00\"").unwrap(), at);
     }
+
+    #[test]
+    fn what_is_out_of_range_is_no_value() {
+        for text in ["90.00001", "-91", "1e300", "\"47\"", "null", "[1]"] {
+            assert!(serde_json::from_str::<Latitude>(text).is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<RadiusKm>("0").is_err() && serde_json::from_str::<RadiusKm>("500.001").is_err());
+        assert!(
+            serde_json::from_str::<SchoolRating>("10.1").is_err()
+                && serde_json::from_str::<SchoolRating>("-0.1").is_err()
+        );
+        for (latitude, longitude) in [(f64::INFINITY, 0.0), (90.1, 0.0), (0.0, -180.1), (0.0, f64::NAN)] {
+            assert!(Position::from_degrees(latitude, longitude).is_none(), "{latitude} {longitude}");
+        }
+        for text in ["\"10000-01-01T00:00:00Z\"", "\"2022-02-30T00:00:00Z\"", "\"2022-10-31\"", "1667174400", "\"\""] {
+            assert!(serde_json::from_str::<Instant>(text).is_err(), "{text}");
+        }
+        for ms in [i64::MIN, i64::MAX, 253_402_300_800_000] {
+            assert!(Instant::from_ms(ms).is_none(), "{ms}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_instant_travels_exactly(ms in -62_135_596_800_000_i64..=253_402_300_799_999) {
+            let at = Instant::from_ms(ms).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Instant>(&serde_json::to_string(&at).unwrap()).unwrap(), at);
+        }
+    }
 }

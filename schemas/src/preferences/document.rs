@@ -3,8 +3,10 @@
 //!
 //! Knows JSON, not preferences.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -12,8 +14,8 @@ use super::MAX_PREFERENCES_BYTES;
 use crate::field_error::{Fault, FieldError};
 use crate::reso::MAX_DEPTH;
 
-/// The members of an object in their order, each with its raw JSON text.
-pub(super) type Members<'a> = Vec<(String, &'a str)>;
+/// The members of an object in their order, each with its raw JSON text. Names are borrowed where they hold no escapes.
+pub(super) type Members<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// The members of the statement itself.
 pub(super) fn root(json: &[u8]) -> Result<Members<'_>, FieldError> {
@@ -44,15 +46,19 @@ pub(super) fn members(raw: &str) -> Option<Members<'_>> {
             f.write_str("an object")
         }
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = Vec::new();
-            while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-                members.push((name, raw.get()));
+            let mut members = Vec::with_capacity(8);
+            while let Some((name, raw)) = map.next_entry::<Name<'de>, &RawValue>()? {
+                members.push((name.0, raw.get()));
             }
             Ok(members)
         }
     }
     serde_json::Deserializer::from_str(raw).deserialize_map(Object).ok()
 }
+
+/// A member's name, borrowed where it can be (a plain `Cow` always copies).
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The elements of an array; `None` if it is none.
 pub(super) fn elements(raw: &str) -> Option<Vec<&str>> {
@@ -71,6 +77,11 @@ pub(super) fn elements(raw: &str) -> Option<Vec<&str>> {
         }
     }
     serde_json::Deserializer::from_str(raw).deserialize_seq(Array).ok()
+}
+
+/// The text of a JSON string, borrowed where it holds no escapes; `None` if it is none.
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Name<'_>>(raw).ok().map(|name| name.0)
 }
 
 /// What a JSON text is, for an error.

@@ -3,6 +3,7 @@
 //! Strict where the RESO reader is tolerant: a listing that is understood in part is worth having, a wish that is
 //! understood in part is a wrong answer.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::document::{self, Members};
@@ -101,10 +102,10 @@ const PLACE_PARTS: [&str; 4] = ["cities", "postal_codes", "within", "country"];
 /// The place; `None` if any part of it is wrong.
 fn place(root: &mut Object<'_>, currency: Option<Currency>, faults: &mut Faults) -> Option<Place> {
     let before = faults.0.len();
-    let expected = format!("an object with at least one of {}", PLACE_PARTS.join(", "));
-    let raw = root.raw("place").or_else(|| faults.missing("place", &expected))?;
+    let expected = || format!("an object with at least one of {}", PLACE_PARTS.join(", "));
+    let raw = root.raw("place").or_else(|| faults.missing("place", &expected()))?;
     let Some(members) = document::members(raw) else {
-        faults.push("place", raw, (Fault::BadType, expected));
+        faults.push("place", raw, (Fault::BadType, expected()));
         return None;
     };
     let mut parts = Object::of(members, "place", &PLACE_PARTS, faults);
@@ -141,7 +142,7 @@ fn place(root: &mut Object<'_>, currency: Option<Currency>, faults: &mut Faults)
     }
     let place = Place { cities: sorted(cities), postal_codes: sorted(postal_codes), within, country };
     if place == Place::default() && faults.0.len() == before {
-        faults.missing::<()>("place", &expected);
+        faults.missing::<()>("place", &expected());
     }
     (faults.0.len() == before).then_some(place)
 }
@@ -238,7 +239,7 @@ fn degrees(raw: &str, max: f64) -> Result<f64, Wrong> {
 
 fn word<T: Copy>(raw: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
     let expected = || format!("one of {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "));
-    let text = text(raw, &expected())?;
+    let text = document::text(raw).ok_or_else(|| bad_type(&expected()))?;
     words.iter().find(|(word, _)| *word == text).map(|(_, t)| *t).ok_or_else(|| (Fault::UnknownWord, expected()))
 }
 
@@ -246,8 +247,8 @@ fn parsed<T: std::str::FromStr>(raw: &str, expected: &str) -> Result<T, Wrong> {
     text(raw, expected)?.parse().map_err(|_| out_of_range(expected))
 }
 
-fn text(raw: &str, expected: &str) -> Result<String, Wrong> {
-    serde_json::from_str(raw).map_err(|_| bad_type(expected))
+fn text<'a>(raw: &'a str, expected: &str) -> Result<Cow<'a, str>, Wrong> {
+    document::text(raw).ok_or_else(|| bad_type(expected))
 }
 
 fn boolean(raw: &str) -> Result<bool, Wrong> {
@@ -268,8 +269,12 @@ fn decimal<T>(raw: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> R
 
 fn integer<T: TryFrom<i64> + Into<i64> + Copy>(raw: &str, min: i64, max: T) -> Result<T, Wrong> {
     let most: i64 = max.into();
-    let whole = |raw: &str| parse_scaled(raw, 0).filter(|n| (min..=most).contains(n)).and_then(|n| T::try_from(n).ok());
-    decimal(raw, whole, &format!("{min} to {most}, whole"))
+    let expected = || format!("{min} to {most}, whole");
+    if !is_number(raw) {
+        return Err(bad_type(&format!("a number, {}", expected())));
+    }
+    let whole = parse_scaled(raw, 0).filter(|n| (min..=most).contains(n)).and_then(|n| T::try_from(n).ok());
+    whole.ok_or_else(|| out_of_range(expected()))
 }
 
 fn is_number(raw: &str) -> bool {
@@ -304,17 +309,19 @@ struct Object<'a> {
 
 impl<'a> Object<'a> {
     fn of(members: Members<'a>, path: &'static str, known: &[&str], faults: &mut Faults) -> Self {
-        let mut seen = BTreeSet::new();
-        for (name, raw) in &members {
-            let field = join(path, &name.replace('~', "~0").replace('/', "~1"));
-            if !known.contains(&name.as_str()) {
+        for (index, (name, raw)) in members.iter().enumerate() {
+            if faults.are_enough() {
+                break; // So that no body makes this loop long.
+            }
+            let field = || join(path, &name.replace('~', "~0").replace('/', "~1"));
+            if !known.contains(&&**name) {
                 let expected = match nearest(name, known.iter().copied()) {
                     Some(near) => format!("a known member; did you mean '{near}'?"),
                     None => format!("one of {}", known.join(", ")),
                 };
-                faults.push(&field, raw, (Fault::UnknownMember, expected));
-            } else if !seen.insert(name) {
-                faults.push(&field, raw, (Fault::Duplicate, "every member once".to_owned()));
+                faults.push(&field(), raw, (Fault::UnknownMember, expected));
+            } else if members[..index].iter().any(|(other, _)| other == name) {
+                faults.push(&field(), raw, (Fault::Duplicate, "every member once".to_owned()));
             }
         }
         Self { path, members }
@@ -356,21 +363,21 @@ impl<'a> Object<'a> {
         read: impl Fn(&str) -> Result<T, Wrong>,
     ) -> Vec<T> {
         let Some(raw) = self.raw(name) else { return Vec::new() };
-        let field = join(self.path, name);
+        let field = || join(self.path, name);
         let Some(elements) = document::elements(raw) else {
-            faults.push(&field, raw, (Fault::BadType, "a list".to_owned()));
+            faults.push(&field(), raw, (Fault::BadType, "a list".to_owned()));
             return Vec::new();
         };
         if elements.len() > max {
             let value = format!("a list of {}", elements.len());
-            faults.push(&field, &value, (Fault::TooLarge, format!("at most {max}")));
+            faults.push(&field(), &value, (Fault::TooLarge, format!("at most {max}")));
             return Vec::new();
         }
         let mut list = Vec::with_capacity(elements.len());
         for (index, raw) in elements.into_iter().enumerate() {
             match read(raw) {
                 Ok(element) => list.push(element),
-                Err(wrong) => faults.push(&format!("{field}/{index}"), raw, wrong),
+                Err(wrong) => faults.push(&format!("{}/{index}", field()), raw, wrong),
             }
         }
         list
@@ -385,8 +392,12 @@ fn join(path: &str, name: &str) -> String {
 struct Faults(Vec<FieldError>);
 
 impl Faults {
+    fn are_enough(&self) -> bool {
+        self.0.len() >= MAX_FAULTS
+    }
+
     fn push(&mut self, field: &str, raw: &str, (fault, expected): Wrong) {
-        if self.0.len() < MAX_FAULTS {
+        if !self.are_enough() {
             // A text is shown without its quotes.
             let value = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
             self.0.push(FieldError::new(field, value, fault, expected));

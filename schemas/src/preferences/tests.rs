@@ -186,6 +186,12 @@ fn what_is_no_statement_at_all_is_one_fault() {
 }
 
 #[test]
+fn a_body_of_nothing_but_faults_is_told_a_hundred() {
+    let members: Vec<String> = (0..5_000).map(|i| format!(r#""min_bedroom{i}":1,"budget":1"#)).collect();
+    assert_eq!(parse(&format!("{{{}}}", members.join(","))).unwrap_err().len(), 100);
+}
+
+#[test]
 fn the_reader_knows_every_member_of_the_type() {
     let schema = serde_json::to_value(schemars::schema_for!(Preferences)).unwrap();
     for (name, _) in schema["properties"].as_object().unwrap() {
