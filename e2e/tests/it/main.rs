@@ -1,6 +1,9 @@
 //! The whole house from outside, on real Kafka and a real CQL server.
 
+mod client;
 mod embedded;
 mod faults;
+mod foreign;
+mod palm_springs;
 mod pipeline;
 mod poison;

@@ -6,7 +6,7 @@ use e2e::{checks, people};
 use schemas::topic::{Topic, session_key};
 use stream::{Delivered, DeliveryError, Outgoing};
 
-struct Ignore;
+pub struct Ignore;
 impl stream::AckSink for Ignore {
     fn acked(&self, _: u64, outcome: Result<Delivered, DeliveryError>) {
         // A statement that is lost shows in what comes out.
