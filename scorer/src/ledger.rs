@@ -236,6 +236,11 @@ impl Ledger {
         Ok(timestamp)
     }
 
+    /// Whether the row waits to be written.
+    pub fn is_dirty(&self, row: &Row) -> bool {
+        self.dirty.contains_key(row)
+    }
+
     /// How many rows are dirty, not counting those under way.
     pub fn dirty(&self) -> usize {
         self.dirty.len()

@@ -3,6 +3,7 @@
 //! Pure. A market's cell is a function of its listings alone, so that it is equal after any replay: its days on market
 //! count up to the day of its newest statement.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::cells::MarketCell;
@@ -30,10 +31,12 @@ impl Markets {
         for fact in before.into_iter().filter(|fact| fact.listing.may_be_recommended()) {
             let (market, at) = (&fact.listing.market, fact.content_version.timestamp_ms);
             if let Some(times) = self.offered.get_mut(market) {
-                if let Some(count) = times.get_mut(&at) {
-                    *count -= 1;
+                if let Entry::Occupied(mut count) = times.entry(at) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
                 }
-                times.retain(|time, count| *time != at || *count > 0);
                 if times.is_empty() {
                     self.offered.remove(market);
                 }

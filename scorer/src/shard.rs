@@ -125,6 +125,11 @@ impl Shard {
         }
     }
 
+    /// Whether its own row waits to be written.
+    pub fn owes_its_row(&self) -> bool {
+        self.ledger.as_ref().is_some_and(|ledger| ledger.is_dirty(&Row::Shard(self.number)))
+    }
+
     /// Whether its rows may be written now.
     pub const fn owns(&self) -> bool {
         matches!(self.phase, Phase::Owning)

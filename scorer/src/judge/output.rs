@@ -98,13 +98,16 @@ impl Judge {
             if !matches!(shard.phase, Phase::Recording | Phase::Owning) {
                 continue;
             }
-            let until = shard_caught_up(shard, caught_up, now);
+            // Told once a second: not worth looking through what is under way at every turn.
+            let mut own_cell = shard.owes_its_row().then(|| shard_caught_up(shard, caught_up, now));
             let Shard { ledger, statements, shown, .. } = shard;
             let Some(ledger) = ledger else { continue };
             let epoch = ledger.epoch();
             loop {
                 let wanted = |row: &Row, forced: bool| match row {
-                    Row::Shard(_) => cell_of(&ShardCell { epoch, caught_up_at: until }),
+                    Row::Shard(_) => own_cell
+                        .take()
+                        .map_or(Wanted::Unchanged, |caught_up_at| cell_of(&ShardCell { epoch, caught_up_at })),
                     Row::Recommendation(session) => unless_shown(shown, *session, forced, cells.of(row, statements)),
                     row => cells.of(row, statements),
                 };
