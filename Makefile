@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test lint fmt model
+.PHONY: help up test lint bench fmt model
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	dev/cargo-deny check bans licenses sources
+
+bench: .ort/libonnxruntime.so ## Every benchmark beside its bare peer, release builds, about 10 min; BENCH="--record" keeps the table
+	$(CARGO) build --locked --release -p roost -p bench
+	dev/servers run target/release/bench $(BENCH)
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

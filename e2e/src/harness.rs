@@ -70,12 +70,12 @@ pub fn real_data(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// The binary under test: built beside the test binaries by `cargo test --workspace`.
+/// The binary under test: built beside a test's directory by `cargo test --workspace`, or beside a benchmark.
 pub fn binary() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let path = test.ancestors().nth(2).context("the test binary has no directory")?.join("roost");
-    ensure!(path.exists(), "{} is not built; run `cargo build --bin roost`", path.display());
-    Ok(path)
+    let this = std::env::current_exe()?;
+    let beside = this.ancestors().skip(1).take(2).map(|directory| directory.join("roost"));
+    let built = beside.into_iter().find(|path| path.is_file());
+    built.with_context(|| format!("no roost beside {}; run `cargo build --bin roost`", this.display()))
 }
 
 /// The binary, run where its default paths (models, ONNX Runtime) are.
@@ -208,6 +208,11 @@ impl Installation {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(service.child.id().to_string()).status()?;
         ensure!(sent.success(), "kill -{signal} {name}");
         Ok(())
+    }
+
+    /// The process of a service that was started.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.services.get(name).map(|service| service.child.id())
     }
 
     /// The exit code of a service that has ended; `None` while it runs.

@@ -1,0 +1,89 @@
+//! What roost is measured by: each benchmark runs the real thing and, in the same run, a bare peer that does the same hops
+//! without the work, and tells both with their ratio. Prints one Markdown table; never passes or fails.
+//!
+//! Not a test: nothing here asserts a time. Not for a busy machine either: the load is printed with the numbers.
+
+mod bare;
+mod embedded;
+mod http;
+mod latency;
+mod machine;
+mod market;
+mod poll;
+mod probes;
+mod raw;
+mod relay;
+mod report;
+mod restart;
+mod services;
+mod spread;
+mod throughput;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use e2e::harness::Servers;
+
+use crate::report::Report;
+
+/// Benchmarks; `make bench` runs all of them.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Which; without any, all.
+    #[arg(value_enum)]
+    which: Vec<Which>,
+    /// Also put the table into bench/RESULTS.md, in the place of the one before.
+    #[arg(long)]
+    record: bool,
+    /// Serve as the bare HTTP handler that the API is compared with; used by `poll` itself.
+    #[arg(long, hide = true)]
+    bare_handler: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    /// Ingest and enricher, records per second of CPU; then start, recovery and memory of what they made.
+    Volume,
+    /// From a published change to the first read that shows it, on Kafka and CQL.
+    Latency,
+    /// The same in one process on the embedded log and tables.
+    Embedded,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    if arguments.bare_handler {
+        poll::serve_bare()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    std::env::set_current_dir(e2e::harness::repository())?;
+    let servers = Servers::from_environment()
+        .context("no servers: run `make bench`, or name them in ROOST_TEST_KAFKA and ROOST_TEST_CQL")?;
+    let chosen = |which| arguments.which.is_empty() || arguments.which.contains(&which);
+    let mut report = Report::begin();
+    // In this order: a JVM that has just been started is slow for a minute, and the first benchmark warms both servers.
+    if chosen(Which::Volume) {
+        volume(&servers, &mut report)?;
+    }
+    if chosen(Which::Latency) {
+        latency::on_servers(&servers, &mut report)?;
+    }
+    if chosen(Which::Embedded) {
+        latency::embedded(&mut report)?;
+    }
+    let text = report.end();
+    println!("{text}");
+    if arguments.record {
+        report::record(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One installation that fills, so that what is measured last has 100,000 listings and sessions.
+fn volume(servers: &Servers, report: &mut Report) -> Result<()> {
+    let mut installation = services::installation(servers, "volume")?;
+    throughput::run(servers, &mut installation, report)?;
+    restart::run(&mut installation, report)?;
+    poll::run(&mut installation, report)
+}

@@ -1,0 +1,141 @@
+//! Clients that ask again and again and have the answer already: 304 of the API, beside a handler that does nothing.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use e2e::harness::Installation;
+
+use crate::http::{Connection, request};
+use crate::machine;
+use crate::report::{Line, Report};
+use crate::services::{self, Service};
+use crate::spread::Spread;
+
+/// Connections that ask without a pause.
+const CONNECTIONS: usize = 4;
+/// Sessions that are asked for, in turn.
+const SESSIONS: usize = 1_000;
+/// How long.
+const TIME: Duration = Duration::from_secs(6);
+
+/// Asks the API of an installation with sessions.
+pub fn run(installation: &mut Installation, report: &mut Report) -> Result<()> {
+    report.say("304 polls");
+    services::stop(installation, "api")?;
+    let api = Service::start(installation, "api", &[])?;
+    api.until_ready(installation)?;
+    let mut connection = Connection::open(&api.address)?;
+    let config = synthetic::Config { listings: crate::throughput::STOCK, ..synthetic::Config::default() };
+    let requests = synthetic::sessions(&config, 3).take(SESSIONS).map(|session| {
+        let bearer = format!("Authorization: Bearer {}\r\n", session.token.reveal());
+        let tag = connection.tag(&request(&api.address, "/api/v1/recommendations", &bearer))?;
+        let headers = format!("{bearer}If-None-Match: {tag}\r\n");
+        Ok(request(&api.address, "/api/v1/recommendations", &headers))
+    });
+    let requests = Arc::new(requests.collect::<Result<Vec<_>>>()?);
+    let seen = ask(&api.address, &requests, api.pid(installation)?)?;
+
+    let bare = Bare::start()?;
+    let requests = Arc::new(vec![request(&bare.address, "/", "If-None-Match: \"0\"\r\n")]);
+    let peer = ask(&bare.address, &requests, bare.child.id())?;
+    report.add(Line {
+        what: format!("304 of `GET /recommendations` on CQL, {CONNECTIONS} connections"),
+        seen: seen.to_string(),
+        peer: format!(
+            "a handler that only says 304: {peer}; {:.0} %, per CPU second {:.0} %",
+            100.0 * seen.rate / peer.rate,
+            100.0 * seen.per_core / peer.per_core
+        ),
+        goal: "≥ 60 % of the bare handler, p99 ≤ 5 ms".to_owned(),
+    });
+    Ok(())
+}
+
+struct Asked {
+    rate: f64,
+    per_core: f64,
+    times: Spread,
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rate, per_core, times } = self;
+        write!(f, "{rate:.0}/s ({per_core:.0} per CPU second), {times}")
+    }
+}
+
+fn ask(address: &str, requests: &Arc<Vec<Vec<u8>>>, pid: u32) -> Result<Asked> {
+    let (is_over, begun, used) = (Arc::new(AtomicBool::new(false)), Instant::now(), machine::cpu_seconds(pid)?);
+    let threads: Vec<_> = (0..CONNECTIONS)
+        .map(|number| {
+            let (address, requests, is_over) = (address.to_owned(), Arc::clone(requests), Arc::clone(&is_over));
+            std::thread::spawn(move || -> Result<Vec<f64>> {
+                let (mut connection, mut body, mut times) = (Connection::open(&address)?, Vec::new(), Vec::new());
+                for request in requests.iter().cycle().skip(number * 7) {
+                    if is_over.load(Ordering::Acquire) {
+                        break;
+                    }
+                    let asked = Instant::now();
+                    let status = connection.get(request, &mut body)?;
+                    times.push(asked.elapsed().as_secs_f64() * 1e3);
+                    ensure!(status == 304, "{address} answers {status}");
+                }
+                Ok(times)
+            })
+        })
+        .collect();
+    while begun.elapsed() < TIME {
+        std::thread::park_timeout(TIME.saturating_sub(begun.elapsed()));
+    }
+    is_over.store(true, Ordering::Release);
+    let mut times = Vec::new();
+    for thread in threads {
+        times.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+    }
+    let (count, seconds) = (times.len() as f64, begun.elapsed().as_secs_f64());
+    let used = machine::cpu_seconds(pid)? - used;
+    Ok(Asked { rate: count / seconds, per_core: count / used, times: Spread::of(times) })
+}
+
+/// The bare handler, a process of its own as the API is.
+struct Bare {
+    child: Child,
+    address: String,
+}
+
+impl Bare {
+    fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?).arg("--bare-handler").stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("the bare handler has no output")?;
+        let mut address = String::new();
+        BufReader::new(output).read_line(&mut address)?;
+        Ok(Self { child, address: address.trim().to_owned() })
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // Ended already, or ends now: both are fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves 304 on a free port, which it prints, until it is killed.
+pub fn serve_bare() -> Result<()> {
+    services::runtime()?.block_on(async {
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        println!("{}", listener.local_addr()?);
+        let router = Router::new().route("/", get(async || (StatusCode::NOT_MODIFIED, [("etag", "\"0\"")])));
+        axum::serve(listener, router).await?;
+        Ok(())
+    })
+}

@@ -1,0 +1,133 @@
+//! roost's services as the processes that they are: started with ports of their own, watched through `/readyz` and
+//! `/metrics`, and asked for their CPU time and memory.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::harness::{Installation, Servers, free_port, until};
+
+/// How long a service may take to become ready; a service that reads many facts first is timed on its own.
+const START: Duration = Duration::from_secs(120);
+/// Between two looks at `/readyz` and `/metrics` where their time is what is measured.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A fresh installation; static group members, so that a service that is killed has its partitions again at once.
+pub fn installation(servers: &Servers, name: &str) -> Result<Installation> {
+    let more = "[ingest]\ninstance = \"bench\"\n[scorer]\ninstance = \"bench\"\n[telemetry]\nfilter = \"warn\"\n";
+    Installation::on_servers(servers, &format!("bench_{name}"), more)
+}
+
+/// The runtime that clients need which are asynchronous.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// A service that runs.
+pub struct Service {
+    name: &'static str,
+    admin: String,
+    /// Where the API answers, or ingest takes pushes.
+    pub address: String,
+    started: Instant,
+}
+
+impl Service {
+    /// Starts it; with settings as variables.
+    pub fn start(installation: &mut Installation, name: &'static str, more: &[(&str, &str)]) -> Result<Self> {
+        let ports = [free_port()?, free_port()?].map(|port| format!("127.0.0.1:{port}"));
+        let [admin, address] = ports;
+        let mut environment = vec![
+            ("ROOST__ADMIN__LISTEN", admin.clone()),
+            ("ROOST__API__LISTEN", address.clone()),
+            ("ROOST__INGEST__PUSH__LISTEN", address.clone()),
+        ];
+        environment.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        installation.start(name, &[name], &environment)?;
+        Ok(Self { name, admin, address, started: Instant::now() })
+    }
+
+    /// Where it says whether it is ready.
+    pub fn ready_url(&self) -> String {
+        format!("http://{}/readyz", self.admin)
+    }
+
+    /// Since its start.
+    pub fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn until_ready(&self, installation: &mut Installation) -> Result<()> {
+        self.wait("ready", installation, |service| {
+            // Not ready is an error to this client, and so is not listening.
+            Ok(ureq::get(service.ready_url()).call().is_ok())
+        })
+    }
+
+    /// Waits until a condition on it holds, and fails when it ends before.
+    pub fn wait(
+        &self,
+        what: &str,
+        installation: &mut Installation,
+        mut holds: impl FnMut(&Self) -> Result<bool>,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        while !holds(self)? {
+            if let Some(code) = installation.exit_code(self.name)? {
+                anyhow::bail!("{} ended with {code}:\n{}", self.name, installation.output(self.name));
+            }
+            ensure!(begun.elapsed() < START, "{}: {what} not within {} s", self.name, START.as_secs());
+            std::thread::park_timeout(LOOK);
+        }
+        Ok(())
+    }
+
+    /// The sum of a metric over its labels; 0 while it is not served.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let mut answer = ureq::get(format!("http://{}/metrics", self.admin)).call()?;
+        let text = answer.body_mut().read_to_string()?;
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let is_it = rest.starts_with(' ') || rest.starts_with('{');
+            is_it.then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
+        });
+        Ok(values.sum())
+    }
+
+    /// Its process.
+    pub fn pid(&self, installation: &Installation) -> Result<u32> {
+        installation.pid(self.name).with_context(|| format!("{} does not run", self.name))
+    }
+}
+
+/// Stops a service in order.
+pub fn stop(installation: &mut Installation, name: &str) -> Result<()> {
+    let code = installation.stop(name)?;
+    ensure!(code == 0, "{name} ended with {code}:\n{}", installation.output(name));
+    Ok(())
+}
+
+/// All four, ready.
+pub fn start_all(installation: &mut Installation) -> Result<Vec<Service>> {
+    let mut services = Vec::new();
+    for name in ["scorer", "enricher", "ingest", "api"] {
+        services.push(Service::start(installation, name, &[])?);
+    }
+    for service in &services {
+        service.until_ready(installation)?;
+    }
+    Ok(services)
+}
+
+/// How many records stand on a topic.
+pub fn count(installation: &Installation, topic: schemas::topic::Topic) -> Result<u64> {
+    let ranges = (0..installation.log.partitions()).map(|partition| installation.log.range(topic, partition));
+    ranges.map(|range| range.map(|(low, high)| high - low).map_err(Into::into)).sum()
+}
+
+/// Waits until so many stand there.
+pub fn until_count(installation: &Installation, topic: schemas::topic::Topic, wanted: u64, limit: u64) -> Result<()> {
+    until(&format!("{wanted} records on {topic}"), Duration::from_secs(limit), || {
+        Ok((count(installation, topic)? >= wanted).then_some(()))
+    })
+}
