@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use schemas::header;
-use schemas::id::ListingId;
+use schemas::id::{ListingId, SessionId};
 use schemas::listing::Listing;
+use schemas::recommendation::items_hash;
 use schemas::topic::Topic;
 use scorer::facts::ScoreEpoch;
 use stream::Record;
@@ -32,7 +33,11 @@ pub fn fates(installation: &Installation) -> Result<Fates> {
         let listing: Listing =
             serde_json::from_slice(record.value.as_deref().context("a canonical listing has a value")?)?;
         let version = listing.version;
-        canonical.insert((version.raw_partition, version.raw_offset, version.batch_index), listing);
+        let source = (version.raw_partition, version.raw_offset, version.batch_index);
+        if let Some(before) = canonical.get(&source) {
+            ensure!(*before == listing, "{source:?} was taken twice, and not as the same");
+        }
+        canonical.insert(source, listing);
     }
     let mut dead = BTreeMap::new();
     for record in installation.records(Topic::DeadLetters)? {
@@ -47,14 +52,16 @@ pub fn fates(installation: &Installation) -> Result<Fates> {
             dead.insert(source, header::text(&record.headers, header::DEAD_CODE).context("no code")?.to_owned());
         }
     }
-    for record in &raw {
-        for source in sources(record) {
-            let (taken, refused) = (canonical.contains_key(&source), dead.contains_key(&source));
-            // A batch that was refused as a whole is one dead letter with index 0.
-            let as_a_whole = dead.contains_key(&(source.0, source.1, 0));
-            ensure!(taken || refused || as_a_whole, "{source:?} went nowhere");
-            ensure!(!(taken && refused), "{source:?} is both a listing and a dead letter");
-        }
+    let said: BTreeSet<Source> = raw.iter().flat_map(sources).collect();
+    for source in canonical.keys().chain(dead.keys()) {
+        ensure!(said.contains(source), "{source:?} is on no raw record");
+    }
+    for source in said {
+        let (taken, refused) = (canonical.contains_key(&source), dead.contains_key(&source));
+        // A batch that was refused as a whole is one dead letter with index 0.
+        let as_a_whole = dead.contains_key(&(source.0, source.1, 0));
+        ensure!(taken || refused || as_a_whole, "{source:?} went nowhere");
+        ensure!(!(taken && refused), "{source:?} is both a listing and a dead letter");
     }
     Ok(Fates { canonical, dead })
 }
@@ -131,6 +138,31 @@ pub fn tables_equal_the_logs(installation: &Installation) -> Result<usize> {
         None => Ok(wanted.len()),
         Some(difference) => anyhow::bail!(difference),
     }
+}
+
+/// Who follows `recommendations` and ignores smaller write timestamps ends with what the rows say: the newest event of each
+/// session carries the hash of its row. How many sessions were told of.
+pub fn events_equal_the_rows(installation: &Installation) -> Result<usize> {
+    let mut newest: BTreeMap<SessionId, (i64, String)> = BTreeMap::new();
+    for record in installation.records(Topic::Recommendations)? {
+        let key = record.key.as_deref().context("an event has a key")?;
+        let session = std::str::from_utf8(key)?.parse()?;
+        let id = header::text(&record.headers, header::CE_ID).context("an event has an id")?;
+        let (timestamp, hash) = id.split_once('-').with_context(|| format!("{id} is no id of an event"))?;
+        let timestamp: i64 = timestamp.parse()?;
+        if newest.get(&session).is_none_or(|(known, _)| *known < timestamp) {
+            newest.insert(session, (timestamp, hash.to_owned()));
+        }
+    }
+    for (row, cell) in installation.rows()? {
+        let store::Row::Recommendation(session) = row else { continue };
+        let (at, hash) = newest.get(&session).with_context(|| format!("session {session} was never told"))?;
+        ensure!(
+            *hash == items_hash(&cell),
+            "session {session}: its last event, of {at}, says something else than its row"
+        );
+    }
+    Ok(newest.len())
 }
 
 fn stale(entry: &store::ByMarket, facts: &BTreeMap<ListingId, schemas::priced::PricedListing>) -> bool {

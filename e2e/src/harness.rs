@@ -14,6 +14,8 @@ use schemas::topic::Topic;
 use store::{Row, Table, Tables};
 use stream::{Event, Log, Record, Start};
 
+use crate::http;
+
 /// The servers that `make test` names; `None` when there are none.
 pub struct Servers {
     /// `host:port`.
@@ -85,9 +87,31 @@ pub fn roost() -> Result<Command> {
     Ok(command)
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. Below those that systems take for outgoing connections, so that a service that is
+/// killed finds it free again.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    for _ in 0..100 {
+        let port = 10_000 + (random() % 20_000) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port between 10000 and 30000")
+}
+
+/// Random bits.
+pub fn random() -> u64 {
+    schemas::id::SessionToken::random().session_id().bits() as u64
+}
+
+/// The seed of a test's random choices: `ROOST_TEST_SEED`, else a new one; printed, so that a failure can be repeated.
+pub fn seed() -> Result<u64> {
+    let seed = match std::env::var("ROOST_TEST_SEED") {
+        Ok(text) => text.parse().with_context(|| format!("ROOST_TEST_SEED={text} is not a number"))?,
+        Err(_) => random() >> 32,
+    };
+    eprintln!("seed {seed} (ROOST_TEST_SEED={seed} chooses it again)");
+    Ok(seed)
 }
 
 /// One installation: its settings, its services, its clients.
@@ -112,7 +136,7 @@ struct Service {
 impl Installation {
     /// Topics and tables under a fresh name, made by `roost init`. `more` is TOML that is added to the settings.
     pub fn on_servers(servers: &Servers, name: &str, more: &str) -> Result<Self> {
-        let unique = format!("{name}_{:08x}", schemas::id::SessionToken::random().session_id().bits() as u32);
+        let unique = format!("{name}_{:08x}", random() as u32);
         let settings = format!(
             "[log]\nbackend = \"kafka\"\n[log.kafka]\nbootstrap_servers = \"{}\"\npartitions = 4\nreplication_factor = 1\n\
              topic_prefix = \"{unique}.\"\nsession_timeout = \"6s\"\n\
@@ -186,6 +210,38 @@ impl Installation {
             .spawn()?;
         self.services.insert(name.to_owned(), Service { child, arguments, environment });
         Ok(())
+    }
+
+    /// Starts the service `role` under a name, with ports of its own, as the member of its group that the name says: after a
+    /// kill it is that member again.
+    pub fn start_role(&mut self, name: &str, role: &str) -> Result<()> {
+        let mut environment = Vec::new();
+        for listener in ["ADMIN", "API", "INGEST__PUSH"] {
+            environment.push((format!("ROOST__{listener}__LISTEN"), format!("127.0.0.1:{}", free_port()?)));
+        }
+        for group in ["INGEST", "ENRICHER", "SCORER"] {
+            environment.push((format!("ROOST__{group}__INSTANCE"), name.to_owned()));
+        }
+        self.spawn(name, vec![role.to_owned()], environment)
+    }
+
+    /// The base address of a listener of a service: `ADMIN`, `API`, `INGEST__PUSH`.
+    pub fn url(&self, name: &str, listener: &str) -> Result<String> {
+        let service = self.services.get(name).with_context(|| format!("{name} never ran"))?;
+        let variable = format!("ROOST__{listener}__LISTEN");
+        let address = service.environment.iter().find(|(key, _)| *key == variable);
+        Ok(format!("http://{}", address.with_context(|| format!("{name} was not given {variable}"))?.1))
+    }
+
+    /// Waits until a service says that it is ready.
+    pub fn ready(&self, name: &str) -> Result<()> {
+        let url = format!("{}/readyz", self.url(name, "ADMIN")?);
+        until(&format!("{name} is ready"), patience(60), || http::get(&url).map(Some)).map(drop)
+    }
+
+    /// A metric of a service, summed over its labels; 0 where it is not served.
+    pub fn metric(&self, name: &str, metric: &str) -> Result<f64> {
+        Ok(http::sum(&http::get(&format!("{}/metrics", self.url(name, "ADMIN")?))?, metric))
     }
 
     /// Kills a service with SIGKILL.
@@ -265,6 +321,11 @@ impl Installation {
         Ok(rows)
     }
 
+    /// The runtime on which the tables are asked, for threads of a test.
+    pub fn runtime(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+
     /// One cell.
     pub fn cell(&self, row: Row) -> Result<Option<store::Cell>> {
         Ok(self.runtime.block_on(self.tables.read(row))?)
@@ -288,6 +349,43 @@ impl Drop for Installation {
                 }
             }
         }
+    }
+}
+
+/// A child process that ends with its test.
+pub struct Running(Child);
+
+impl Running {
+    /// Starts it.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        Ok(Self(command.spawn()?))
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Waits for its end; an error when that is none with success.
+    pub fn finish(mut self, what: &str, limit: Duration) -> Result<()> {
+        let status = until(&format!("{what} ends"), limit, || Ok(self.0.try_wait()?))?;
+        ensure!(status.success(), "{what}: {status}");
+        Ok(())
+    }
+
+    /// Sends SIGTERM and waits for its end.
+    pub fn stop(self, what: &str) -> Result<()> {
+        let told = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status()?;
+        ensure!(told.success(), "kill -TERM");
+        self.finish(what, patience(30))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Ended already, or ends now: both are fine.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -2,6 +2,10 @@
 //! real processes on real servers.
 
 pub mod checks;
+pub mod compare;
 pub mod harness;
+pub mod http;
+pub mod load;
 pub mod oracle;
 pub mod people;
+pub mod watch;

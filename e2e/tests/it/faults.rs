@@ -1,110 +1,155 @@
-//! Services killed and paused while the market moves: nothing is lost, nothing is different.
+//! Every service killed again and again, and two of them paused past their time, while a market moves and people change
+//! their minds: nothing is lost, nothing is different.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::harness::{Installation, Servers, free_port, patience, until};
-use e2e::{checks, people};
-use schemas::id::SessionToken;
+use e2e::checks;
+use e2e::harness::{Installation, Running, Servers, patience, real_data, roost, seed, until};
+use e2e::http::Client;
+use e2e::load::{Load, Told};
+use e2e::watch::Watch;
 
-use crate::pipeline::{come_to_rest, start_all, state};
+use crate::pipeline::{SEATTLE_RECORDS, come_to_rest};
 
-fn start(installation: &mut Installation, name: &str, role: &str) -> Result<()> {
-    let port = |name: &'static str| -> Result<(&str, String)> { Ok((name, format!("127.0.0.1:{}", free_port()?))) };
-    let environment = [
-        port("ROOST__ADMIN__LISTEN")?,
-        port("ROOST__API__LISTEN")?,
-        port("ROOST__INGEST__PUSH__LISTEN")?,
-        ("ROOST__SCORER__INSTANCE", name.to_owned()),
-        ("ROOST__ENRICHER__INSTANCE", name.to_owned()),
-    ];
-    installation.start(name, &[role], &environment)
-}
+/// Two of the services that share partitions.
+const SERVICES: [(&str, &str); 6] = [
+    ("scorer-a", "scorer"),
+    ("scorer-b", "scorer"),
+    ("enricher-a", "enricher"),
+    ("enricher-b", "enricher"),
+    ("ingest", "ingest"),
+    ("api", "api"),
+];
+/// How often each of the four is killed; either of two that share.
+const KILLS: usize = 8;
+const SESSIONS: u64 = 1_000;
+/// Of the feed: it is longer than the kills and at least one zombie take.
+const RECORDS_PER_SECOND: &str = "250";
 
 #[test]
-fn kills_at_random_moments_change_nothing() -> Result<()> {
+fn kills_and_pauses_at_random_moments_change_nothing() -> Result<()> {
     let Some(servers) = Servers::from_environment() else { return Ok(()) };
-    let seed = SessionToken::random().session_id().bits() as u64;
-    eprintln!("seed {seed}");
-    let mut installation = Installation::on_servers(&servers, "kills", "")?;
-    start_all(&mut installation)?;
-    state(&installation, seed, 300)?;
-    let config = installation.config();
-    let feed = std::process::Command::new(e2e::harness::binary()?)
-        .arg("--config")
-        .arg(config)
-        .args(["synthetic", "--publish", "--listings", "400", "--events", "8000", "--rate", "200"])
-        .spawn()?;
-    let mut feed = scopeguard(feed);
-    let mut random = seed | 1;
-    for kill in 0..8 {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let moment = Instant::now() + Duration::from_millis(1_000 + random % 2_500);
-        until("the moment comes", patience(10), || Ok((Instant::now() >= moment).then_some(())))?;
-        let role = ["ingest", "enricher", "scorer", "api"][kill % 4];
-        installation.kill(role)?;
-        installation.restart(role)?;
-        state(&installation, seed + 1 + kill as u64, 20)?;
+    let seed = seed()?;
+    let mut random = Random(seed | 1);
+    let mut installation = Installation::on_servers(&servers, "faults", "")?;
+    for (name, role) in SERVICES {
+        installation.start_role(name, role)?;
     }
-    let done = until("the feed has sent everything", patience(120), || Ok(feed.0.try_wait()?))?;
-    ensure!(done.success(), "the feed failed");
-    let (fates, rows) = come_to_rest(&installation, 180)?;
-    eprintln!("{} taken, refused {:?}, {rows} rows equal", fates.canonical.len(), checks::codes(&fates));
-    // No acknowledged statement is lost: each session has its row.
-    for n in 0..300 {
-        let row = store::Row::Session(people::id(seed, n));
-        ensure!(installation.cell(row)?.is_some(), "session {n} is lost");
+    let api = installation.url("api", "API")?;
+    installation.ready("api")?;
+    let (client, mut told) = (Client::new(api.clone()), Told::default());
+    for n in 0..SESSIONS {
+        told.state(&client, seed, n, n)?;
+    }
+    ensure!(told.promises.len() == SESSIONS as usize, "{} sessions were taken", told.promises.len());
+
+    let seattle = real_data("seattle_redfin_events.csv.zst");
+    let feed = publish(&installation, seattle.as_ref())?;
+    let load = Load::start(api, seed, SESSIONS, Duration::from_millis(20), told);
+    let watch = Watch::start(&installation);
+    kill_at_random(&mut installation, &mut random)?;
+    let stale = pause_until_a_zombie_writes(&installation)?;
+    feed.finish("the feed", patience(240))?;
+    let told = load.stop()?;
+
+    let (fates, rows) = come_to_rest(&installation, 240)?;
+    let seen = watch.stop()?;
+    told.are_kept(&installation)?;
+    if seattle.is_some() {
+        let sources = checks::all_sources(&fates).len();
+        ensure!(sources == SEATTLE_RECORDS, "{sources} sources");
+        checks::canonical_fold(&installation, &fates)?;
+    }
+    eprintln!(
+        "{} taken, {rows} rows equal; {} statements acknowledged, {} unknown; {stale} stale writes; {} looks, {} advances",
+        fates.canonical.len(),
+        told.acknowledged,
+        told.unknown,
+        seen.looks,
+        seen.advances
+    );
+    ensure!(seen.looks > 10 && seen.advances > 1_000, "{} looks saw {} advances", seen.looks, seen.advances);
+    Ok(())
+}
+
+/// The feed as a process of its own: the real one, or the synthetic market where there is no real data.
+fn publish(installation: &Installation, seattle: Option<&PathBuf>) -> Result<Running> {
+    let mut command = roost()?;
+    command.arg("--config").arg(installation.config());
+    match seattle {
+        Some(file) => command.arg("publish").arg(file).args(["--feed", "seattle", "--map", "redfin"]),
+        None => command.args(["synthetic", "--publish", "--listings", "1000", "--events", "17000"]),
+    };
+    let said = std::fs::File::create(installation.path("feed.log"))?;
+    Running::spawn(command.args(["--rate", RECORDS_PER_SECOND]).stdout(said.try_clone()?).stderr(said))
+}
+
+/// Kills each service `KILLS` times, in a random order, at random moments.
+fn kill_at_random(installation: &mut Installation, random: &mut Random) -> Result<()> {
+    for _ in 0..KILLS {
+        let mut roles = vec!["scorer", "enricher", "ingest", "api"];
+        while !roles.is_empty() {
+            let role = roles.swap_remove(random.below(roles.len() as u64) as usize);
+            let named: Vec<&str> = SERVICES.iter().filter(|(_, r)| *r == role).map(|(name, _)| *name).collect();
+            let name = named[random.below(named.len() as u64) as usize];
+            let moment = Instant::now() + Duration::from_millis(200 + random.below(1_000));
+            until("the moment comes", patience(10), || Ok((Instant::now() >= moment).then_some(())))?;
+            ensure!(installation.exit_code(name)?.is_none(), "{name} ended:\n{}", installation.output(name));
+            installation.kill(name)?;
+            installation.restart(name)?;
+        }
     }
     Ok(())
 }
 
-/// Ends a child with its test.
-struct Guarded(std::process::Child);
-fn scopeguard(child: std::process::Child) -> Guarded {
-    Guarded(child)
-}
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        // Ended already, or ends now: both are fine.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// Pauses one scorer and one enricher past their sessions and lets them go on, until the scorer has counted a write that
+/// was acknowledged under an epoch that is no longer the newest. How many it counted.
+fn pause_until_a_zombie_writes(installation: &Installation) -> Result<f64> {
+    let owned = |name: &str, metric: &str, wanted: &dyn Fn(f64) -> bool| -> Result<()> {
+        until(&format!("{metric} of {name}"), patience(60), || {
+            Ok(wanted(installation.metric(name, metric)?).then_some(()))
+        })
+    };
+    let (shards, partitions) = ("roost_scorer_shards_owned", "roost_enricher_partitions_owned");
+    let all = f64::from(installation.log.partitions());
+    let deadline = Instant::now() + patience(150);
+    loop {
+        for name in ["scorer-a", "scorer-b"] {
+            owned(name, shards, &|count| count > 0.0)?;
+        }
+        for name in ["enricher-a", "enricher-b"] {
+            owned(name, partitions, &|count| count > 0.0)?;
+        }
+        for name in ["scorer-a", "enricher-a"] {
+            installation.signal(name, "STOP")?;
+        }
+        owned("scorer-b", shards, &|count| count == all)?;
+        owned("enricher-b", partitions, &|count| count == all)?;
+        for name in ["scorer-a", "enricher-a"] {
+            installation.signal(name, "CONT")?;
+        }
+        let counted = until("a zombie has written", patience(5), || {
+            let stale = installation.metric("scorer-a", "roost_scorer_stale_writes_total")?;
+            Ok((stale > 0.0).then_some(stale))
+        });
+        match counted {
+            Ok(stale) => return Ok(stale),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => {}
+        }
     }
 }
 
-#[test]
-fn a_zombie_writes_in_vain() -> Result<()> {
-    let Some(servers) = Servers::from_environment() else { return Ok(()) };
-    let mut installation = Installation::on_servers(&servers, "zombie", "")?;
-    for (name, role) in
-        [("scorer-a", "scorer"), ("scorer-b", "scorer"), ("enricher-a", "enricher"), ("enricher-b", "enricher")]
-    {
-        start(&mut installation, name, role)?;
+/// Xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
     }
-    start(&mut installation, "ingest", "ingest")?;
-    state(&installation, 5, 200)?;
-    let config = installation.config();
-    let feed = std::process::Command::new(e2e::harness::binary()?)
-        .arg("--config")
-        .arg(config)
-        .args(["synthetic", "--publish", "--listings", "300", "--events", "8000", "--rate", "200"])
-        .spawn()?;
-    let mut feed = scopeguard(feed);
-    until("both scorers own shards", patience(30), || {
-        let owns = |name: &str| installation.output(name).contains("shards were handed to this process");
-        Ok((owns("scorer-a") && owns("scorer-b")).then_some(()))
-    })?;
-    installation.signal("scorer-a", "STOP")?;
-    installation.signal("enricher-a", "STOP")?;
-    // Past the session time-out of the installation (6 s), so that the others take over.
-    let until_then = Instant::now() + Duration::from_secs(14);
-    until("the session has expired", patience(60), || Ok((Instant::now() >= until_then).then_some(())))?;
-    installation.signal("scorer-a", "CONT")?;
-    installation.signal("enricher-a", "CONT")?;
-    let done = until("the feed has sent everything", patience(120), || Ok(feed.0.try_wait()?))?;
-    ensure!(done.success(), "the feed failed");
-    let (fates, rows) = come_to_rest(&installation, 180)?;
-    eprintln!("{} taken, refused {:?}, {rows} rows equal", fates.canonical.len(), checks::codes(&fates));
-    Ok(())
 }

@@ -1,10 +1,13 @@
 //! One feed, a thousand sessions, four services: what comes out is what the logs say, row by row.
 
 use anyhow::{Context, Result, ensure};
-use e2e::harness::{Installation, Servers, free_port, patience, real_data, until};
-use e2e::{checks, people};
+use e2e::harness::{Installation, Servers, patience, real_data, until};
+use e2e::{checks, http, people};
 use schemas::topic::{Topic, session_key};
 use stream::{Delivered, DeliveryError, Outgoing};
+
+/// Rows of `seattle_redfin_events.csv.zst`.
+pub const SEATTLE_RECORDS: usize = 17_384;
 
 pub struct Ignore;
 impl stream::AckSink for Ignore {
@@ -33,10 +36,7 @@ pub fn state(installation: &Installation, seed: u64, count: u64) -> Result<()> {
 /// Starts the four services, each with ports of its own.
 pub fn start_all(installation: &mut Installation) -> Result<()> {
     for role in ["scorer", "enricher", "ingest", "api"] {
-        let port = |name: &'static str| -> Result<(&str, String)> { Ok((name, format!("127.0.0.1:{}", free_port()?))) };
-        let environment =
-            [port("ROOST__ADMIN__LISTEN")?, port("ROOST__API__LISTEN")?, port("ROOST__INGEST__PUSH__LISTEN")?];
-        installation.start(role, &[role], &environment)?;
+        installation.start_role(role, role)?;
     }
     Ok(())
 }
@@ -46,6 +46,9 @@ pub fn come_to_rest(installation: &Installation, seconds: u64) -> Result<(checks
     let fates = until("every raw record has a fate", patience(seconds), || checks::fates(installation).map(Some))?;
     let rows = until("the tables equal the logs", patience(seconds), || {
         checks::tables_equal_the_logs(installation).map(Some)
+    })?;
+    until("the last event of each session is its row", patience(30), || {
+        checks::events_equal_the_rows(installation).map(Some)
     })?;
     Ok((fates, rows))
 }
@@ -71,13 +74,7 @@ fn a_synthetic_market_comes_out_as_the_logs_say() -> Result<()> {
 /// Asks the services' admin ports, after one request to the API, for every metric that a panel names.
 fn every_metric_of_the_dashboard_is_there(installation: &Installation) -> Result<()> {
     let dashboard = std::fs::read_to_string(e2e::harness::repository().join("grafana/dashboards/roost/overview.json"))?;
-    let address = |role: &str, part: &str| -> Result<String> {
-        let output = installation.output(role);
-        let (_, rest) =
-            output.split_once(&format!("{part} http://")).with_context(|| format!("{role} says no {part} address"))?;
-        Ok(rest.split([',', '\n', ' ']).next().unwrap_or_default().to_owned())
-    };
-    ureq::get(format!("http://{}/api/v1/markets", address("api", "api")?)).call()?;
+    http::get(&format!("{}/api/v1/markets", installation.url("api", "API")?))?;
     let words = dashboard.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let named: std::collections::BTreeSet<&str> =
         words.filter(|word| ["roost_", "kafka_"].iter().any(|prefix| word.starts_with(prefix))).collect();
@@ -86,8 +83,7 @@ fn every_metric_of_the_dashboard_is_there(installation: &Installation) -> Result
     until("every metric is served", patience(15), || {
         let mut served = String::new();
         for role in ["ingest", "enricher", "scorer", "api"] {
-            let mut answer = ureq::get(format!("http://{}/metrics", address(role, "admin")?)).call()?;
-            served += &answer.body_mut().read_to_string()?;
+            served += &http::get(&format!("{}/metrics", installation.url(role, "ADMIN")?))?;
         }
         let absent: Vec<_> = named.iter().filter(|name| !served.contains(&format!("\n{name}"))).collect();
         ensure!(absent.is_empty(), "no service serves {absent:?}");
@@ -113,6 +109,6 @@ fn seattle_comes_out_as_the_logs_say() -> Result<()> {
         fates.canonical.len(),
         checks::codes(&fates)
     );
-    ensure!(checks::all_sources(&fates).len() == 17_384, "{} sources", checks::all_sources(&fates).len());
+    ensure!(checks::all_sources(&fates).len() == SEATTLE_RECORDS, "{} sources", checks::all_sources(&fates).len());
     Ok(())
 }
