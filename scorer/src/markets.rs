@@ -55,6 +55,15 @@ impl Markets {
         self.changed.extend(self.offered.keys().cloned());
     }
 
+    /// These count as changed, also when nothing of them is on offer: perhaps it was when their rows were last written.
+    pub fn touch<'a>(&mut self, markets: impl Iterator<Item = &'a Market>) {
+        for market in markets {
+            if !self.changed.contains(market) {
+                self.changed.insert(market.clone());
+            }
+        }
+    }
+
     /// The markets that changed since the last call.
     pub fn take_changed(&mut self) -> BTreeSet<Market> {
         std::mem::take(&mut self.changed)

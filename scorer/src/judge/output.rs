@@ -65,6 +65,7 @@ impl Judge {
             if shard.owns() {
                 shard.live = true;
                 markets.touch_all();
+                markets.touch(days.keys().map(|(market, _, _)| market));
                 let rows = rows_of(shard.number, &shard.statements, catalogue, markets, days, rules.partitions);
                 if let Some(ledger) = shard.ledger.as_mut() {
                     rows.into_iter().for_each(|row| ledger.mark(row, true, now));
