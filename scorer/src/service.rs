@@ -156,6 +156,7 @@ impl Scorer {
             pending: FxHashMap::default(),
             next_token: 0,
             recoveries: 0,
+            store: Ok(()),
             stop: stop.clone(),
             state: state.clone(),
             fatal,
@@ -303,6 +304,8 @@ struct Bench {
     pending: FxHashMap<u64, Pending>,
     next_token: u64,
     recoveries: u64,
+    /// What the store said last; the rows of owned shards ask it every second.
+    store: Result<(), String>,
     stop: Arc<AtomicBool>,
     state: Arc<parking::State>,
     fatal: Fatal,
@@ -347,7 +350,7 @@ impl Bench {
                 told_at = Instant::now();
                 let summary = self.judge.summary();
                 metrics::record_summary(&summary);
-                self.state.set(summary.ready());
+                self.state.set(self.store.clone().and_then(|()| summary.ready()));
                 if is_told && self.inputs.is_empty() && summary.unwritten() == 0 {
                     return 0;
                 }
@@ -391,6 +394,7 @@ impl Bench {
             Some(Ack::Scanned { shard, rows }) => self.judge.scanned(shard, rows, now),
             Some(Ack::Written { row, timestamp, outcome }) => {
                 metrics::record_write(&row, outcome.is_ok());
+                self.store = outcome.clone().map_err(|error| error.to_string());
                 match &outcome {
                     Err(StoreError::Fatal(message)) => (self.fatal)(format!("scorer: {message}")),
                     Err(StoreError::Unavailable(_)) | Ok(()) => {}
