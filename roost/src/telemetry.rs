@@ -29,7 +29,8 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: LogFormat::Human, filter: "info,fjall=warn,lsm_tree=warn,scylla=warn".into() }
+        // While the store is away the driver says so several times a second; `store` says it every few seconds.
+        Self { format: LogFormat::Human, filter: "info,fjall=warn,lsm_tree=warn,scylla=off".into() }
     }
 }
 
