@@ -118,6 +118,8 @@ pub fn seed() -> Result<u64> {
 pub struct Installation {
     directory: tempfile::TempDir,
     settings: String,
+    /// Of its tables; the default's where the settings name none.
+    pub keyspace: String,
     /// The log, as a client of the test.
     pub log: Log,
     /// The tables, as a client of the test.
@@ -172,7 +174,8 @@ impl Installation {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let log = stream::open(&clients.log)?;
         let tables = runtime.block_on(store::open(&clients.store))?;
-        Ok(Self { directory, settings, log, tables, runtime, services: BTreeMap::new() })
+        let keyspace = clients.store.scylla.keyspace.to_string();
+        Ok(Self { directory, settings, keyspace, log, tables, runtime, services: BTreeMap::new() })
     }
 
     /// The settings file.
@@ -258,10 +261,22 @@ impl Installation {
         self.spawn(name, service.arguments, service.environment)
     }
 
+    /// Kills every service that was started, and starts it again.
+    pub fn restart_all(&mut self) -> Result<()> {
+        let names: Vec<String> = self.services.keys().cloned().collect();
+        for name in &names {
+            self.kill(name)?;
+        }
+        for name in &names {
+            self.restart(name)?;
+        }
+        Ok(())
+    }
+
     /// Sends a signal to a service.
     pub fn signal(&self, name: &str, signal: &str) -> Result<()> {
-        let service = self.services.get(name).with_context(|| format!("{name} does not run"))?;
-        let sent = Command::new("kill").arg(format!("-{signal}")).arg(service.child.id().to_string()).status()?;
+        let pid = self.pid(name).with_context(|| format!("{name} does not run"))?;
+        let sent = Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()).status()?;
         ensure!(sent.success(), "kill -{signal} {name}");
         Ok(())
     }

@@ -91,21 +91,20 @@ fn statement(record: &Record, partitions: u32) -> Option<(SessionId, u64, Option
     let key = record.key.as_deref()?;
     let session: SessionId = std::str::from_utf8(key).ok()?.parse().ok()?;
     let has = |name: &str| record.headers.iter().any(|(n, _)| n == name);
-    let version = match header::integer(&record.headers, header::STATEMENT_VERSION) {
-        Some(version) => u64::try_from(version).ok().filter(|version| *version < record.offset)?,
-        None if has(header::STATEMENT_VERSION) => return None,
-        None => record.offset,
+    let count = |name: &str| header::integer(&record.headers, name).and_then(|count| u64::try_from(count).ok());
+    // A repair says both, whose version and which time; everything else says neither.
+    let is_repair = has(header::STATEMENT_VERSION) || has(header::STATEMENT_TIME_MS);
+    let (version, stated_at_ms) = match is_repair {
+        true => (count(header::STATEMENT_VERSION)?, count(header::STATEMENT_TIME_MS)? as i64),
+        false => (record.offset, record.append_time_ms),
     };
-    if partition_of(key, partitions) != record.partition {
+    if partition_of(key, partitions) != record.partition || (is_repair && version >= record.offset) {
+        return None;
+    }
+    if has(header::DEADLINE_MS) && stated_at_ms > count(header::DEADLINE_MS)? as i64 {
         return None;
     }
     let Some(value) = record.value.as_deref() else { return Some((session, version, None)) };
-    if !has(header::STATEMENT_VERSION) && has(header::DEADLINE_MS) {
-        let deadline = header::integer(&record.headers, header::DEADLINE_MS)?;
-        if record.append_time_ms > deadline {
-            return None;
-        }
-    }
     Some((session, version, Some(Preferences::parse(value).ok()?)))
 }
 

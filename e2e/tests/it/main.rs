@@ -1,9 +1,11 @@
 //! The whole house from outside, on real Kafka and a real CQL server.
 
 mod client;
+mod corpus;
 mod embedded;
 mod faults;
 mod foreign;
 mod palm_springs;
 mod pipeline;
 mod poison;
+mod refusals;
