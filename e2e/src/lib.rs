@@ -8,4 +8,5 @@ pub mod http;
 pub mod load;
 pub mod oracle;
 pub mod people;
+pub mod servers;
 pub mod watch;
