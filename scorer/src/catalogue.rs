@@ -25,12 +25,17 @@ pub struct Step {
 #[derive(Debug)]
 pub struct Catalogue {
     known: Vec<FxHashMap<ListingId, Known>>,
+    /// Tombstones, each with its append time: a shard may have had no owner when its listing's row had to go, so the next
+    /// one deletes it too.
+    gone: Vec<FxHashMap<ListingId, i64>>,
 }
 
 impl Catalogue {
     /// Empty, over `partitions` partitions of `listings.priced`.
     pub fn new(partitions: u32) -> Self {
-        Self { known: vec![FxHashMap::default(); partitions as usize] }
+        let (known, gone) =
+            (vec![FxHashMap::default(); partitions as usize], vec![FxHashMap::default(); partitions as usize]);
+        Self { known, gone }
     }
 
     /// Takes the next record of a partition. `None`: it changed nothing that is shown or scored (a repetition, a bare
@@ -40,19 +45,21 @@ impl Catalogue {
         let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default();
         let id: ListingId =
             key.parse().map_err(|error: schemas::field_error::FieldError| wrong_key(&error.to_string()))?;
-        let known = match self.known.get_mut(record.partition as usize) {
-            Some(known) if partition_of(key.as_bytes(), partitions) == record.partition => known,
-            _ => return Err(wrong_key(&format!("the key {key} does not hash to partition {}", record.partition))),
-        };
+        if partition_of(key.as_bytes(), partitions) != record.partition {
+            return Err(wrong_key(&format!("the key {key} does not hash to partition {}", record.partition)));
+        }
+        let (known, gone) = (&mut self.known[record.partition as usize], &mut self.gone[record.partition as usize]);
         let Some(value) = record.value else {
-            let gone = known.remove(&id);
-            return Ok(gone.map(|known| Step { id, before: Some(known.fact) }));
+            gone.insert(id.clone(), record.append_time_ms);
+            let before = known.remove(&id);
+            return Ok(before.map(|known| Step { id, before: Some(known.fact) }));
         };
         let fact: PricedListing = serde_json::from_slice(&value)
             .map_err(|error| Poison { code: Code::BadType, message: format!("a priced listing: {error}") })?;
         if fact.listing.listing_id != id {
             return Err(wrong_key(&format!("the key {key} is not the listing id {}", fact.listing.listing_id)));
         }
+        gone.remove(&id);
         let Some(listing) = known.get_mut(&id) else {
             known.insert(id.clone(), Known::first(fact, record.offset));
             return Ok(Some(Step { id, before: None }));
@@ -71,6 +78,16 @@ impl Catalogue {
     /// The listings of one partition.
     pub fn of_partition(&self, partition: u32) -> impl Iterator<Item = (&ListingId, &PricedListing)> {
         self.known[partition as usize].iter().map(|(id, known)| (id, &known.fact))
+    }
+
+    /// The listings of one partition whose last record is a tombstone.
+    pub fn gone_of_partition(&self, partition: u32) -> impl Iterator<Item = &ListingId> {
+        self.gone[partition as usize].keys()
+    }
+
+    /// Forgets the tombstones appended before this time: a shard that had no owner since then is compared with its rows.
+    pub fn forget_gone(&mut self, before_ms: i64) {
+        self.gone.iter_mut().for_each(|gone| gone.retain(|_, appended_ms| *appended_ms >= before_ms));
     }
 
     /// How many listings are known.

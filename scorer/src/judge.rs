@@ -7,11 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::cells::ShardCell;
 use schemas::dead_letter::Poison;
-use schemas::id::{Market, SessionId};
-use schemas::market_day::MarketDay;
-use schemas::topic::{Topic, partition_of, session_key};
-use schemas::vocabulary::Transaction;
-use store::{Row, Table, Write, WriteTimestamp};
+use schemas::id::SessionId;
+use schemas::topic::{DELETE_RETENTION_MS, Topic, partition_of, session_key};
+use store::{Row, SEQUENCE_BITS, Table, Write, WriteTimestamp};
 use stream::{Assignment, Outgoing, Record};
 
 mod output;
@@ -20,8 +18,10 @@ mod summary;
 pub use summary::Summary;
 
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
+use crate::days::Days;
 use crate::engine::{Change, Emit, Engine};
 use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
+use crate::ledger::Ledger;
 use crate::markets::Markets;
 use crate::shard::{Phase, Shard, Step};
 use crate::statements::{Statements, Taken};
@@ -41,6 +41,39 @@ pub struct Rules {
     pub scrub_every_ms: i64,
     /// From which day on-market dates count.
     pub score_epoch: ScoreEpoch,
+    /// What keeps the protocol right.
+    pub safeguards: Safeguards,
+}
+
+/// What keeps the protocol right and could be otherwise. A service takes the default; only a simulator takes less, to show
+/// what each is for.
+#[derive(Clone, Debug)]
+pub struct Safeguards {
+    /// Milliseconds for which the erasure of a session is remembered: as long as the log keeps its tombstone.
+    pub erasures_kept_ms: i64,
+    /// Milliseconds for which it is remembered that a listing went: as long.
+    pub gone_kept_ms: i64,
+    /// Whether a new owner writes every row.
+    pub rewrites_at_take_over: bool,
+    /// Seconds after which a fenced owner that the group has not told to let go claims again. Two claims may stand on the
+    /// log in the wrong order, or a process that was late to hear of its loss may have claimed last; the group has only
+    /// one owner in mind, and that one must win in the end. Longer than a member that is awake takes to hear what it
+    /// has lost.
+    pub claims_again_after_s: u32,
+    /// Statements that one epoch has timestamps for.
+    pub statements_per_epoch: u64,
+}
+
+impl Default for Safeguards {
+    fn default() -> Self {
+        Self {
+            erasures_kept_ms: DELETE_RETENTION_MS,
+            gone_kept_ms: DELETE_RETENTION_MS,
+            rewrites_at_take_over: true,
+            claims_again_after_s: 10,
+            statements_per_epoch: (1 << SEQUENCE_BITS) - 1,
+        }
+    }
 }
 
 /// What has to be done outside.
@@ -117,9 +150,6 @@ struct Scrub {
     total: usize,
 }
 
-/// The newest observation of every market's day.
-type Days = BTreeMap<(Market, Transaction, jiff::civil::Date), MarketDay>;
-
 /// See the module.
 pub struct Judge {
     rules: Rules,
@@ -158,7 +188,7 @@ impl Judge {
             catalogue: Catalogue::new(partitions),
             engine,
             markets: Markets::default(),
-            days: BTreeMap::new(),
+            days: Days::default(),
             shards: BTreeMap::new(),
             progress: BTreeMap::new(),
             ends_seen: BTreeSet::new(),
@@ -182,9 +212,12 @@ impl Judge {
     /// The group handed these partitions of `preferences` over; they are read from their oldest record.
     pub fn assigned(&mut self, assignments: &[Assignment]) {
         for &Assignment { partition, committed } in assignments {
-            let statements = Statements::new(partition, self.rules.partitions, self.rules.session_life_ms);
+            let Rules { partitions, session_life_ms, .. } = self.rules;
+            let erasures_kept_ms = self.rules.safeguards.erasures_kept_ms;
+            let statements = Statements::new(partition, partitions, session_life_ms, erasures_kept_ms);
             self.drop_shard(partition);
-            self.shards.insert(partition, Shard::taken_over(partition, statements));
+            let newest_claim = self.newest_claim.get(&partition).copied();
+            self.shards.insert(partition, Shard::taken_over(partition, statements, newest_claim));
             let done_before = committed.unwrap_or(0);
             self.progress.insert(partition, Progress { done_before, committed: done_before, ..Progress::default() });
             self.effects.push(Effect::Claim { shard: partition });
@@ -281,18 +314,9 @@ impl Judge {
     }
 
     fn market_day(&mut self, record: &Record) {
-        let Some(day) = record.value.as_deref().and_then(|value| serde_json::from_slice::<MarketDay>(value).ok())
-        else {
-            return; // A tombstone or foreign: the row stays as the last observation left it.
-        };
-        let key = (day.market.clone(), day.transaction, day.day);
-        if self.days.get(&key).is_some_and(|known| known.version >= day.version) {
-            return;
-        }
-        let row = Row::MarketDay(day.market.clone(), day.transaction, day.day);
-        let shard = shard_of_market(&day.market, self.rules.partitions);
-        self.days.insert(key, day);
-        self.mark(shard, row, false, record.append_time_ms);
+        let Some((market, transaction, day)) = self.days.take(record) else { return };
+        let shard = shard_of_market(&market, self.rules.partitions);
+        self.mark(shard, Row::MarketDay(market, transaction, day), false, record.append_time_ms);
     }
 
     fn claim_seen(&mut self, shard: u32, offset: u64) {
@@ -331,14 +355,15 @@ impl Judge {
                     progress.next_offset = progress.next_offset.max(next_offset);
                 }
             }
+            Topic::MarketDays => self.days.end(partition),
             _ => {}
         }
     }
 
     /// The claim of [`Effect::Claim`] stands at `offset`.
     pub fn claimed(&mut self, shard: u32, offset: u64) {
-        let window = self.rules.window;
-        let step = self.shards.get_mut(&shard).map(|s| s.claimed(offset, window));
+        let ledger = Ledger::new(offset, self.rules.window).limited_to(self.rules.safeguards.statements_per_epoch);
+        let step = self.shards.get_mut(&shard).map(|s| s.claimed(ledger));
         self.follow_up(shard, step);
     }
 
@@ -367,7 +392,7 @@ impl Judge {
         let Some(shard) = self.shards.get_mut(&number) else { return };
         let Some(ledger) = shard.ledger.as_mut().filter(|ledger| ledger.epoch() == timestamp.epoch()) else { return };
         if acknowledged {
-            let since = ledger.written(row, timestamp, now);
+            let since = ledger.written(row, timestamp);
             if let (Row::Listing(_), Some(since)) = (row, since) {
                 self.freshness.push((now - since) as f64 / 1_000.0);
             }

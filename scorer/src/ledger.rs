@@ -7,16 +7,20 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use store::{Row, Write, WriteTimestamp};
 
 /// Delay before the first retry of a failed write, milliseconds; doubles up to [`MAX_RETRY_MS`] (research: 50 ms to 5 s).
 pub const MIN_RETRY_MS: i64 = 50;
 /// Longest delay between two tries of a write, milliseconds.
 pub const MAX_RETRY_MS: i64 = 5_000;
-/// Writes acknowledged this recently are written again when a node of the store comes back: a node may acknowledge
-/// before its commit log is synced (DESIGN §3).
-pub const RESYNC_MS: i64 = 30_000;
+/// Writes acknowledged this recently are written again when a node of the store comes back: a node acknowledges before
+/// its commit log is synced, every 10 s by default. The rest is for an acknowledgement that was long under way, and for
+/// the time until it is noticed that the node came back.
+///
+/// Only seconds count in which this process is awake, every node is there, and the store acknowledges something: what a
+/// node lost grows no older while it is down, nor while this process is paused.
+pub const RESYNC_SECONDS: usize = 30;
 
 /// One statement on its way.
 #[derive(Debug)]
@@ -46,13 +50,16 @@ pub struct Due {
 pub struct Ledger {
     epoch: u64,
     sequence: u64,
+    /// The last sequence number that may be used.
+    last_sequence: u64,
     window: usize,
     /// Rows in the order they became dirty, each with whether it must be written even if its cell is as before.
     dirty: FxHashMap<Row, Mark>,
     queue: VecDeque<Row>,
     outstanding: FxHashMap<Row, Outstanding>,
     retries: BTreeMap<(i64, WriteTimestamp), Row>,
-    recent: VecDeque<(i64, Row)>,
+    /// Rows acknowledged lately, second by second, the present one last.
+    recent: VecDeque<FxHashSet<Row>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,13 +84,20 @@ impl Ledger {
         Self {
             epoch,
             sequence: 0,
+            last_sequence: u64::MAX,
             window,
             dirty: FxHashMap::default(),
             queue: VecDeque::new(),
             outstanding: FxHashMap::default(),
             retries: BTreeMap::new(),
-            recent: VecDeque::new(),
+            recent: VecDeque::from([FxHashSet::default()]),
         }
+    }
+
+    /// With timestamps for so many statements; at most as many as an epoch has.
+    #[must_use]
+    pub fn limited_to(self, statements: u64) -> Self {
+        Self { last_sequence: statements, ..self }
     }
 
     /// The epoch of its timestamps.
@@ -162,7 +176,7 @@ impl Ledger {
     }
 
     /// The store acknowledged the statement. Returns since when the row was dirty, if it is its newest one.
-    pub fn written(&mut self, row: &Row, timestamp: WriteTimestamp, now: i64) -> Option<i64> {
+    pub fn written(&mut self, row: &Row, timestamp: WriteTimestamp) -> Option<i64> {
         let mut since = None;
         if let Some(entry) = self.outstanding.get_mut(row).filter(|o| o.timestamp == timestamp) {
             entry.row_acked = true;
@@ -172,7 +186,9 @@ impl Ledger {
             }
         }
         // Also of a statement that has been replaced: the newest may have been the one that was lost.
-        self.recent.push_back((now, row.clone()));
+        if let Some(present) = self.recent.back_mut() {
+            present.insert(row.clone());
+        }
         self.settle(row, timestamp);
         since
     }
@@ -201,19 +217,23 @@ impl Ledger {
         }
     }
 
-    /// Forgets acknowledgements older than [`RESYNC_MS`].
-    pub fn expire_recent(&mut self, now: i64) {
-        while self.recent.front().is_some_and(|(at, _)| at + RESYNC_MS < now) {
-            self.recent.pop_front();
+    /// A second passes; `is_whole`: every node of the store is there. Forgets acknowledgements older than
+    /// [`RESYNC_SECONDS`].
+    pub fn second_passes(&mut self, is_whole: bool) {
+        if is_whole && self.recent.back().is_some_and(|present| !present.is_empty()) {
+            self.recent.push_back(FxHashSet::default());
+            self.recent.drain(..self.recent.len().saturating_sub(RESYNC_SECONDS + 1));
         }
     }
 
-    /// A node of the store came back: everything acknowledged in the last [`RESYNC_MS`] is dirty again. Returns how many.
+    /// A node of the store came back: everything acknowledged in the last [`RESYNC_SECONDS`] is dirty again. So is all that
+    /// is under way: its acknowledgement may have been given before the node went down, and arrive after this. Returns
+    /// how many rows.
     pub fn resync(&mut self, now: i64) -> usize {
-        self.expire_recent(now);
-        let recent = std::mem::take(&mut self.recent);
-        let count = recent.len();
-        for (_, row) in recent {
+        let acknowledged = std::mem::replace(&mut self.recent, VecDeque::from([FxHashSet::default()]));
+        let rows: FxHashSet<Row> = acknowledged.into_iter().flatten().chain(self.outstanding.keys().cloned()).collect();
+        let count = rows.len();
+        for row in rows {
             self.mark(row, true, now);
         }
         count
@@ -231,6 +251,9 @@ impl Ledger {
 
     /// A timestamp that no statement has: the version of an observation.
     pub fn stamp(&mut self) -> Result<WriteTimestamp, SequenceExhausted> {
+        if self.sequence >= self.last_sequence {
+            return Err(SequenceExhausted);
+        }
         let timestamp = WriteTimestamp::new(self.epoch, self.sequence + 1).ok_or(SequenceExhausted)?;
         self.sequence += 1;
         Ok(timestamp)
@@ -257,7 +280,7 @@ impl Ledger {
     }
 }
 
-/// All 2^30 sequence numbers of an epoch are used.
+/// All timestamps of the epoch are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceExhausted;
 
@@ -288,7 +311,7 @@ mod tests {
         assert_eq!((due.write.cell.as_deref(), due.is_new), (Some("b"), true));
         assert_eq!(ledger.next(5, cell("b")).unwrap(), None);
         assert_eq!(ledger.oldest_unwritten(), Some(0));
-        ledger.written(&row(1), due.write.timestamp, 6);
+        ledger.written(&row(1), due.write.timestamp);
         assert_eq!((ledger.oldest_unwritten(), ledger.outstanding()), (None, 0));
     }
 
@@ -306,7 +329,7 @@ mod tests {
         let newer = ledger.next(61, cell("b")).unwrap().unwrap();
         assert!(newer.write.timestamp > first.write.timestamp);
         assert_eq!(ledger.next(1_000_000, cell("x")).unwrap(), None, "the replaced statement is not tried again");
-        ledger.written(&row(1), first.write.timestamp, 62);
+        ledger.written(&row(1), first.write.timestamp);
         assert_eq!(ledger.outstanding(), 1, "an old acknowledgement does not settle the newer statement");
     }
 
@@ -327,22 +350,64 @@ mod tests {
         let row = Row::Recommendation(SessionId::from_bits(1));
         ledger.mark(row.clone(), false, 0);
         let due = ledger.next(0, cell("a")).unwrap().unwrap();
-        ledger.written(&row, due.write.timestamp, 1);
+        ledger.written(&row, due.write.timestamp);
         assert_eq!(ledger.outstanding(), 1);
         ledger.announced(&row, due.write.timestamp);
         assert_eq!(ledger.outstanding(), 0);
     }
 
+    /// Writes a row and has it acknowledged.
+    fn wrote(ledger: &mut Ledger, row: &Row) {
+        ledger.mark(row.clone(), false, 0);
+        let due = ledger.next(0, cell("a")).unwrap().unwrap();
+        ledger.written(row, due.write.timestamp);
+    }
+
+    /// The rows that are written next, if they are forced.
+    fn due_again(ledger: &mut Ledger) -> Vec<Row> {
+        let wanted = |_: &Row, forced| if forced { Wanted::Absent } else { Wanted::Unchanged };
+        std::iter::from_fn(|| ledger.next(0, wanted).unwrap()).map(|due| due.write.row).collect()
+    }
+
     #[test]
     fn what_was_acknowledged_lately_is_written_again_when_a_node_comes_back() {
         let mut ledger = Ledger::new(1, 10);
-        for n in [1, 2] {
-            ledger.mark(row(n), false, 0);
-            let due = ledger.next(0, cell("a")).unwrap().unwrap();
-            ledger.written(&row(n), due.write.timestamp, if n == 1 { 0 } else { 20_000 });
+        wrote(&mut ledger, &row(1));
+        for _ in 0..=RESYNC_SECONDS {
+            wrote(&mut ledger, &row(2));
+            ledger.second_passes(true);
         }
-        assert_eq!(ledger.resync(RESYNC_MS + 1), 1);
-        let due = ledger.next(RESYNC_MS + 1, |_, forced| if forced { Wanted::Absent } else { Wanted::Unchanged });
-        assert_eq!(due.unwrap().unwrap().write.row, row(2));
+        assert_eq!(ledger.resync(0), 1);
+        assert_eq!(due_again(&mut ledger), [row(2)]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_a_long_outage_is_written_again_after_it() {
+        let mut ledger = Ledger::new(1, 10);
+        wrote(&mut ledger, &row(1));
+        (0..10 * RESYNC_SECONDS).for_each(|_| ledger.second_passes(true));
+        assert_eq!(ledger.resync(0), 1);
+        assert_eq!(due_again(&mut ledger), [row(1)]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_before_one_node_of_several_went_down_is_written_again_when_it_comes_back() {
+        let mut ledger = Ledger::new(1, 10);
+        wrote(&mut ledger, &row(1));
+        for _ in 0..10 * RESYNC_SECONDS {
+            ledger.second_passes(false);
+            wrote(&mut ledger, &row(2));
+        }
+        assert_eq!(ledger.resync(0), 2);
+    }
+
+    #[test]
+    fn an_acknowledgement_that_comes_after_its_store_lost_the_row_does_not_make_it_clean() {
+        let mut ledger = Ledger::new(1, 10);
+        ledger.mark(row(1), false, 0);
+        let due = ledger.next(0, cell("a")).unwrap().unwrap();
+        assert_eq!(ledger.resync(0), 1);
+        ledger.written(&row(1), due.write.timestamp);
+        assert_eq!(due_again(&mut ledger), [row(1)]);
     }
 }

@@ -5,6 +5,7 @@
 pub mod catalogue;
 mod config;
 pub mod counts;
+pub mod days;
 pub mod engine;
 pub mod facts;
 pub mod geo;

@@ -18,7 +18,7 @@ use stream::{
 use crate::config::{Config, EngineKind};
 use crate::engine::{Engine, oracle::Oracle, scalar::Scalar};
 use crate::facts::ScoreEpoch;
-use crate::judge::{Effect, Judge, Rules, Then};
+use crate::judge::{Effect, Judge, Rules, Safeguards, Then};
 use crate::metrics;
 
 /// Batches of events between a reader and the judge: enough that neither waits for the other, few enough that a slow judge
@@ -142,6 +142,7 @@ impl Scorer {
             market_every_ms: config.market_every.as_millis() as i64,
             scrub_every_ms: config.scrub_every.as_millis() as i64,
             score_epoch: ScoreEpoch::new(config.score_epoch),
+            safeguards: Safeguards::default(),
         };
         let bench = Bench {
             judge: Judge::new(rules, engine(config.engine)),
@@ -335,7 +336,7 @@ impl Bench {
             if std::mem::replace(&mut self.recoveries, recoveries) < recoveries {
                 self.judge.store_recovered(now_ms());
             }
-            self.judge.tick(now_ms());
+            self.judge.tick(now_ms(), self.tables.is_whole());
             let started = Instant::now();
             let effects = self.judge.settle(now_ms());
             metrics::record_settle(started.elapsed());

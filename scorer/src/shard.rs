@@ -47,6 +47,10 @@ pub struct Shard {
     pub read_until: (i64, bool),
     /// The time up to which an earlier owner had applied the logs, from the `shards` row.
     pub predecessor_caught_up_ms: Option<i64>,
+    /// The newest claim of this shard that is known to stand on the log, whosever.
+    newest_claim: Option<u64>,
+    /// Seconds since a newer claim was seen.
+    fenced_for_s: u32,
 }
 
 /// What the shard needs done next.
@@ -61,8 +65,9 @@ pub enum Step {
 }
 
 impl Shard {
-    /// A shard just handed to this process. The first step is to claim it.
-    pub fn taken_over(number: u32, statements: Statements) -> Self {
+    /// A shard just handed to this process; `newest_claim` is the newest one that it has read. The first step is to claim
+    /// it.
+    pub fn taken_over(number: u32, statements: Statements, newest_claim: Option<u64>) -> Self {
         Self {
             number,
             phase: Phase::Claiming,
@@ -74,16 +79,24 @@ impl Shard {
             shown: FxHashMap::default(),
             read_until: (0, false),
             predecessor_caught_up_ms: None,
+            newest_claim,
+            fenced_for_s: 0,
         }
     }
 
-    /// The claim was appended at `offset`.
-    pub fn claimed(&mut self, offset: u64, window: usize) -> Step {
-        if self.phase != Phase::Claiming {
+    /// A claim of this process is on the log; `ledger` is empty and has its offset as epoch. Of several claims under way, one
+    /// for each time that the group handed the shard over, the newest counts.
+    pub fn claimed(&mut self, ledger: Ledger) -> Step {
+        if self.newest_claim > Some(ledger.epoch()) {
+            if self.phase == Phase::Claiming {
+                self.fence();
+            }
             return Step::Wait;
         }
+        self.newest_claim = Some(ledger.epoch());
         self.phase = Phase::Checking;
-        self.ledger = Some(Ledger::new(offset, window));
+        self.live = false;
+        self.ledger = Some(ledger);
         Step::ReadRow
     }
 
@@ -117,17 +130,31 @@ impl Shard {
 
     /// A claim of this shard stands at `offset`: if it is newer than ours, another process owns the shard.
     pub fn saw_claim(&mut self, offset: u64) {
-        let ours = self.ledger.as_ref().map(Ledger::epoch);
-        if ours.is_some_and(|epoch| epoch < offset) && self.phase != Phase::Claiming {
-            self.phase = Phase::Fenced;
-            self.live = false;
-            self.ledger = None;
+        self.newest_claim = self.newest_claim.max(Some(offset));
+        if self.ledger.as_ref().is_some_and(|ledger| ledger.epoch() < offset) {
+            self.fence();
         }
     }
 
     /// Whether its own row waits to be written.
     pub fn owes_its_row(&self) -> bool {
         self.ledger.as_ref().is_some_and(|ledger| ledger.is_dirty(&Row::Shard(self.number)))
+    }
+
+    fn fence(&mut self) {
+        self.phase = Phase::Fenced;
+        self.fenced_for_s = 0;
+        self.live = false;
+        self.ledger = None;
+    }
+
+    /// A second passes. Fenced for `claims_again_after_s` and still counted on by the group, the shard is claimed again.
+    pub fn second_passes(&mut self, claims_again_after_s: u32) -> Step {
+        if self.phase != Phase::Fenced {
+            return Step::Wait;
+        }
+        self.fenced_for_s += 1;
+        if self.fenced_for_s < claims_again_after_s { Step::Wait } else { self.claim_again() }
     }
 
     /// Whether its rows may be written now.
@@ -141,13 +168,13 @@ mod tests {
     use super::*;
 
     fn shard() -> Shard {
-        Shard::taken_over(0, Statements::new(0, 4, 1))
+        Shard::taken_over(0, Statements::new(0, 4, 1, 1), None)
     }
 
     #[test]
     fn no_row_is_written_before_the_epoch_is_recorded() {
         let mut shard = shard();
-        assert_eq!(shard.claimed(7, 10), Step::ReadRow);
+        assert_eq!(shard.claimed(Ledger::new(7, 10)), Step::ReadRow);
         assert_eq!(shard.checked(Some((6, None)), 0), Step::Wait);
         assert!(!shard.owns());
         shard.recorded();
@@ -157,22 +184,45 @@ mod tests {
     #[test]
     fn an_epoch_that_is_not_the_greatest_is_claimed_again() {
         let mut shard = shard();
-        shard.claimed(7, 10);
+        shard.claimed(Ledger::new(7, 10));
         assert_eq!(shard.checked(Some((7, None)), 0), Step::Claim);
         shard.recorded();
         assert!(!shard.owns());
-        assert_eq!(shard.claimed(8, 10), Step::ReadRow);
+        assert_eq!(shard.claimed(Ledger::new(8, 10)), Step::ReadRow);
     }
 
     #[test]
     fn a_newer_claim_fences_and_an_older_does_not() {
         let mut shard = shard();
-        shard.claimed(7, 10);
+        shard.claimed(Ledger::new(7, 10));
         shard.checked(None, 0);
         shard.recorded();
         shard.saw_claim(7);
         assert!(shard.owns());
         shard.saw_claim(8);
         assert_eq!(shard.phase, Phase::Fenced);
+    }
+    #[test]
+    fn of_two_own_claims_under_way_the_newest_counts_also_when_it_is_read_before_it_is_acknowledged() {
+        let mut shard = shard();
+        shard.claimed(Ledger::new(7, 10));
+        shard.checked(None, 0);
+        assert_eq!(shard.claimed(Ledger::new(8, 10)), Step::ReadRow);
+        shard.saw_claim(9);
+        assert_eq!(shard.phase, Phase::Fenced);
+        assert_eq!(shard.claimed(Ledger::new(9, 10)), Step::ReadRow);
+        shard.saw_claim(7);
+        assert_eq!(shard.ledger.as_ref().map(Ledger::epoch), Some(9));
+    }
+
+    #[test]
+    fn an_owner_whose_claim_lost_against_a_late_one_claims_again() {
+        let mut shard = shard();
+        shard.saw_claim(7);
+        assert_eq!(shard.claimed(Ledger::new(6, 10)), Step::Wait);
+        let steps: Vec<Step> = (0..3).map(|_| shard.second_passes(3)).collect();
+        assert_eq!(steps.iter().filter(|step| **step == Step::Claim).count(), 1);
+        assert_eq!(steps.last(), Some(&Step::Claim));
+        assert_eq!(shard.claimed(Ledger::new(8, 10)), Step::ReadRow);
     }
 }

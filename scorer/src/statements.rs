@@ -12,7 +12,7 @@ use schemas::header::Headers;
 use schemas::id::SessionId;
 use schemas::preferences::Preferences;
 use schemas::statement::{self, Statement};
-use schemas::topic::{DELETE_RETENTION_MS, Topic, session_key};
+use schemas::topic::{Topic, session_key};
 use stream::{Outgoing, Record};
 
 /// What is known of one session: its newest statement.
@@ -59,6 +59,7 @@ pub struct Statements {
     partition: u32,
     partitions: u32,
     life_ms: i64,
+    erasures_kept_ms: i64,
     known: FxHashMap<SessionId, Stated>,
     unrepaired: BTreeMap<Vec<u8>, Unrepaired>,
     /// When sessions end (statements) or are forgotten (erased), soonest first.
@@ -68,12 +69,14 @@ pub struct Statements {
 }
 
 impl Statements {
-    /// Of `partition` out of `partitions`; a session lives `life_ms` after its last statement.
-    pub fn new(partition: u32, partitions: u32, life_ms: i64) -> Self {
+    /// Of `partition` out of `partitions`; a session lives `life_ms` after its last statement, an erasure
+    /// is remembered for `erasures_kept_ms`.
+    pub fn new(partition: u32, partitions: u32, life_ms: i64, erasures_kept_ms: i64) -> Self {
         Self {
             partition,
             partitions,
             life_ms,
+            erasures_kept_ms,
             known: FxHashMap::default(),
             unrepaired: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -157,7 +160,7 @@ impl Statements {
 
     /// When a session ends, or its erasure may be forgotten.
     fn end_of(&self, stated: &Stated) -> i64 {
-        stated.stated_at_ms + if stated.preferences.is_some() { self.life_ms } else { DELETE_RETENTION_MS }
+        stated.stated_at_ms + if stated.preferences.is_some() { self.life_ms } else { self.erasures_kept_ms }
     }
 
     /// The end of the log was reached: the records that make each key's last one what is known.

@@ -247,6 +247,8 @@ pub trait Backend: Send + Sync {
     fn scan(&self, table: Table) -> Answer<'_, BTreeMap<Row, Cell>>;
     /// How many times a node of the store has come back since the start.
     fn recoveries(&self) -> u64;
+    /// Whether every node of the store is there, as far as is known.
+    fn is_whole(&self) -> bool;
     /// `Err` with the reason while the store does not answer; for `/readyz`.
     fn health(&self) -> Answer<'_, ()>;
 }

@@ -101,6 +101,10 @@ impl<B: Backend> Backend for Metered<B> {
         self.inner.recoveries()
     }
 
+    fn is_whole(&self) -> bool {
+        self.inner.is_whole()
+    }
+
     fn health(&self) -> Answer<'_, ()> {
         read("health", self.inner.health())
     }

@@ -16,16 +16,17 @@ use schemas::vocabulary::Transaction;
 use store::{Row, Table};
 use stream::Outgoing;
 
-use super::{Days, Effect, Judge, Scrub, Then};
+use super::{Effect, Judge, Scrub, Then};
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
 use crate::counts;
+use crate::days::Days;
 use crate::engine::{Change, Engine};
 use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
 use crate::ledger::{Due, SequenceExhausted, Wanted, is_announced};
 use crate::markets::Markets;
 use crate::present;
 use crate::score;
-use crate::shard::{Phase, Shard};
+use crate::shard::{Phase, Shard, Step};
 use crate::statements::Statements;
 
 /// Sessions that are ended in one second at most, so that a sweep after a long absence does not crowd out changes.
@@ -64,10 +65,11 @@ impl Judge {
             }
             if shard.owns() {
                 shard.live = true;
+                catalogue.forget_gone(now - rules.safeguards.gone_kept_ms);
                 markets.touch_all();
                 markets.touch(days.keys().map(|(market, _, _)| market));
                 let rows = rows_of(shard.number, &shard.statements, catalogue, markets, days, rules.partitions);
-                if let Some(ledger) = shard.ledger.as_mut() {
+                if let Some(ledger) = shard.ledger.as_mut().filter(|_| rules.safeguards.rewrites_at_take_over) {
                     rows.into_iter().for_each(|row| ledger.mark(row, true, now));
                 }
                 let away_ms = shard.predecessor_caught_up_ms.filter(|at| *at > 0).map_or(0, |at| now - at);
@@ -128,17 +130,27 @@ impl Judge {
         }
     }
 
-    /// Time passes; call about every 100 ms. What is due once a second is done once a second.
-    pub fn tick(&mut self, now: i64) {
+    /// Time passes; call about every 100 ms. What is due once a second is done once a second. `is_whole`: every node of the
+    /// store is there.
+    pub fn tick(&mut self, now: i64, is_whole: bool) {
         if now / 1_000 == self.last_tick_s {
             return;
         }
         self.last_tick_s = now / 1_000;
+        for shard in self.shards.values_mut() {
+            if shard.second_passes(self.rules.safeguards.claims_again_after_s) == Step::Claim {
+                self.effects.push(Effect::Warn(format!(
+                    "shard {}: the group still counts on this process, so it is claimed again",
+                    shard.number
+                )));
+                self.effects.push(Effect::Claim { shard: shard.number });
+            }
+        }
         for shard in self.shards.values_mut().filter(|shard| shard.live) {
             let tombstones = shard.statements.sweep(now, SWEEP_PER_TICK);
             self.effects.extend(tombstones.into_iter().map(|record| Effect::Append { record, then: Then::Nothing }));
             if let Some(ledger) = shard.ledger.as_mut() {
-                ledger.expire_recent(now);
+                ledger.second_passes(is_whole);
                 ledger.mark(Row::Shard(shard.number), true, now);
             }
         }
@@ -146,6 +158,7 @@ impl Judge {
             self.last_market_ms = now;
             self.observe_markets(now);
         }
+        self.repair_days(now);
         self.scrub(now);
         self.count_when_idle(now);
         self.commit();
@@ -168,6 +181,7 @@ impl Judge {
         let Some(at) = Instant::from_ms(now) else { return };
         if self.last_day.replace(at.day()) != Some(at.day()) {
             self.markets.touch_all();
+            self.catalogue.forget_gone(now - self.rules.safeguards.gone_kept_ms);
         }
         for market in self.markets.take_changed() {
             let number = shard_of_market(&market, self.rules.partitions);
@@ -192,17 +206,18 @@ impl Judge {
                     observed_at: at,
                     numbers,
                 };
-                let id = format!("{market}|{}|{}|{}", transaction.as_str(), day.day, day.version);
-                let record = Outgoing {
-                    topic: Topic::MarketDays,
-                    partition: None,
-                    key: Some(market_day_key(&market, transaction, day.day)),
-                    value: Some(json_of(&day)),
-                    headers: header::cloud_event("roost.market.observed.v1", "roost/scorer", id, now),
-                };
-                self.effects.push(Effect::Append { record, then: Then::Nothing });
+                self.effects.push(Effect::Append { record: observation(&day, now), then: Then::Nothing });
             }
         }
+    }
+
+    /// Appends observations again that compaction would lose.
+    fn repair_days(&mut self, now: i64) {
+        let Self { shards, days, rules, .. } = self;
+        let is_ours = |market: &_| shards.get(&shard_of_market(market, rules.partitions)).is_some_and(|s| s.live);
+        let repairs = days.repairs(rules.partitions, is_ours);
+        let append = |day| Effect::Append { record: observation(&day, now), then: Then::Nothing };
+        self.effects.extend(repairs.into_iter().map(append));
     }
 
     /// Writes every row again, a little each second, so that one round takes `scrub_every_ms`.
@@ -217,6 +232,7 @@ impl Judge {
             // The take-over has just written everything: the first round has nothing to do.
             let scrub = scrubs.entry(*number).or_insert(Scrub { started_ms: now, rows: Vec::new(), total: 0 });
             if now - scrub.started_ms >= period {
+                scrub.rows.drain(..).for_each(|row| ledger.mark(row, true, now));
                 let rows = rows_of(*number, statements, catalogue, markets, days, rules.partitions);
                 *scrub = Scrub { started_ms: now, total: rows.len(), rows };
             }
@@ -350,6 +366,7 @@ fn rows_of(
         rows.push(Row::Listing(id.clone()));
         rows.extend(index_entry(fact).map(Row::ListingByMarket));
     }
+    rows.extend(catalogue.gone_of_partition(shard).cloned().map(Row::Listing));
     let ours = |market: &schemas::id::Market| shard_of_market(market, partitions) == shard;
     rows.extend(markets.all().filter(|market| ours(market)).cloned().map(Row::Market));
     let days = days.keys().filter(|(market, _, _)| ours(market));
@@ -371,6 +388,19 @@ fn unless_shown(shown: &mut FxHashMap<SessionId, u64>, session: SessionId, force
             Wanted::Absent
         }
         Wanted::Unchanged => Wanted::Unchanged,
+    }
+}
+
+/// An observation of a market's day as a record.
+fn observation(day: &MarketDay, now: i64) -> Outgoing {
+    let MarketDay { market, transaction, day: date, version, .. } = day;
+    let id = format!("{market}|{}|{date}|{version}", transaction.as_str());
+    Outgoing {
+        topic: Topic::MarketDays,
+        partition: None,
+        key: Some(market_day_key(market, *transaction, *date)),
+        value: Some(json_of(day)),
+        headers: header::cloud_event("roost.market.observed.v1", "roost/scorer", id, now),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::Judge;
 use crate::ledger::Ledger;
-use crate::shard::Phase;
 
 /// What the judge holds and still has to do.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,7 +51,7 @@ impl Judge {
             listings: self.catalogue.len(),
             offered: size.listings,
             sessions: size.sessions,
-            assigned: self.shards.values().filter(|shard| shard.phase != Phase::Fenced).count(),
+            assigned: self.shards.len(),
             owned: self.shards.values().filter(|shard| shard.live).count(),
             dirty: ledgers().map(Ledger::dirty).sum(),
             outstanding: ledgers().map(Ledger::outstanding).sum(),

@@ -160,6 +160,10 @@ impl Backend for EmbeddedTables {
         self.database.recoveries()
     }
 
+    fn is_whole(&self) -> bool {
+        self.database.failure().is_none()
+    }
+
     fn health(&self) -> Answer<'_, ()> {
         done(self.database.failure().map_or(Ok(()), |reason| Err(StoreError::Unavailable(reason))))
     }

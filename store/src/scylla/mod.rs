@@ -254,6 +254,10 @@ impl Backend for ScyllaTables {
         self.recoveries.count()
     }
 
+    fn is_whole(&self) -> bool {
+        self.recoveries.is_whole()
+    }
+
     fn health(&self) -> Answer<'_, ()> {
         // A row of its own table, at the configured consistency: what a write would need to succeed.
         Box::pin(async move { self.read(Row::Shard(0)).await.map(|_| ()) })

@@ -25,6 +25,7 @@ pub(super) struct Recoveries {
 struct Seen {
     count: AtomicU64,
     has_broken_connection: AtomicBool,
+    has_lost_a_node: AtomicBool,
 }
 
 impl Recoveries {
@@ -36,6 +37,11 @@ impl Recoveries {
 
     pub(super) fn count(&self) -> u64 {
         self.seen.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether every node was connected at the last look.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.seen.has_lost_a_node.load(Ordering::Relaxed)
     }
 
     /// A request failed because its connection was gone.
@@ -65,6 +71,8 @@ async fn watch(session: Arc<Session>, seen: Arc<Seen>) {
             metrics::record_recovery();
             seen.count.fetch_add(1, Ordering::Relaxed);
         }
+        // After the count, so that whoever sees the store whole again sees that it has recovered.
+        seen.has_lost_a_node.store(!nodes.all_connected, Ordering::Relaxed);
     }
 }
 
@@ -75,11 +83,15 @@ impl Drop for Recoveries {
 }
 
 /// Which nodes are connected, as last seen. Pure.
-struct Nodes<N>(HashMap<N, bool>);
+struct Nodes<N> {
+    connected: HashMap<N, bool>,
+    /// Of the nodes that the cluster has now.
+    all_connected: bool,
+}
 
 impl<N> Default for Nodes<N> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { connected: HashMap::new(), all_connected: true }
     }
 }
 
@@ -94,16 +106,16 @@ enum Change<N> {
 impl<N: Copy + Eq + Hash> Nodes<N> {
     fn observe(&mut self, seen: impl Iterator<Item = (N, bool)>, has_broken_connection: bool) -> Vec<Change<N>> {
         let mut changes = Vec::new();
-        let mut all_connected = true;
+        self.all_connected = true;
         for (node, is_connected) in seen {
-            all_connected &= is_connected;
-            match (self.0.insert(node, is_connected), is_connected) {
+            self.all_connected &= is_connected;
+            match (self.connected.insert(node, is_connected), is_connected) {
                 (Some(true), false) => changes.push(Change::Lost(node)),
                 (Some(false), true) => changes.push(Change::Back(node)),
                 (None, _) | (Some(true), true) | (Some(false), false) => {}
             }
         }
-        if has_broken_connection && all_connected && changes.is_empty() {
+        if has_broken_connection && self.all_connected && changes.is_empty() {
             changes.push(Change::Blinked);
         }
         changes
@@ -123,6 +135,15 @@ mod tests {
         assert_eq!(see(true, false), []);
         assert_eq!(see(false, true), [Change::Lost('a'), Change::Back('b')]);
         assert_eq!(see(true, true), [Change::Back('a')]);
+    }
+
+    #[test]
+    fn the_store_is_whole_when_every_node_that_it_has_is_connected() {
+        let mut nodes = Nodes::default();
+        nodes.observe([('a', true), ('b', false)].into_iter(), false);
+        assert!(!nodes.all_connected);
+        nodes.observe([('a', true)].into_iter(), false);
+        assert!(nodes.all_connected, "b was taken out of the cluster");
     }
 
     #[test]

@@ -1,0 +1,152 @@
+//! The judge on one partition, with a store and a log that do what they are told at once. What happens when they do not is
+//! the simulator's part (`e2e/src/sim`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemas::cells::ShardCell;
+use schemas::priced::PricedListing;
+use schemas::topic::Topic;
+use scorer::engine::oracle::Oracle;
+use scorer::facts::ScoreEpoch;
+use scorer::judge::{Effect, Judge, Rules, Safeguards};
+use serde_json::json;
+use store::{Row, Write};
+use stream::{Assignment, Record};
+
+const SCRUB_EVERY_MS: i64 = 600_000;
+
+fn fact(number: usize) -> PricedListing {
+    let version = json!({"timestamp_ms": 1_793_000_000_000_i64, "raw_partition": 0, "raw_offset": 3, "batch_index": 0});
+    serde_json::from_value(json!({
+        "listing": {
+            "listing_id": format!("mls:{number}"), "version": version, "feed": "mls", "standard_status": "Active",
+            "property_type": "Residential", "transaction": "sale", "market": "us/ca/palm-springs", "country": "us",
+            "currency": "USD", "list_price": 800_000,
+        },
+        "content_version": version, "last_confirmed_at": "2026-11-06T19:20:00.000Z",
+        "first_seen_at": "2026-11-06T19:20:00.000Z", "last_change": "NewListing",
+        "history": [{"version": version, "standard_status": "Active", "list_price": 800_000}],
+    }))
+    .unwrap()
+}
+
+fn row(number: usize) -> Row {
+    Row::Listing(fact(number).listing.listing_id)
+}
+
+/// One scorer.
+struct House {
+    judge: Judge,
+    now: i64,
+    offset: u64,
+}
+
+impl House {
+    fn new() -> Self {
+        let rules = Rules {
+            partitions: 1,
+            session_life_ms: i64::MAX / 4,
+            window: 100,
+            market_every_ms: 1_000,
+            scrub_every_ms: SCRUB_EVERY_MS,
+            score_epoch: ScoreEpoch::default(),
+            safeguards: Safeguards::default(),
+        };
+        Self { judge: Judge::new(rules, Box::new(Oracle::default())), now: 1_793_100_000_000, offset: 0 }
+    }
+
+    /// A listing's record; `None`: its tombstone.
+    fn listing(&mut self, number: usize, fact: Option<PricedListing>) {
+        let key = Some(format!("mls:{number}").into_bytes());
+        let value = fact.map(|fact| serde_json::to_vec(&fact).unwrap());
+        let (topic, headers) = (Topic::ListingsPriced, Vec::new());
+        let (offset, append_time_ms) = (self.offset, self.now);
+        self.judge.record(Record { topic, partition: 0, offset, append_time_ms, key, value, headers });
+        self.offset += 1;
+    }
+
+    /// The end of all logs.
+    fn end(&mut self) {
+        for topic in [Topic::ListingsPriced, Topic::MarketDays, Topic::Preferences] {
+            self.judge.end(topic, 0, self.offset);
+        }
+    }
+
+    fn take_over(&mut self) {
+        self.judge.assigned(&[Assignment { partition: 0, committed: None }]);
+        self.end();
+    }
+
+    /// Performs everything until nothing is left. Returns what was written.
+    fn perform(&mut self, tables: &mut BTreeMap<Row, Arc<str>>, epoch: u64) -> Vec<Row> {
+        let mut written = Vec::new();
+        loop {
+            let effects = self.judge.settle(self.now);
+            if effects.is_empty() {
+                return written;
+            }
+            for effect in effects {
+                match effect {
+                    Effect::Claim { shard } => self.judge.claimed(shard, epoch),
+                    Effect::ReadShard { shard } => {
+                        let row = tables.get(&Row::Shard(shard));
+                        let row = row.map(|cell| serde_json::from_str::<ShardCell>(cell).unwrap());
+                        self.judge.checked(shard, row, self.now);
+                    }
+                    Effect::Write(Write { row, cell, timestamp }) => {
+                        match cell {
+                            Some(cell) => tables.insert(row.clone(), cell),
+                            None => tables.remove(&row),
+                        };
+                        self.judge.written(&row, timestamp, true, self.now);
+                        written.push(row);
+                    }
+                    Effect::Append { .. } | Effect::Commit { .. } | Effect::Warn(_) => {}
+                    Effect::Scan { .. } | Effect::DeadLetter { .. } => panic!("{effect:?}"),
+                }
+            }
+        }
+    }
+
+    fn second(&mut self) {
+        self.now += 1_000;
+        self.judge.tick(self.now, true);
+    }
+}
+
+#[test]
+fn a_listing_that_goes_while_its_shard_has_no_owner_leaves_no_row() {
+    let mut tables = BTreeMap::new();
+    let (mut before, mut after) = (House::new(), House::new());
+    before.take_over();
+    before.listing(1, Some(fact(1)));
+    before.perform(&mut tables, 0);
+    assert!(tables.contains_key(&row(1)));
+
+    after.listing(1, Some(fact(1)));
+    after.listing(1, None);
+    after.take_over();
+    after.perform(&mut tables, 1);
+    assert!(!tables.contains_key(&row(1)));
+}
+
+#[test]
+fn one_round_of_the_scrubber_writes_every_row_once() {
+    let mut tables = BTreeMap::new();
+    let mut house = House::new();
+    house.take_over();
+    (0..7).for_each(|number| house.listing(number, Some(fact(number))));
+    house.perform(&mut tables, 0);
+    house.second();
+    house.perform(&mut tables, 0);
+    // The round begins when a period is over, and ends with the next.
+    let mut written: BTreeMap<Row, usize> = BTreeMap::new();
+    for _ in 0..2 * SCRUB_EVERY_MS / 1_000 {
+        house.second();
+        house.perform(&mut tables, 0).into_iter().for_each(|row| *written.entry(row).or_default() += 1);
+    }
+    for number in 0..7 {
+        assert_eq!(written.get(&row(number)), Some(&1), "{number}");
+    }
+}
