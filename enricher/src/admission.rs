@@ -129,15 +129,22 @@ impl Draft {
         fact.listing.version.model_epoch = appraisal.model_epoch;
         fact.content_version.model_epoch = appraisal.model_epoch;
         fact.deal = deal_of(&fact, appraisal.level, reliability);
-        if let Some(deal) = &fact.deal {
+        // What was stated before a Delete and confirmed after it: the join drops what is older than the Delete, so it must not
+        // be in the fact, or one record alone would say more than all of them joined.
+        let is_floored = fact.deleted_version > Some(fact.content_version);
+        if let Some(deal) = fact.deal.as_ref().filter(|_| !is_floored) {
             remember(&mut fact.past_deals, PastDeal { version: fact.content_version, score: deal.score });
         }
         fact
     }
 }
 
+/// Adds a deal as the join would: ascending, one per version. Another owner may have valued the same version, or a later one.
 fn remember(past: &mut Vec<PastDeal>, deal: PastDeal) {
-    past.push(deal);
+    match past.binary_search_by_key(&deal.version, |known| known.version) {
+        Ok(at) => past[at] = deal,
+        Err(at) => past.insert(at, deal),
+    }
     past.drain(..past.len().saturating_sub(MAX_DEAL_SCORES));
 }
 
@@ -382,6 +389,36 @@ mod tests {
         assert_eq!(decisions, ["appraise", "late", "appraise", "late, nothing"]);
         assert_eq!(history(&known), [(8, 100)]);
         assert_eq!((known.fact.deleted_version, known.fact.first_seen_at.ms()), (Some(version(8)), 3000));
+    }
+
+    #[test]
+    fn a_fact_valued_again_says_no_more_than_its_join_when_a_delete_came_between_its_statement_and_the_confirmation() {
+        let (mut known, decisions) =
+            tell([listing(1, "Active", 100), listing(3, "Active", 100), listing(2, "Delete", 100)]);
+        assert_eq!(decisions, ["appraise", "confirm", "late"]);
+        let valued = revalue(&known.fact, 7).unwrap();
+        let appraisal = Appraisal { model_epoch: 7, ..crate::testing::appraisal(1_000) };
+        let valued = valued.settle(appraisal, &reliability());
+        known.join(valued.clone(), 9);
+        assert_eq!(known.fact, valued);
+    }
+
+    #[test]
+    fn a_version_valued_by_two_owners_has_one_deal_in_the_fact_as_in_the_join() {
+        let (mut known, _) = tell([listing(1, "Active", 100)]);
+        let value = |fact: &PricedListing, epoch, p50| {
+            let appraisal = Appraisal { model_epoch: epoch, ..crate::testing::appraisal(p50) };
+            revalue(fact, epoch).unwrap().settle(appraisal, &reliability())
+        };
+        let zombies = value(&known.fact, 7, 900);
+        let mut confirmed = confirmed(&known.fact, &listing(2, "Active", 100));
+        confirmed.past_deals.clone_from(&zombies.past_deals);
+        let own = value(&confirmed, 7, 1_100);
+        let versions: Vec<_> = own.past_deals.iter().map(|deal| deal.version.model_epoch).collect();
+        assert_eq!(versions, [0, 7]);
+        known.join(zombies, 1);
+        known.join(own.clone(), 2);
+        assert_eq!(known.fact, own);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::admission::{self, Admission, Draft};
 
 /// How long the floor of a deleted listing is remembered (DESIGN §3), counted from the append of its last record.
 pub const FORGET_AFTER_MS: i64 = 400 * 86_400_000;
-/// Most repairs at one end of the log; their own records bring the next end, and the rest then follows.
+/// Most repairs at a time; the rest follows when these are on the log.
 const MAX_REPAIRS: usize = 1_000;
 
 /// The listings of one partition.
@@ -36,6 +36,12 @@ pub struct Keeper {
     own: BTreeSet<u64>,
     /// The offset behind the last record that was followed.
     next_offset: u64,
+    /// Nothing is known to follow it.
+    is_at_end: bool,
+    /// Of the champion that values.
+    epoch: u64,
+    /// Listings that a model of an earlier epoch valued last, and some that have been valued since.
+    outdated: BTreeSet<ListingId>,
 }
 
 #[derive(Debug)]
@@ -54,6 +60,11 @@ struct InFlight {
 }
 
 impl Keeper {
+    /// Knows nothing yet; values with the champion of this epoch.
+    pub fn of_epoch(epoch: u64) -> Self {
+        Self { epoch, ..Self::default() }
+    }
+
     /// How many listings it knows.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -76,6 +87,7 @@ impl Keeper {
             return false;
         }
         self.next_offset = offset + 1;
+        self.is_at_end = false;
         if let Some(entry) = self.entries.get_mut(id) {
             entry.appended_ms = appended_ms;
         }
@@ -102,6 +114,7 @@ impl Keeper {
 
     fn follow_to(&mut self, offset: u64, id: &ListingId) {
         self.next_offset = offset + 1;
+        self.is_at_end = false;
         self.own.remove(&offset);
         if let Some(own) = self.in_flight.get_mut(id) {
             own.is_disturbed = true;
@@ -109,16 +122,21 @@ impl Keeper {
     }
 
     fn join(&mut self, offset: u64, appended_ms: i64, id: &ListingId, fact: PricedListing) {
-        let says_less = match self.entries.get_mut(id) {
+        let (is_outdated, says_less) = match self.entries.get_mut(id) {
             Some(entry) => {
                 entry.appended_ms = appended_ms;
-                entry.known.join(fact, offset)
+                let says_less = entry.known.join(fact, offset);
+                (admission::is_outdated(&entry.known.fact, self.epoch), says_less)
             }
             None => {
+                let is_outdated = admission::is_outdated(&fact, self.epoch);
                 self.entries.insert(id.clone(), Entry { known: Known::first(fact, offset), appended_ms });
-                false
+                (is_outdated, false)
             }
         };
+        if is_outdated {
+            self.outdated.insert(id.clone());
+        }
         if says_less {
             self.regressed.insert(id.clone());
         } else {
@@ -156,12 +174,21 @@ impl Keeper {
         self.next_offset
     }
 
-    /// Everything on the log has been followed. Returns the facts to append because the last record of their listing
-    /// says less than what is known.
-    pub fn on_end(&mut self, next_offset: u64) -> Vec<PricedListing> {
+    /// Everything on the log has been followed.
+    pub fn on_end(&mut self, next_offset: u64) {
         self.next_offset = self.next_offset.max(next_offset);
+        self.is_at_end = true;
         let next_offset = self.next_offset;
         self.in_flight.retain(|_, own| !own.came_back(next_offset));
+    }
+
+    /// The facts to append because the last record of their listing says less than what is known. Before the end of the log
+    /// none, since a later record may say it; nor of a listing with own appends on their way: ask again when they are
+    /// acknowledged, which may be after the end was reached.
+    pub fn repairs(&self) -> Vec<PricedListing> {
+        if !self.is_at_end {
+            return Vec::new();
+        }
         self.regressed
             .iter()
             .filter(|id| !self.in_flight.contains_key(*id))
@@ -176,18 +203,29 @@ impl Keeper {
         admission::admit(self.known(&statement.listing_id), statement)
     }
 
-    /// The listings that a model of this epoch has to value again.
-    pub fn outdated(&self, epoch: u64) -> Vec<ListingId> {
+    /// Another champion values from now on: what is offered is to be valued again.
+    pub fn champion(&mut self, epoch: u64) {
+        self.epoch = epoch;
         let outdated = |entry: &&Entry| admission::is_outdated(&entry.known.fact, epoch);
-        let mut ids: Vec<_> =
+        self.outdated =
             self.entries.values().filter(outdated).map(|entry| entry.known.fact.listing.listing_id.clone()).collect();
-        ids.sort_unstable();
-        ids
     }
 
-    /// The draft that values a listing again, if that is still due.
-    pub fn revalue(&self, id: &ListingId, epoch: u64) -> Option<Draft> {
-        admission::revalue(&self.known(id)?.fact, epoch)
+    /// The next listing that a model of an earlier epoch valued last, to be valued again: since another champion took over,
+    /// or since an owner who had not noticed it appended that fact.
+    pub fn next_outdated(&mut self) -> Option<Draft> {
+        while let Some(id) = self.outdated.pop_first() {
+            let draft = self.known(&id).and_then(|known| admission::revalue(&known.fact, self.epoch));
+            if draft.is_some() {
+                return draft;
+            }
+        }
+        None
+    }
+
+    /// Whether nothing is left to be valued again.
+    pub fn is_up_to_date(&self) -> bool {
+        self.outdated.is_empty()
     }
 
     /// The deleted listings whose time is over, to be appended as tombstones.
@@ -306,6 +344,18 @@ mod tests {
             }
         }
 
+        /// Values again what is outdated; which listings.
+        fn revalue(&mut self, log: &mut Log, model_epoch: u64) -> Vec<String> {
+            let mut revalued = Vec::new();
+            while let Some(draft) = self.keeper.next_outdated() {
+                revalued.push(draft.listing().listing_id.to_string());
+                let appraisal = crate::admission::Appraisal { model_epoch, ..crate::testing::appraisal(5) };
+                let fact = draft.settle(appraisal, &reliability());
+                self.append(log, fact);
+            }
+            revalued
+        }
+
         fn acknowledge(&mut self, count: usize) {
             for (id, offset) in self.unacknowledged.drain(..count.min(self.unacknowledged.len())) {
                 self.keeper.acknowledged(&id, offset);
@@ -323,7 +373,8 @@ mod tests {
 
         /// At the end of the log: repairs, and whether there were any.
         fn end(&mut self, log: &mut Log) -> bool {
-            let repairs = self.keeper.on_end(log.0.len() as u64);
+            self.keeper.on_end(log.0.len() as u64);
+            let repairs = self.keeper.repairs();
             let any = !repairs.is_empty();
             repairs.into_iter().for_each(|fact| self.append(log, fact));
             any
@@ -414,15 +465,31 @@ mod tests {
         let id = fact(1, "Active", 100).listing.listing_id;
         keeper.on_fact(0, 1, &id, Some(fact(2, "Active", 90)));
         keeper.on_fact(1, 1, &id, Some(fact(1, "Active", 100)));
-        let repairs = keeper.on_end(2);
+        assert!(keeper.repairs().is_empty(), "more may follow");
+        keeper.on_end(2);
+        let repairs = keeper.repairs();
         assert_eq!(repairs.len(), 1);
         assert_eq!(repairs[0].history.len(), 2);
         keeper.append(repairs[0].clone());
-        assert!(keeper.on_end(2).is_empty(), "it is on its way");
+        assert!(keeper.repairs().is_empty(), "it is on its way");
         keeper.acknowledged(&id, 2);
-        assert!(keeper.on_end(2).is_empty(), "it has not come back");
+        assert!(keeper.repairs().is_empty(), "it has not come back");
         keeper.on_fact(2, 1, &id, Some(repairs[0].clone()));
-        assert!(keeper.on_end(3).is_empty() && keeper.regressed.is_empty() && keeper.in_flight.is_empty());
+        keeper.on_end(3);
+        assert!(keeper.repairs().is_empty() && keeper.regressed.is_empty() && keeper.in_flight.is_empty());
+    }
+
+    #[test]
+    fn a_repair_is_not_forgotten_when_the_end_of_the_log_comes_before_an_acknowledgement() {
+        let (mut log, mut owner, mut zombie) = (Log::default(), Owner::default(), Owner::default());
+        owner.hear(&mut log, statement(1, 1));
+        zombie.follow(&log, usize::MAX);
+        owner.hear(&mut log, statement(1, 3));
+        zombie.hear(&mut log, statement(1, 2));
+        owner.follow(&log, usize::MAX);
+        assert!(!owner.end(&mut log), "the log has not acknowledged what may be its last record");
+        owner.acknowledge(usize::MAX);
+        assert_eq!(owner.keeper.repairs().len(), 1);
     }
 
     #[test]
@@ -457,7 +524,8 @@ mod tests {
         let id = log.0[0].0.clone();
         owner.keeper.on_unreadable(1, &id);
         owner.keeper.on_unreadable(2, &"f:9".parse().unwrap());
-        assert_eq!(owner.keeper.on_end(3), [log.0[0].1.clone().unwrap()]);
+        owner.keeper.on_end(3);
+        assert_eq!(owner.keeper.repairs(), [log.0[0].1.clone().unwrap()]);
     }
 
     #[test]
@@ -479,14 +547,28 @@ mod tests {
         let (mut log, mut owner) = (Log::default(), Owner::default());
         (1..=3).for_each(|key| owner.hear(&mut log, statement(key, 1)));
         owner.hear(&mut log, statement(3, 9));
-        let outdated = owner.keeper.outdated(4);
-        assert_eq!(outdated.iter().map(ListingId::as_str).collect::<Vec<_>>(), ["f:1", "f:2"]);
-        for id in &outdated {
-            let draft = owner.keeper.revalue(id, 4).unwrap();
-            let appraisal = crate::admission::Appraisal { model_epoch: 4, ..crate::testing::appraisal(5) };
-            owner.append(&mut log, draft.settle(appraisal, &reliability()));
-            assert!(owner.keeper.revalue(id, 4).is_none());
-        }
-        assert!(owner.keeper.outdated(4).is_empty());
+        owner.keeper.champion(4);
+        assert_eq!(owner.revalue(&mut log, 4), ["f:1", "f:2"]);
+        assert!(owner.keeper.is_up_to_date());
+        owner.keeper.champion(4);
+        assert!(owner.keeper.is_up_to_date());
+    }
+
+    #[test]
+    fn what_an_owner_before_the_roll_out_still_appends_is_valued_again_and_not_taken_for_a_repetition() {
+        let (mut log, mut owner, mut zombie) = (Log::default(), Owner::default(), Owner::default());
+        owner.hear(&mut log, statement(1, 1));
+        owner.acknowledge(usize::MAX);
+        owner.follow(&log, usize::MAX);
+        owner.keeper.champion(4);
+        owner.revalue(&mut log, 4);
+        owner.acknowledge(usize::MAX);
+        zombie.follow(&log, 1);
+        zombie.hear(&mut log, statement(1, 2));
+        owner.follow(&log, usize::MAX);
+        let decision = owner.keeper.admit(statement(1, 2)).decision;
+        assert!(matches!(decision, Decision::Duplicate), "the statement itself brings no valuation: {decision:?}");
+        assert_eq!(owner.revalue(&mut log, 4), ["f:1"]);
+        assert_eq!(log.0.last().unwrap().1.as_ref().unwrap().listing.version.model_epoch, 4);
     }
 }

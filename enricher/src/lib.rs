@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
@@ -25,11 +25,12 @@ pub mod registry;
 mod sales;
 pub mod schools;
 pub mod service;
+pub mod sold;
 mod state;
 pub mod surroundings;
 mod valuation;
 pub mod window;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 mod testing;

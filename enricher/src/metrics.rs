@@ -42,7 +42,11 @@ pub fn describe() {
         "Canonical statements, by outcome: merged, unchanged, superseded, duplicate, dead_lettered"
     );
     describe_counter!(DEAD_LETTERS, Unit::Count, "Records of `listings` that are no canonical listing, by code");
-    describe_counter!(REPAIRS, Unit::Count, "Facts appended again because the last record of their listing said less");
+    describe_counter!(
+        REPAIRS,
+        Unit::Count,
+        "Facts and sales appended again because the last record of their listing said less"
+    );
     describe_counter!(REVALUED, Unit::Count, "Facts valued again by another model");
     describe_counter!(FORGOTTEN, Unit::Count, "Deleted listings whose key was tombstoned after 400 days");
     describe_counter!(SALES, Unit::Count, "Closed sales reported");

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashSet;
-use schemas::id::ListingId;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, Log, LogError, Producer, Reader, Record, Start};
 
@@ -23,6 +22,7 @@ use crate::deal::Reliability;
 use crate::keeper::Keeper;
 use crate::metrics;
 use crate::pause::PauseWatch;
+use crate::sold::SoldLately;
 use crate::state::State;
 use crate::window::Window;
 use crate::wire::{self, Followed};
@@ -50,12 +50,11 @@ impl From<LogError> for Broken {
 #[derive(Default)]
 struct Owned {
     keeper: Keeper,
+    sold: SoldLately,
     /// Its facts have been followed to their end.
     is_restored: bool,
     /// Read and not decided. At most what one poll gives: nothing is polled while it waits.
     waiting: VecDeque<Record>,
-    /// Listings that the champion has not valued yet.
-    outdated: VecDeque<ListingId>,
 }
 
 /// The thread's state.
@@ -68,7 +67,7 @@ pub(crate) struct Owner {
     producer: Box<dyn Producer>,
     acks: Arc<Acks>,
     partitions: BTreeMap<u32, Owned>,
-    /// Follows `listings.priced` of the partitions that are ours; `None` when they changed.
+    /// Follows `listings.priced` and `sales` of the partitions that are ours; `None` when they changed.
     priced: Option<Box<dyn Reader>>,
     window: Window,
     /// Tokens of the sales that are on their way.
@@ -128,6 +127,7 @@ impl Owner {
         self.take_acks(self.acks.take())?;
         self.read()?;
         self.follow()?;
+        self.repair()?;
         while self.serve()? {}
         self.revalue()?;
         self.forget()?;
@@ -209,7 +209,8 @@ impl Owner {
                 Event::Assigned(assignments) => {
                     for assignment in assignments {
                         self.window.assign(assignment.partition);
-                        self.partitions.insert(assignment.partition, Owned::default());
+                        let owned = Owned { keeper: Keeper::of_epoch(self.epoch), ..Owned::default() };
+                        self.partitions.insert(assignment.partition, owned);
                     }
                     self.priced = None;
                 }
@@ -227,15 +228,18 @@ impl Owner {
         Ok(())
     }
 
-    /// Follows the facts of the partitions that are ours; at the end of one, repairs what must be repaired.
+    /// Follows the facts and sales of the partitions that are ours.
     fn follow(&mut self) -> Result<(), Broken> {
         if self.partitions.is_empty() {
             return Ok(());
         }
         if self.priced.is_none() {
-            let starts = self.partitions.iter().map(|(partition, owned)| {
-                let at = if owned.is_restored { Start::Offset(owned.keeper.next_offset()) } else { Start::Earliest };
-                (Topic::ListingsPriced, *partition, at)
+            let starts = self.partitions.iter().flat_map(|(partition, owned)| {
+                let after = |offset| if owned.is_restored { Start::Offset(offset) } else { Start::Earliest };
+                [
+                    (Topic::ListingsPriced, *partition, after(owned.keeper.next_offset())),
+                    (Topic::Sales, *partition, after(owned.sold.next_offset())),
+                ]
             });
             match self.log.follow(&starts.collect::<Vec<_>>()) {
                 Ok(reader) => self.priced = Some(reader),
@@ -257,13 +261,20 @@ impl Owner {
         self.take_acks(self.acks.take())?;
         for event in events.drain(..) {
             match event {
+                Event::Record(record) if record.topic == Topic::Sales => self.take_sale(&record),
                 Event::Record(record) => self.take_fact(&record),
-                Event::End { partition, next_offset, .. } => self.at_end(partition, next_offset)?,
+                Event::End { topic, partition, next_offset } => self.at_end(topic, partition, next_offset),
                 Event::Assigned(_) | Event::Revoked(_) => {}
             }
         }
         self.events = events;
         Ok(())
+    }
+
+    fn take_sale(&mut self, record: &Record) {
+        if let Some(owned) = self.partitions.get_mut(&record.partition) {
+            owned.sold.take(record.offset, record.append_time_ms, wire::sold(record));
+        }
     }
 
     fn take_fact(&mut self, record: &Record) {
@@ -286,23 +297,34 @@ impl Owner {
         }
     }
 
-    fn at_end(&mut self, partition: u32, next_offset: u64) -> Result<(), Broken> {
-        let Some(owned) = self.partitions.get_mut(&partition) else { return Ok(()) };
-        let repairs = owned.keeper.on_end(next_offset);
+    fn at_end(&mut self, topic: Topic, partition: u32, next_offset: u64) {
+        let Some(owned) = self.partitions.get_mut(&partition) else { return };
+        if topic == Topic::Sales {
+            return owned.sold.end();
+        }
+        owned.keeper.on_end(next_offset);
         if !owned.is_restored {
             owned.is_restored = true;
-            owned.outdated = owned.keeper.outdated(self.epoch).into();
-            tracing::info!(
-                partition,
-                listings = owned.keeper.len(),
-                repairs = repairs.len(),
-                "partition {partition} is restored: {} listings",
-                owned.keeper.len()
-            );
+            let listings = owned.keeper.len();
+            tracing::info!(partition, listings, "partition {partition} is restored: {listings} listings");
         }
-        metrics::record_repairs(repairs.len());
-        for fact in repairs {
-            let token = self.window.effect_on(partition, fact.listing.listing_id.clone());
+    }
+
+    /// Appends what compaction would lose.
+    fn repair(&mut self) -> Result<(), Broken> {
+        let (mut facts, mut sales) = (Vec::new(), Vec::new());
+        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_restored) {
+            facts.extend(owned.keeper.repairs().into_iter().map(|fact| (*partition, fact)));
+            sales.extend(owned.sold.repairs().into_iter().map(|sale| (*partition, sale)));
+        }
+        metrics::record_repairs(facts.len() + sales.len());
+        for (partition, sale) in sales {
+            let token = self.window.effect_on(partition, None);
+            let record = wire::sale(&sale, self.event(), None);
+            self.send(record, token)?;
+        }
+        for (partition, fact) in facts {
+            let token = self.window.effect_on(partition, Some(fact.listing.listing_id.clone()));
             self.append(partition, token, fact, None)?;
         }
         Ok(())

@@ -82,10 +82,10 @@ impl Window {
         self.effect(Effect { partition, life, statement: Some(serial), fact })
     }
 
-    /// A fact that no statement caused is about to be sent under the returned token.
-    pub fn effect_on(&mut self, partition: u32, fact: ListingId) -> u64 {
+    /// What no statement caused is about to be sent under the returned token: a fact, or something else.
+    pub fn effect_on(&mut self, partition: u32, fact: Option<ListingId>) -> u64 {
         let life = self.lanes.get(&partition).map_or(0, |lane| lane.life);
-        self.effect(Effect { partition, life, statement: None, fact: Some(fact) })
+        self.effect(Effect { partition, life, statement: None, fact })
     }
 
     fn effect(&mut self, effect: Effect) -> u64 {
@@ -180,7 +180,7 @@ mod tests {
         let mut window = Window::default();
         window.assign(0);
         let old = window.begin(0, 50).unwrap();
-        let (token, repair) = (window.effect_of(old, Some(id(1))), window.effect_on(0, id(2)));
+        let (token, repair) = (window.effect_of(old, Some(id(1))), window.effect_on(0, Some(id(2))));
         window.revoke(0);
         assert_eq!(window.begin(0, 51), None);
         window.assign(0);

@@ -16,7 +16,7 @@ const SALE_TYPE: &str = "roost.listing.sold.v1";
 const SOURCE: &str = "roost/enricher";
 
 /// The statement that a record of `listings` carries. `partitions` is P.
-pub(crate) fn statement(record: &Record, partitions: u32) -> Result<Listing, Poison> {
+pub fn statement(record: &Record, partitions: u32) -> Result<Listing, Poison> {
     let Some(value) = record.value.as_deref() else {
         return Err(poison(Code::WrongShape, "the value is empty (expected a canonical listing)"));
     };
@@ -43,7 +43,7 @@ fn poison(code: Code, message: &str) -> Poison {
 }
 
 /// What a record of `listings.priced` says: the fact, `None` for a tombstone.
-pub(crate) enum Followed {
+pub enum Followed {
     /// Of this listing.
     Fact(ListingId, Option<Box<PricedListing>>),
     /// A key that is a listing's with a value that is no fact of it.
@@ -53,13 +53,13 @@ pub(crate) enum Followed {
 }
 
 /// The listing that a record of `listings.priced` is about, by its key.
-pub(crate) fn listing_id(record: &Record) -> Result<ListingId, String> {
+pub fn listing_id(record: &Record) -> Result<ListingId, String> {
     let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
     key.ok_or_else(|| "no key that is UTF-8".to_owned())?.parse().map_err(|error: FieldError| error.to_string())
 }
 
 /// Reads a record of `listings.priced`.
-pub(crate) fn followed(record: &Record) -> Followed {
+pub fn followed(record: &Record) -> Followed {
     let id = match listing_id(record) {
         Ok(id) => id,
         Err(why) => return Followed::Foreign(why),
@@ -73,31 +73,36 @@ pub(crate) fn followed(record: &Record) -> Followed {
 }
 
 /// A fact as a record. `event` is unique within the enricher, `trace` the trace that led to it.
-pub(crate) fn fact(fact: &PricedListing, event: String, trace: Option<&[u8]>) -> Outgoing {
+pub fn fact(fact: &PricedListing, event: String, trace: Option<&[u8]>) -> Outgoing {
     let id = &fact.listing.listing_id;
     let time_ms = fact.listing.version.timestamp_ms;
     outgoing(Topic::ListingsPriced, id, Some(json(fact)), headers(PRICED_TYPE, event, time_ms, trace))
 }
 
 /// A tombstone of `listings.priced`.
-pub(crate) fn tombstone(id: &ListingId, event: String, time_ms: i64) -> Outgoing {
+pub fn tombstone(id: &ListingId, event: String, time_ms: i64) -> Outgoing {
     outgoing(Topic::ListingsPriced, id, None, headers(PRICED_TYPE, event, time_ms, None))
 }
 
 /// A sale as a record.
-pub(crate) fn sale(sale: &Sale, event: String, trace: Option<&[u8]>) -> Outgoing {
+pub fn sale(sale: &Sale, event: String, trace: Option<&[u8]>) -> Outgoing {
     let headers = headers(SALE_TYPE, event, sale.version.timestamp_ms, trace);
     outgoing(Topic::Sales, &sale.listing_id, Some(json(sale)), headers)
 }
 
+/// The sale that a record of `sales` carries, if it is one.
+pub fn sold(record: &Record) -> Option<Sale> {
+    serde_json::from_slice(record.value.as_deref()?).ok()
+}
+
 /// A record of `listings` as a dead letter.
-pub(crate) fn dead_letter(record: &Record, poison: &Poison) -> Outgoing {
+pub fn dead_letter(record: &Record, poison: &Poison) -> Outgoing {
     let feed = listing_id(record).ok().map(|id| id.feed());
     stream::dead_letter::of(record, poison, "enricher", 0, feed.as_ref())
 }
 
 /// The trace of a record.
-pub(crate) fn trace(record: &Record) -> Option<Vec<u8>> {
+pub fn trace(record: &Record) -> Option<Vec<u8>> {
     record.headers.iter().rev().find(|(name, _)| name == header::TRACEPARENT).map(|(_, value)| value.clone())
 }
 

@@ -147,7 +147,7 @@ impl Owner {
                     self.window.decided(statement);
                 }
                 Cause::Revaluation(partition) => {
-                    let token = self.window.effect_on(partition, id);
+                    let token = self.window.effect_on(partition, Some(id));
                     self.append(partition, token, fact, None)?;
                 }
             }
@@ -205,7 +205,7 @@ impl Owner {
         self.send(record, token)
     }
 
-    fn send(&mut self, record: Outgoing, token: u64) -> Result<(), Broken> {
+    pub(super) fn send(&mut self, record: Outgoing, token: u64) -> Result<(), Broken> {
         loop {
             match self.producer.send(record.clone(), token) {
                 Ok(()) => return Ok(()),
@@ -219,30 +219,27 @@ impl Owner {
     }
 
     /// The id of the next event: unique within the enricher.
-    fn event(&mut self) -> String {
+    pub(super) fn event(&mut self) -> String {
         self.sent += 1;
         format!("{}-{}", self.source, self.sent)
     }
 
-    /// When another champion has taken over: values what is offered again, in turns with the statements.
+    /// Values again what a champion before the present one valued last, in turns with the statements.
     pub(super) fn revalue(&mut self) -> Result<(), Broken> {
         let epoch = self.appraiser.epoch();
         if epoch != self.epoch {
             self.epoch = epoch;
-            for owned in self.partitions.values_mut().filter(|owned| owned.is_restored) {
-                owned.outdated = owned.keeper.outdated(epoch).into();
-            }
+            self.partitions.values_mut().for_each(|owned| owned.keeper.champion(epoch));
         }
         if self.window.effects() >= self.in_flight || self.appraiser.ready().is_err() {
             return Ok(());
         }
         let mut round = Round::default();
-        for (partition, owned) in &mut self.partitions {
+        for (partition, owned) in self.partitions.iter_mut().filter(|(_, owned)| owned.is_restored) {
             while round.drafts.len() < BATCH
-                && let Some(id) = owned.outdated.pop_front()
+                && let Some(draft) = owned.keeper.next_outdated()
             {
-                let draft = owned.keeper.revalue(&id, epoch);
-                round.drafts.extend(draft.map(|draft| Pending { draft, cause: Cause::Revaluation(*partition) }));
+                round.drafts.push(Pending { draft, cause: Cause::Revaluation(*partition) });
             }
         }
         metrics::record_revalued(round.drafts.len());
@@ -263,7 +260,7 @@ impl Owner {
             .collect();
         metrics::record_forgotten(over.len());
         for (partition, id) in over {
-            let token = self.window.effect_on(partition, id.clone());
+            let token = self.window.effect_on(partition, Some(id.clone()));
             let record = wire::tombstone(&id, self.event(), now);
             if let Some(owned) = self.partitions.get_mut(&partition) {
                 owned.keeper.append_tombstone(&id);

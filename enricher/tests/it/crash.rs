@@ -67,8 +67,9 @@ impl Process {
             }
         }
         self.followed = log.priced.len();
-        for fact in self.keeper.on_end(log.priced.len() as u64) {
-            let token = self.window.effect_on(0, fact.listing.listing_id.clone());
+        self.keeper.on_end(log.priced.len() as u64);
+        for fact in self.keeper.repairs() {
+            let token = self.window.effect_on(0, Some(fact.listing.listing_id.clone()));
             self.keeper.append(fact.clone());
             self.priced.push_back((token, fact, None));
         }
