@@ -78,52 +78,6 @@ fn sources(record: &Record) -> Vec<Source> {
     (0..count).map(|index| (record.partition, record.offset, index as u32)).collect()
 }
 
-/// `listings` says what `listings.raw` says: for records as our feeds write them (RESO names, plain numbers), folded by
-/// their own modification time in the plainest way.
-pub fn canonical_fold(installation: &Installation, fates: &Fates) -> Result<usize> {
-    let mut newest: BTreeMap<String, (i64, Source, serde_json::Value)> = BTreeMap::new();
-    for record in installation.records(Topic::ListingsRaw)? {
-        let source = (record.partition, record.offset, 0);
-        if fates.dead.contains_key(&source) {
-            continue;
-        }
-        let value: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap_or_default())?;
-        let key = value["ListingKey"].as_str().map_or_else(|| value["ListingKey"].to_string(), str::to_owned);
-        let stated = value["ModificationTimestamp"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let at = stated.map_or(record.append_time_ms, jiff::Timestamp::as_millisecond);
-        if newest.get(&key).is_none_or(|(time, from, _)| (at, source) > (*time, *from)) {
-            newest.insert(key, (at, source, value));
-        }
-    }
-    let mut found: BTreeMap<&ListingId, &Listing> = BTreeMap::new();
-    for listing in fates.canonical.values() {
-        if found.get(&listing.listing_id).is_none_or(|known| listing.version > known.version) {
-            found.insert(&listing.listing_id, listing);
-        }
-    }
-    ensure!(found.len() == newest.len(), "{} listings are known, {} were said", found.len(), newest.len());
-    for (id, listing) in found {
-        let (at, source, said) = newest.get(id.listing_key()).with_context(|| format!("{id} was never said"))?;
-        let version = listing.version;
-        ensure!(
-            version.timestamp_ms == *at && (version.raw_partition, version.raw_offset, 0) == *source,
-            "{id}: {version:?}, said at {at} in {source:?}"
-        );
-        let number = |name: &str| said[name].as_f64().or_else(|| said[name].as_str()?.parse().ok());
-        let same = |name: &str, has: Option<f64>| {
-            let wanted = number(name);
-            ensure!(wanted == has, "{id}: {name} is {wanted:?}, listing says {has:?}");
-            Ok(())
-        };
-        same("ListPrice", listing.list_price.map(|p| p.cents() as f64 / 100.0))?;
-        same("BedroomsTotal", listing.bedrooms_total.map(f64::from))?;
-        same("LivingArea", listing.living_area_sqft.map(f64::from))?;
-        same("YearBuilt", listing.year_built.map(f64::from))?;
-        ensure!(said["StandardStatus"] == listing.standard_status.as_str(), "{id}: status {}", listing.standard_status);
-    }
-    Ok(newest.len())
-}
-
 /// Every deterministic row equals the brute-force fold of the logs; `listings_by_market` may hold extras where they disagree
 /// with `listings`.
 pub fn tables_equal_the_logs(installation: &Installation) -> Result<usize> {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::checks;
 use e2e::harness::{Installation, Running, Servers, patience, real_data, roost, seed, until};
 use e2e::http::Client;
 use e2e::load::{Load, Told};
 use e2e::watch::Watch;
+use e2e::{canonical, checks};
 
 use crate::pipeline::{SEATTLE_RECORDS, come_to_rest};
 
@@ -60,7 +60,7 @@ fn kills_and_pauses_at_random_moments_change_nothing() -> Result<()> {
     if seattle.is_some() {
         let sources = checks::all_sources(&fates).len();
         ensure!(sources == SEATTLE_RECORDS, "{sources} sources");
-        checks::canonical_fold(&installation, &fates)?;
+        canonical::listings_equal_what_was_said(&installation, &fates, "seattle")?;
     }
     eprintln!(
         "{} taken, {rows} rows equal; {} statements acknowledged, {} unknown; {stale} stale writes; {} looks, {} advances",

@@ -61,7 +61,8 @@ fn servers_that_go_away_are_waited_for_and_nothing_is_lost() -> Result<()> {
     told.are_kept(&installation)?;
     ensure!(fates.canonical.len() >= 6_000, "{} listings were taken", fates.canonical.len());
     for (role, pid) in ROLES.iter().zip(pids) {
-        ensure!(installation.exit_code(role)?.is_none() && installation.pid(role) == pid, "{role} has ended");
+        let ended = installation.exit_code(role)?;
+        ensure!(ended.is_none() && installation.pid(role) == pid, "{role}: {ended:?}\n{}", installation.output(role));
     }
     eprintln!(
         "{} taken, {rows} rows equal; {} statements acknowledged, {} unknown",

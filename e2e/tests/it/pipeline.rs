@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use e2e::harness::{Installation, Servers, patience, real_data, until};
-use e2e::{checks, http, people};
+use e2e::{canonical, checks, http, people};
 use schemas::topic::{Topic, session_key};
 use stream::{Delivered, DeliveryError, Outgoing};
 
@@ -103,7 +103,7 @@ fn seattle_comes_out_as_the_logs_say() -> Result<()> {
     let (said, code) = installation.run(&["publish", file, "--feed", "seattle", "--map", "redfin"])?;
     ensure!(code == 0, "{said}");
     let (fates, rows) = come_to_rest(&installation, 300)?;
-    let listings = checks::canonical_fold(&installation, &fates)?;
+    let listings = canonical::listings_equal_what_was_said(&installation, &fates, "seattle")?;
     eprintln!(
         "{} taken, refused {:?}, {listings} listings, {rows} rows equal",
         fates.canonical.len(),
