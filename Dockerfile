@@ -5,7 +5,7 @@ WORKDIR /src
 COPY . .
 RUN dev/get-onnxruntime
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --locked --release --bin roost && cp target/release/roost /roost
+    cargo build --locked --release --bin roost --features tls && cp target/release/roost /roost
 
 # glibc and libstdc++ of bookworm: what the ONNX Runtime library needs.
 FROM debian:bookworm-slim

@@ -133,7 +133,7 @@ pub fn rows(
     let mut rows = days;
     let mut markets: BTreeMap<Market, Vec<&PricedListing>> = BTreeMap::new();
     for (id, fact) in facts {
-        rows.insert(Row::Listing(id.clone()), scorer::present::listing_cell(fact).text);
+        rows.insert(Row::Listing(id.clone()), scorer::present::listing_cell(fact));
         let listing = &fact.listing;
         if let Some(list_price) = listing.list_price.filter(|_| listing.may_be_recommended()) {
             let (market, transaction) = (listing.market.clone(), listing.transaction);

@@ -5,8 +5,6 @@
 
 mod reasons;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use schemas::preferences::{Preferences, Profile};
 use schemas::priced::PricedListing;
 use schemas::recommendation::{ComponentPoints, Recommendation, RecommendedItem};
@@ -121,27 +119,14 @@ fn points(profile: Profile, components: [u16; 8]) -> [(u16, u16); 8] {
     })
 }
 
-/// The cell `listings`, and a number that changes with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListingCell {
-    /// JSON text.
-    pub text: String,
-    /// Its hash, for [`crate::engine::Change`]: everything that `items` shows of a listing is in the cell. Means something
-    /// within one process only.
-    pub content: u64,
-}
-
-/// What is kept of a listing in the tables: the fact as of its last change of content, so that a statement that only
-/// confirms it changes no cell.
-pub fn listing_cell(priced: &PricedListing) -> ListingCell {
+/// The text of the cell `listings`: the fact as of its last change of content, so that a statement that only confirms it
+/// changes no cell.
+pub fn listing_cell(priced: &PricedListing) -> String {
     let mut fact = priced.clone();
     fact.listing.version = priced.content_version;
     fact.last_confirmed_at = Instant::from_ms(priced.content_version.timestamp_ms).unwrap_or_default();
     // Attributes came from JSON, the rest is maps with text keys and finite numbers.
-    let text = serde_json::to_string(&fact).expect("a priced listing is JSON");
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    ListingCell { content: hasher.finish(), text }
+    serde_json::to_string(&fact).expect("a priced listing is JSON")
 }
 
 #[cfg(test)]

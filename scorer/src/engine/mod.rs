@@ -33,7 +33,7 @@ pub enum Change {
         id: ListingId,
         /// `None`: gone.
         facts: Option<ListingFacts>,
-        /// Changes whenever anything that is shown of the listing does; see `present.rs`.
+        /// Changes whenever anything that is shown of the listing does.
         content: u64,
     },
     /// A session.

@@ -311,7 +311,7 @@ impl Cells<'_> {
                 let preferences = stated.preferences.as_deref()?.clone();
                 Some(text_of(&SessionCell { version: stated.version, preferences }))
             }),
-            Row::Listing(id) => self.catalogue.get(id).map(|fact| present::listing_cell(fact).text.into()),
+            Row::Listing(id) => self.catalogue.get(id).map(|fact| present::listing_cell(fact).into()),
             Row::ListingByMarket(entry) => {
                 let current = self.catalogue.get(&entry.listing_id).and_then(index_entry);
                 (current.as_ref() == Some(entry)).then(|| "{}".into())

@@ -142,8 +142,8 @@ fn a_confirmation_alone_changes_no_cell() {
 
     let mut changed = fact.clone();
     changed.listing.public_remarks = None;
-    assert_ne!(listing_cell(&changed).content, listing_cell(&fact).content);
-    let read: PricedListing = serde_json::from_str(&listing_cell(&fact).text).unwrap();
+    assert_ne!(listing_cell(&changed), listing_cell(&fact));
+    let read: PricedListing = serde_json::from_str(&listing_cell(&fact)).unwrap();
     assert_eq!(read.listing.version, fact.content_version);
     assert_eq!(
         PricedListing { last_confirmed_at: fact.last_confirmed_at, listing: fact.listing.clone(), ..read },

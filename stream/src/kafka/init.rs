@@ -32,7 +32,7 @@ pub(crate) fn init(config: &KafkaConfig) -> Result<Vec<Change>, LogError> {
     let metadata = start::wait(config, &probe)?;
     topics.check(&metadata)?;
     let admin = AdminClient::from_config_and_context(&settings::base(config)?, LogOnly)
-        .map_err(|error| LogError::Fatal(format!("no Kafka client could be made: {error}; look at log.kafka")))?;
+        .map_err(|error| start::no_client(&error))?;
     let (there, missing): (Vec<Topic>, Vec<Topic>) =
         Topic::ALL.into_iter().partition(|topic| topics.found(&metadata, *topic).is_some());
     let mut changes = create(config, &topics, &admin, &missing)?;
