@@ -2,7 +2,9 @@
 //!
 //! Does not know what a parameter is for: the routes do.
 
+use axum::extract::FromRequestParts;
 use axum::http::Uri;
+use axum::http::request::Parts;
 use schemas::nearest::nearest;
 
 use crate::problem::{Kind, Problem, Wrong};
@@ -18,6 +20,17 @@ pub struct Query {
     values: Vec<(String, String)>,
     wrong: Vec<Wrong>,
     unknown: bool,
+}
+
+/// A route without query parameters: one that is given is as wrong as an unknown one elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::read(&parts.uri, &[]).finish().map(|()| Self)
+    }
 }
 
 impl Query {
@@ -109,6 +122,7 @@ fn describe_unknown(name: &str, known: &[&str]) -> String {
     let shown = shorten(name);
     match nearest(name, known.iter().copied()) {
         Some(meant) => format!("{shown} is not a parameter of this route (did you mean {meant}?)"),
+        None if known.is_empty() => format!("{shown} is not a parameter of this route (it has none)"),
         None => format!("{shown} is not a parameter of this route (expected one of {})", known.join(", ")),
     }
 }

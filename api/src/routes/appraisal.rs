@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::appraise::{Appraisal, NotAppraised};
 use crate::body::read_json;
 use crate::problem::{Kind, Problem, Wrong};
+use crate::query::NoQuery;
 use crate::statements::now_ms;
 
 /// Largest description of a home: thirty times a usual one.
@@ -53,7 +54,12 @@ pub struct Prediction {
         (status = 503, description = "No model."),
     ),
 )]
-pub async fn predict(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Json<Prediction>, Problem> {
+pub async fn predict(
+    State(app): State<Arc<App>>,
+    _: NoQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Prediction>, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let listing = to_value(read_home(&body, now_ms())?)?;
     let Some(appraiser) = app.appraiser.clone() else {
@@ -81,7 +87,7 @@ fn refused(why: NotAppraised) -> Problem {
                 pointer: Some(format!("/{name}")),
                 parameter: None,
                 code: "missing",
-                message: format!("{name} is missing (expected: the model needs it)"),
+                message: format!("{name} is missing (the model needs it)"),
             };
             Problem::of_parts(Kind::FeatureMissing, names.iter().map(wrong).collect())
         }

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::body::read_json;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
+use crate::query::NoQuery;
 use crate::session::Bearer;
 use crate::tail::Note;
 
@@ -57,6 +58,7 @@ pub struct Accepted {
 pub async fn state(
     State(app): State<Arc<App>>,
     bearer: Option<Bearer>,
+    _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -94,6 +96,7 @@ pub async fn erase(
     State(app): State<Arc<App>>,
     Bearer(token): Bearer,
     Path(id): Path<String>,
+    _: NoQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let session = token.session_id();

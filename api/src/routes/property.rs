@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::property::{History, Property};
+use crate::query::NoQuery;
 
 /// Reads one property, whatever its status; what its seller hides stays hidden.
 #[utoipa::path(
@@ -23,7 +24,7 @@ use crate::property::{History, Property};
         (status = 404, description = "No such property."),
     ),
 )]
-pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Property>, Problem> {
+pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuery) -> Result<Json<Property>, Problem> {
     let fact = fact_of(&app, &id).await?;
     fact.and_then(Property::of).map(Json).ok_or_else(not_found)
 }
@@ -37,7 +38,11 @@ pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result
         (status = 404, description = "No such property."),
     ),
 )]
-pub async fn history(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<History>, Problem> {
+pub async fn history(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: NoQuery,
+) -> Result<Json<History>, Problem> {
     let fact = fact_of(&app, &id).await?;
     fact.and_then(History::of).map(Json).ok_or_else(not_found)
 }

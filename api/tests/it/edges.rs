@@ -56,6 +56,18 @@ fn a_token_is_asked_for_where_one_is_needed_and_a_wrong_one_is_refused() {
 }
 
 #[test]
+fn no_route_ignores_a_parameter_that_it_does_not_know() {
+    let desk = Desk::start();
+    let token = ("authorization", "Bearer 0123456789abcdef0123456789abcdef");
+    let json = ("content-type", "application/json");
+    for (method, path, _, _) in ROUTES {
+        let problem =
+            desk.ask(method, &format!("{path}?colour=blue"), &[token, json], b"{}").problem(400, "unknown-parameter");
+        assert_eq!(problem["errors"][0]["parameter"], "colour", "{method} {path}");
+    }
+}
+
+#[test]
 fn a_wrong_method_is_told_the_right_ones() {
     let desk = Desk::start();
     for (method, path, _, _) in ROUTES {
