@@ -72,13 +72,11 @@ pub struct Delivered {
 /// Whether a record is on the log is unknown or known to be false: for a service a crash and a replay, never a skip;
 /// for the API a 503.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error(
-    "{topic}: a record was not delivered: {reason}; look at the brokers' health, the topic's min.insync.replicas and the disk"
-)]
+#[error("{topic}: a record was not delivered: {reason}")]
 pub struct DeliveryError {
     /// Where to.
     pub topic: &'static str,
-    /// What the client says.
+    /// What the client says, and what to do.
     pub reason: String,
 }
 

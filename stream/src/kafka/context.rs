@@ -93,8 +93,11 @@ pub(super) fn error_line(error: &KafkaError, reason: &str) {
     match error.rdkafka_error_code() {
         // An event, not an error.
         Some(RDKafkaErrorCode::PartitionEOF) => {}
-        // Comes with every lost connection, also an idle one; `health` says when the brokers are really away.
-        Some(RDKafkaErrorCode::BrokerTransportFailure) => tracing::debug!(target: "librdkafka", "{error}: {reason}"),
+        // Come with every lost connection, also an idle one, and from a queue, so long after the brokers are back: `health`
+        // says when they are really away.
+        Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) => {
+            tracing::debug!(target: "librdkafka", "{error}: {reason}")
+        }
         _ => tracing::warn!(target: "librdkafka", "{error}: {reason}"),
     }
 }

@@ -84,6 +84,16 @@ fn refusal(error: &KafkaError, record: &Outgoing) -> LogError {
     }
 }
 
+/// Why a record was not delivered, and what to do.
+fn why(error: &KafkaError) -> String {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            format!("{error}; run `roost init`, or look at log.kafka.topic_prefix")
+        }
+        _ => format!("{error}; look at the brokers' health, the topic's min.insync.replicas and the disk"),
+    }
+}
+
 impl ClientContext for Acks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
@@ -108,11 +118,21 @@ impl ProducerContext for Acks {
                 offset: message.offset() as u64,
                 append_time_ms: message.timestamp().to_millis().unwrap_or_default(),
             }),
-            Err(error) => {
-                Err(DeliveryError { topic: topic.map_or("unknown topic", Topic::name), reason: error.to_string() })
-            }
+            Err(error) => Err(DeliveryError { topic: topic.map_or("unknown topic", Topic::name), reason: why(error) }),
         };
         self.produced.record(topic, outcome.is_ok());
         self.sink.acked(token as u64, outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_not_delivered_says_what_to_do() {
+        let told = |code| why(&KafkaError::MessageProduction(code));
+        assert!(told(RDKafkaErrorCode::UnknownTopicOrPartition).contains("run `roost init`"));
+        assert!(told(RDKafkaErrorCode::MessageTimedOut).contains("look at the brokers' health"));
     }
 }
