@@ -9,7 +9,7 @@ pub fn nearest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) -> Opti
     let text = text.to_ascii_lowercase();
     words
         .into_iter()
-        .map(|word| (distance(&text, word), word))
+        .map(|word| (distance(&text, &word.to_ascii_lowercase()), word))
         .filter(|(distance, word)| *distance * 3 <= word.len())
         .min()
         .map(|(_, word)| word)
@@ -40,6 +40,7 @@ mod tests {
         assert_eq!(nearest("min_bedroom", words), Some("min_bedrooms"));
         assert_eq!(nearest("Budgets", words), Some("budget"));
         assert_eq!(nearest("colour", words), None);
+        assert_eq!(nearest("ListPirce", ["ListPrice", "City"]), Some("ListPrice"));
         assert_eq!(nearest("", words), None);
         assert_eq!(distance("kitten", "sitting"), 3);
     }

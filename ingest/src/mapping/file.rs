@@ -135,6 +135,25 @@ pub(super) fn rules(text: &str) -> Result<Rules, String> {
     Ok(Rules { members, snapshot: snapshot.transpose()? })
 }
 
+/// The line of the key that an error of [`rules`] begins with, `fields.City: …`; errors of TOML itself show theirs.
+pub(super) fn line_of(text: &str, reason: &str) -> Option<usize> {
+    let path = reason.split(": ").next()?;
+    let (section, key) = path.split_once('.').unwrap_or(("", path));
+    let mut within = "";
+    for (number, line) in text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
+        if let Some(header) = line.strip_prefix('[') {
+            within = header.split(']').next()?.trim();
+            // A table such as [snapshot] is what an error may be about as a whole.
+            if section.is_empty() && within == key {
+                return Some(number);
+            }
+        } else if within == section && line.split(['=', '.']).next()?.trim().trim_matches('"') == key {
+            return Some(number);
+        }
+    }
+    None
+}
+
 fn check_name(path: &str, name: &str, is_field: bool, known: &BTreeSet<&str>) -> Result<(), String> {
     match (is_field, known.contains(name)) {
         (true, true) | (false, false) => Ok(()),

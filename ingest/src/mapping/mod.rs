@@ -37,11 +37,13 @@ enum Kind {
 
 /// A mapping file that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("mapping {}: {reason}", .file.display())]
+#[error("mapping {}{}: {reason}", .file.display(), .line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct MappingFileError {
     /// The file.
     pub file: PathBuf,
-    /// Key, and line where it is known, and what to write instead.
+    /// The line of the key, from 1, where one is meant.
+    pub line: Option<usize>,
+    /// The key, and what to write instead.
     pub reason: String,
 }
 
@@ -78,11 +80,11 @@ impl Mapping {
 
     /// Reads a mapping file.
     pub fn load(path: &Path) -> Result<Self, MappingFileError> {
-        let wrong = |reason: String| MappingFileError { file: path.to_owned(), reason };
+        let wrong = |line, reason| MappingFileError { file: path.to_owned(), line, reason };
         let text = std::fs::read_to_string(path).map_err(|error| {
-            wrong(format!("cannot be read: {error} (expected 'reso', 'redfin' or the path of a TOML file)"))
+            wrong(None, format!("cannot be read: {error} (expected 'reso', 'redfin' or the path of a TOML file)"))
         })?;
-        Self::parse(&text).map_err(wrong)
+        Self::parse(&text).map_err(|reason| wrong(file::line_of(&text, &reason), reason))
     }
 
     /// Reads the text of a mapping file; an error says the key and what to write instead.

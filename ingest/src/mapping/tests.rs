@@ -224,3 +224,22 @@ fn the_page_shows_a_mapping_that_is_one() {
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     Mapping::parse(example).unwrap();
 }
+
+#[test]
+fn a_mistake_in_a_mapping_file_is_told_with_its_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("m.toml");
+    let line = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Mapping::load(&file).unwrap_err().line
+    };
+    let fields = "[fields]\nListingKey = \"id\"\nStandardStatus = \"status\"\n";
+    assert_eq!(line(&format!("# mine\n{fields}ListPirce = \"price\"\n")), Some(5));
+    assert_eq!(line(&format!("zone = \"Mars\"\n{fields}")), Some(1));
+    assert_eq!(
+        line(&format!("[constants]\nCity = \"a\"\n{fields}City = {{ column = \"c\", unit = \"m2\" }}\n")),
+        Some(6)
+    );
+    assert_eq!(line(&format!("{fields}[snapshot]\ncolumn = \"day\"\n")), Some(4));
+    assert_eq!(line("[fields]\nListingKey = \"id\"\n"), None);
+}

@@ -103,11 +103,13 @@ impl Census {
             if share > max_vanish {
                 return Err(format!(
                     "{} of {} homes on offer ({:.1} %) are absent from the snapshot of {time}, which is more than the \
-                     {:.1} % that may vanish; if it is true, allow it with --max-vanish",
+                     {:.1} % that may vanish; if it is true, allow it with --max-vanish {:.2}",
                     absent.len(),
                     on_offer.len(),
                     share * 100.0,
-                    max_vanish * 100.0
+                    max_vanish * 100.0,
+                    // Rounded up, so that the number that is shown is enough.
+                    (share * 100.0).ceil() / 100.0
                 ));
             }
             steps.push(Step { time, rows: taken.rows, absent });

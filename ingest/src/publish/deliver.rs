@@ -16,18 +16,23 @@ use super::push_sink::PushSink;
 use super::record::{Item, Records};
 use super::summary::{Place, Progress, SnapshotSummary, Summary};
 use super::walk::{Stop, Walk};
-use super::{Options, PublishError, Sink, Snapshot, keys};
+use super::{Options, PublishError, Sink, Snapshot, Waits, keys};
 use crate::mapping::RowError;
 
 /// Publishes. `progress` is called about ten times per second, from this thread.
-pub fn run(options: &Options, sink: Sink, progress: &mut dyn FnMut(&Progress)) -> Result<Summary, PublishError> {
+pub fn run(
+    options: &Options,
+    sink: Sink,
+    waits: &Waits,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Summary, PublishError> {
     let mut walk = Walk::new(options, progress)?;
     walk.check_columns()?;
     let steps = match &options.snapshot {
         None => None,
-        Some(snapshot) => Some(plan(&mut walk, snapshot)?),
+        Some(snapshot) => Some(plan(&mut walk, snapshot, waits)?),
     };
-    let mut delivery = Delivery::new(options, sink, walk.sent.clone())?;
+    let mut delivery = Delivery::new(options, sink, waits, walk.sent.clone())?;
     match steps {
         None => {
             walk.passes = 1;
@@ -45,7 +50,7 @@ pub fn run(options: &Options, sink: Sink, progress: &mut dyn FnMut(&Progress)) -
 }
 
 /// Reads every file once to learn what its snapshots hold.
-fn plan(walk: &mut Walk<'_>, snapshot: &Snapshot) -> Result<Vec<Step>, PublishError> {
+fn plan(walk: &mut Walk<'_>, snapshot: &Snapshot, waits: &Waits) -> Result<Vec<Step>, PublishError> {
     let options = walk.options;
     if !options.mapping.tells_snapshot_time() && snapshot.at.is_none() {
         return Err(PublishError::Snapshot(
@@ -69,7 +74,7 @@ fn plan(walk: &mut Walk<'_>, snapshot: &Snapshot) -> Result<Vec<Step>, PublishEr
     })
     .map_err(|stop| stop.into_error(0))?;
     walk.passes = 1 + census.snapshots() as u64;
-    let on_offer = keys::on_offer(&snapshot.keys_at, &options.feed)?;
+    let on_offer = keys::on_offer(&snapshot.keys_at, &options.feed, waits)?;
     census.plan(on_offer, snapshot.max_vanish, Timestamp::now()).map_err(PublishError::Snapshot)
 }
 
@@ -119,10 +124,10 @@ enum Outlet {
 }
 
 impl<'a> Delivery<'a> {
-    fn new(options: &'a Options, sink: Sink, sent: Arc<AtomicU64>) -> Result<Self, PublishError> {
+    fn new(options: &'a Options, sink: Sink, waits: &Waits, sent: Arc<AtomicU64>) -> Result<Self, PublishError> {
         let outlet = match sink {
-            Sink::Log(log) => Outlet::Log(LogSink::new(&log)?),
-            Sink::Push(base) => Outlet::Push(PushSink::new(&base, &options.feed)),
+            Sink::Log(log) => Outlet::Log(LogSink::new(&log, waits)?),
+            Sink::Push(base) => Outlet::Push(PushSink::new(&base, &options.feed, waits)),
         };
         Ok(Self {
             options,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use super::PATIENCE;
+use super::{PATIENCE, Waits};
 
 /// Longer than ingest takes to have a push acknowledged.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,6 +23,7 @@ pub(super) struct Port {
     agent: Agent,
     base: String,
     feed: FeedName,
+    waits: Waits,
 }
 
 /// An answer that is not "away, try again".
@@ -35,9 +36,14 @@ pub(super) struct Answer {
 pub(super) struct Away(pub(super) String);
 
 impl Port {
-    pub(super) fn new(base: &str, feed: &FeedName) -> Self {
+    pub(super) fn new(base: &str, feed: &FeedName, waits: &Waits) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
-        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned(), feed: feed.clone() }
+        Self {
+            agent: config.into(),
+            base: base.trim_end_matches('/').to_owned(),
+            feed: feed.clone(),
+            waits: waits.clone(),
+        }
     }
 
     /// Pushes records, one per line.
@@ -53,7 +59,7 @@ impl Port {
     }
 
     fn repeated(&self, url: &str, call: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Answer, Away> {
-        let (since, mut pause) = (Instant::now(), PAUSE);
+        let (since, mut pause, mut told) = (Instant::now(), PAUSE, false);
         loop {
             let said = match call().and_then(|mut response| {
                 let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
@@ -67,7 +73,13 @@ impl Port {
                 Err(error) => error.to_string(),
             };
             if since.elapsed() + pause > PATIENCE {
-                return Err(Away(format!("{url} has not taken it for {} s: {said}", since.elapsed().as_secs())));
+                return Err(Away(format!(
+                    "{url} does not answer: {said}; tried for {} s (does ingest run, and is this where it listens?)",
+                    since.elapsed().as_secs()
+                )));
+            }
+            if !std::mem::replace(&mut told, true) {
+                (self.waits)(&format!("{url} does not answer: {said}; trying again for {} s", PATIENCE.as_secs()));
             }
             wait_until(Instant::now() + pause);
             pause = (pause * 2).min(MAX_PAUSE);

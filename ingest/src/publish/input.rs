@@ -165,6 +165,9 @@ fn form_of(path: &Path) -> Result<(Form, bool), String> {
         Some("jsonl" | "ndjson") => Form::Lines,
         Some("csv") => Form::Csv(b','),
         Some("tsv") => Form::Csv(b'\t'),
+        Some("gz" | "bz2" | "xz" | "zip") => {
+            return Err("is compressed in a way that is not read (expected .zst, or the unpacked file)".to_owned());
+        }
         _ => {
             return Err(
                 "its name does not say how it is written (expected .json, .jsonl, .ndjson, .csv or .tsv, each \

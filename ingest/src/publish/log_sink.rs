@@ -1,21 +1,24 @@
 //! Records to `listings.raw`, with a bounded window of those that the log has not acknowledged.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use schemas::topic::Topic;
 use stream::{AckSink, Delivered, DeliveryError, Log, LogError, Outgoing, Producer};
 
 use super::record::Item;
-use super::{PATIENCE, PublishError};
+use super::{PATIENCE, PublishError, Waits};
 
 /// Most records under way: at 1 kB some ten megabytes, and more than a fast broker takes in a round trip.
 const WINDOW: u64 = 10_000;
+/// After how long without an acknowledgement somebody is told: a busy broker takes less.
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct LogSink {
     producer: Box<dyn Producer>,
     acks: Arc<Acks>,
     handed_over: u64,
+    waits: Waits,
 }
 
 #[derive(Default)]
@@ -48,10 +51,10 @@ impl Acks {
 }
 
 impl LogSink {
-    pub(super) fn new(log: &Log) -> Result<Self, PublishError> {
+    pub(super) fn new(log: &Log, waits: &Waits) -> Result<Self, PublishError> {
         let acks = Arc::new(Acks::default());
         let producer = log.producer(acks.clone()).map_err(|error| failed(&error, 0))?;
-        Ok(Self { producer, acks, handed_over: 0 })
+        Ok(Self { producer, acks, handed_over: 0, waits: waits.clone() })
     }
 
     /// How many records the log is known to have.
@@ -95,7 +98,7 @@ impl LogSink {
     /// Waits until so many records are acknowledged; not longer than [`PATIENCE`] without any progress.
     fn until_acknowledged(&self, count: u64) -> Result<(), PublishError> {
         let mut state = self.acks.lock();
-        let (mut seen, mut since) = (state.count, Instant::now());
+        let (mut seen, mut since, mut told) = (state.count, Instant::now(), false);
         loop {
             if let Some(reason) = &state.failed {
                 return Err(PublishError::Unavailable { reason: reason.clone(), sent: state.count });
@@ -104,13 +107,21 @@ impl LogSink {
                 return Ok(());
             }
             if state.count > seen {
-                (seen, since) = (state.count, Instant::now());
+                (seen, since, told) = (state.count, Instant::now(), false);
             }
             let Some(left) = PATIENCE.checked_sub(since.elapsed()) else {
                 let reason = format!("the log has acknowledged nothing for {} s", PATIENCE.as_secs());
                 return Err(PublishError::Unavailable { reason, sent: state.count });
             };
-            state = self.acks.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            if !told && since.elapsed() >= SILENCE {
+                told = true;
+                (self.waits)(&format!(
+                    "the log acknowledges nothing (are the brokers up?); waiting for {} s",
+                    left.as_secs()
+                ));
+            }
+            let pause = if told { left } else { left.min(SILENCE) };
+            state = self.acks.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }

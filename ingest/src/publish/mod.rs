@@ -20,6 +20,7 @@ mod walk;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -62,6 +63,9 @@ pub struct Snapshot {
     /// The share of the homes on offer, 0 to 1, that may be absent from a snapshot.
     pub max_vanish: f64,
 }
+
+/// Called when the push port is away, once per outage, with a sentence: whoever watches should know why nothing moves.
+pub type Waits = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Where records go.
 pub enum Sink {

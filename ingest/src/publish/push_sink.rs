@@ -5,10 +5,10 @@ use schemas::id::FeedName;
 use schemas::topic::MAX_RAW_BYTES;
 use serde::Deserialize;
 
-use super::PublishError;
 use super::http::{Answer, Away, Port};
 use super::record::Item;
 use super::summary::{Place, Summary};
+use super::{PublishError, Waits};
 
 /// Most records in one push: one answer's wait for as many.
 const MAX_BATCH: usize = 1_000;
@@ -36,8 +36,8 @@ enum Outcome {
 }
 
 impl PushSink {
-    pub(super) fn new(base: &str, feed: &FeedName) -> Self {
-        Self { port: Port::new(base, feed), lines: Vec::new(), places: Vec::new(), sent: 0 }
+    pub(super) fn new(base: &str, feed: &FeedName, waits: &Waits) -> Self {
+        Self { port: Port::new(base, feed, waits), lines: Vec::new(), places: Vec::new(), sent: 0 }
     }
 
     pub(super) const fn sent(&self) -> u64 {

@@ -74,9 +74,9 @@ impl<'a> Records<'a> {
         if value.len() > MAX_RAW_BYTES {
             return Err((place, format!("the record has {} bytes (expected at most {MAX_RAW_BYTES})", value.len())));
         }
-        let unmapped = unmapped.map(|reason| format!("{}: {reason}", short(&place)));
         let mut headers = self.headers();
-        headers.extend(unmapped.iter().map(|text| (header::MAPPING_ERROR.to_owned(), text.clone().into_bytes())));
+        let told = unmapped.iter().map(|reason| format!("{}: {reason}", short(&place)));
+        headers.extend(told.map(|text| (header::MAPPING_ERROR.to_owned(), text.into_bytes())));
         let key = self.key(key.as_deref(), &place);
         Ok((Item { key, value, headers, place, unmapped }, members))
     }

@@ -94,8 +94,13 @@ pub fn options(files: &[PathBuf], mapping: Mapping) -> Options {
     Options { files: files.to_vec(), feed: "f".parse().unwrap(), mapping, rate: None, snapshot: None }
 }
 
+/// Nobody watches.
+fn nobody() -> publish::Waits {
+    Arc::new(|_| ())
+}
+
 pub fn run(options: &Options, sink: Sink) -> Result<Summary, PublishError> {
-    publish::run(options, sink, &mut |_| ())
+    publish::run(options, sink, &nobody(), &mut |_| ())
 }
 
 fn to_log(home: &Home, files: &[PathBuf], mapping: Mapping) -> Summary {
@@ -128,10 +133,11 @@ fn files_of_every_form_become_records_with_key_feed_and_headers() {
         home.file("f.tsv", csv.replace("\"$1,000\"", "2").replace(',', "\t").replace("6\t", "7\t")),
     ];
     let mut told = Vec::new();
-    let summary = publish::run(&options(&files, Mapping::reso()), Sink::Log(home.log.clone()), &mut |progress| {
-        told.push(*progress);
-    })
-    .unwrap();
+    let summary =
+        publish::run(&options(&files, Mapping::reso()), Sink::Log(home.log.clone()), &nobody(), &mut |progress| {
+            told.push(*progress);
+        })
+        .unwrap();
     assert_eq!((summary.rows, summary.sent, summary.unmapped, summary.refused.len()), (7, 7, 0, 0));
     let last = told.last().unwrap();
     assert_eq!((last.rows, last.sent, last.read_bytes), (7, 7, last.total_bytes));
@@ -179,8 +185,8 @@ fn a_row_that_cannot_be_mapped_becomes_a_dead_letter_with_its_bytes() {
     assert_eq!(
         told,
         [
-            "FILE:3: x.csv:3: column 'status': gone is not a known word (expected one of held, on, sold, in any case) (mapping_failed)",
-            "FILE:4: x.csv:4: the row has 3 cells (expected 4, as the header has) (mapping_failed)",
+            "FILE:3: column 'status': gone is not a known word (expected one of held, on, sold, in any case) (mapping_failed)",
+            "FILE:4: the row has 3 cells (expected 4, as the header has) (mapping_failed)",
         ]
     );
     assert_eq!(home.read(Topic::Listings, 1).len(), 1);

@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::mapping::Mapping;
-use ingest::publish::{DEFAULT_MAX_VANISH, Options, Sink, Snapshot, Summary};
+use ingest::publish::{DEFAULT_MAX_VANISH, Options, Sink, Snapshot, Summary, Waits};
 use schemas::id::FeedName;
 
 use crate::config::Settings;
@@ -15,7 +16,7 @@ use crate::config::Settings;
 /// Arguments of `roost publish`.
 #[derive(Debug, Args)]
 pub struct Publish {
-    /// JSON, JSON lines or CSV, each also compressed (.zst); read in this order.
+    /// JSON (.json), JSON lines (.jsonl, .ndjson) or CSV (.csv, .tsv), each also with .zst; read in this order.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The feed that the listings are of.
@@ -32,9 +33,9 @@ pub struct Publish {
     snapshot: bool,
     /// When the snapshot was taken (RFC 3339), where the mapping does not say.
     #[arg(long, value_name = "TIME", requires = "snapshot")]
-    snapshot_time: Option<jiff::Timestamp>,
-    /// The share of the homes on offer that may be absent from a snapshot.
-    #[arg(long, value_name = "SHARE", requires = "snapshot", default_value_t = DEFAULT_MAX_VANISH)]
+    at: Option<jiff::Timestamp>,
+    /// The share of the homes on offer, 0 to 1, that may be absent from a snapshot.
+    #[arg(long, value_name = "SHARE", requires = "snapshot", default_value_t = DEFAULT_MAX_VANISH, value_parser = share)]
     max_vanish: f64,
     /// Push over HTTP to this address instead of writing to the log; also who is asked for the keys of a snapshot.
     #[arg(long, value_name = "URL")]
@@ -45,29 +46,44 @@ pub struct Publish {
 pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
     let keys_at = arguments.push.clone().unwrap_or_else(|| format!("http://{}", settings.ingest.push.listen));
     let max_vanish = arguments.max_vanish;
-    let snapshot = arguments.snapshot.then_some(Snapshot { keys_at, at: arguments.snapshot_time, max_vanish });
+    let snapshot = arguments.snapshot.then_some(Snapshot { keys_at, at: arguments.at, max_vanish });
+    // A mistake of the person is told before the log is waited for.
+    let mapping = Mapping::named_or_load(&arguments.map)?;
     let sink = match &arguments.push {
         Some(address) => Sink::Push(address.clone()),
         None => Sink::Log(stream::open(&settings.log)?),
     };
-    let mapping = Mapping::named_or_load(&arguments.map)?;
     let options = Options { files: arguments.files, feed: arguments.feed, mapping, rate: arguments.rate, snapshot };
     // A constant that is a template.
     let style = ProgressStyle::with_template("{bar:30} {percent}% {msg}").expect("a template");
     let bar = ProgressBar::new(0).with_style(style);
-    let summary = ingest::publish::run(&options, sink, &mut |progress| {
+    let told = bar.clone();
+    let waits: Waits = Arc::new(move |reason| told.suspend(|| eprintln!("roost: {reason}")));
+    let summary = ingest::publish::run(&options, sink, &waits, &mut |progress| {
         bar.set_length(progress.total_bytes);
         bar.set_position(progress.read_bytes);
-        bar.set_message(format!("{} rows, {} sent", progress.rows, progress.sent));
+        bar.set_message(match progress.sent {
+            0 => format!("{} rows looked at", progress.rows),
+            sent => format!("{sent} records sent"),
+        });
     })?;
     bar.finish_and_clear();
     tell(&summary);
     Ok(if summary.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A share as a person writes it; `20` for 20 % would switch the guard off.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text} is no share (expected 0 to 1: 0.3 is 30 %)"))
+}
+
 fn tell(summary: &Summary) {
     let Summary { rows, skipped, sent, deleted, unmapped, .. } = summary;
     println!("{rows} rows read, {skipped} lines skipped; {sent} records sent, {deleted} of them deletions");
+    if *rows == 0 {
+        println!("  the files hold no row: is the export finished?");
+    }
     for snapshot in &summary.snapshots {
         println!("  snapshot of {}: {} rows, {} homes gone", snapshot.time, snapshot.rows, snapshot.deleted);
     }
@@ -77,10 +93,25 @@ fn tell(summary: &Summary) {
     for (code, count) in &summary.refused {
         println!("  {count} rows are not on the log: {code}");
     }
-    for member in &summary.silent_members {
-        println!("  no row said anything for {member}: is its column spelt right in the mapping?");
+    // Where no row could be mapped, that is told, and this follows.
+    if !summary.silent_members.is_empty() && *unmapped < *rows {
+        let members = summary.silent_members.join(", ");
+        println!("  no row said anything for {members} (in a JSON file, look at how the mapping spells their columns)");
     }
     for row in &summary.told {
         println!("  {row}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn per_cents_are_no_share() {
+        assert_eq!(share("0.3"), Ok(0.3));
+        for text in ["20", "-0.1", "NaN", "a fifth"] {
+            assert!(share(text).is_err(), "{text}");
+        }
     }
 }
