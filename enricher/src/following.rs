@@ -28,7 +28,7 @@ impl Models {
     /// Reads the topic to its end, within `within`.
     pub(crate) fn read(log: &Log, within: Duration) -> Result<Self, StartError> {
         let deadline = Instant::now() + within;
-        let mut models = Self { reader: log.follow(&[(Topic::Models, 0, Start::Earliest)])?, champion: None };
+        let mut models = Self { reader: log.follow_gathered(&[(Topic::Models, 0, Start::Earliest)])?, champion: None };
         let mut events = Vec::new();
         loop {
             events.clear();
@@ -104,7 +104,7 @@ pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal
 /// Follows all of `sales`.
 pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result<(), StartError> {
     let starts: Vec<_> = (0..log.partitions()).map(|partition| (Topic::Sales, partition, Start::Earliest)).collect();
-    let mut reader = log.follow(&starts)?;
+    let mut reader = log.follow_gathered(&starts)?;
     let follow = move || {
         let _guard = EndsWithMe::new("appraiser-sales", &fatal);
         let mut events = Vec::new();

@@ -1,4 +1,4 @@
-//! The scorer as it runs: two readers and the judge on threads of their own, statements on the runtime. Performs what
+//! The scorer as it runs: readers and the judge on threads of their own, statements on the runtime. Performs what
 //! `judge.rs` decides; no branch here depends on a listing or a session.
 
 use std::sync::Arc;
@@ -109,10 +109,11 @@ impl Scorer {
     /// Starts to read; must be called on a runtime, on which statements are performed.
     pub fn start(config: Config, log: Log, tables: Tables, fatal: Fatal) -> Result<Self, StartError> {
         let partitions = log.partitions();
-        let followed = [Topic::ListingsPriced, Topic::MarketDays, Topic::ScorerClaims];
-        let starts: Vec<_> =
-            followed.iter().flat_map(|topic| (0..partitions).map(|p| (*topic, p, Start::Earliest))).collect();
-        let facts = log.follow(&starts)?;
+        let of = |topic: Topic| (0..partitions).map(move |p| (topic, p, Start::Earliest));
+        let facts = log.follow(&of(Topic::ListingsPriced).collect::<Vec<_>>())?;
+        // No change waits for these; fetched with the facts they would be asked for with every one of them.
+        let rest: Vec<_> = [Topic::MarketDays, Topic::ScorerClaims].into_iter().flat_map(of).collect();
+        let rest = log.follow_gathered(&rest)?;
         let instance = if config.instance.is_empty() { instance_name() } else { config.instance.clone() };
         let statements = log.join(&config.group, &instance, Topic::Preferences, GroupStart::Earliest)?;
         let (ack_in, acks) = bounded(ACK_QUEUE);
@@ -133,8 +134,11 @@ impl Scorer {
             };
             std::thread::Builder::new().name(name.to_owned()).spawn(move || follower.run())
         };
-        let threads =
-            vec![reader("scorer-facts", facts, None)?, reader("scorer-statements", statements, Some(commits))?];
+        let threads = vec![
+            reader("scorer-facts", facts, None)?,
+            reader("scorer-rest", rest, None)?,
+            reader("scorer-statements", statements, Some(commits))?,
+        ];
         let rules = Rules {
             partitions,
             session_life_ms: config.session_life.as_millis() as i64,

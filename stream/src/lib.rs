@@ -157,6 +157,11 @@ pub trait Backend: Send + Sync {
     fn producer(&self, acks: Arc<dyn AckSink>) -> Result<Box<dyn Producer>, LogError>;
     /// Reads these partitions without a group.
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError>;
+    /// The same for who need not know a record at once: the log may gather records for up to a tenth of a second, which costs
+    /// it and the reader a fraction of the work. Embedded: no different, there is nothing to save.
+    fn follow_gathered(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
+        self.follow(starts)
+    }
     /// Reads the partitions of `topic` that the group hands to this process. `instance` is the static member's name: it keeps its
     /// partitions over a restart that is quicker than the session timeout. Empty: the member leaves when it is dropped.
     /// Embedded: all partitions at once, one group member.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use schemas::topic::Topic;
 
@@ -59,6 +60,14 @@ impl KafkaLog {
         Ok(Self { config: config.clone(), topics, probe, watch, _watching })
     }
 
+    fn follow_with(&self, client: ClientConfig, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
+        let mut wanted: Vec<Topic> = starts.iter().map(|(topic, _, _)| *topic).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        self.require(wanted)?;
+        Ok(Box::new(KafkaReader::follow(client, Arc::clone(&self.topics), starts)?))
+    }
+
     /// That the topics are there, with the right partition count.
     fn require(&self, wanted: impl IntoIterator<Item = Topic>) -> Result<(), LogError> {
         for topic in wanted {
@@ -88,11 +97,11 @@ impl Backend for KafkaLog {
     }
 
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
-        let mut wanted: Vec<Topic> = starts.iter().map(|(topic, _, _)| *topic).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        self.require(wanted)?;
-        Ok(Box::new(KafkaReader::follow(&self.config, Arc::clone(&self.topics), starts)?))
+        self.follow_with(settings::follower(&self.config)?, starts)
+    }
+
+    fn follow_gathered(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
+        self.follow_with(settings::gathering_follower(&self.config)?, starts)
     }
 
     fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError> {

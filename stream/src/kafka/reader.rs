@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
@@ -62,11 +62,11 @@ struct Group {
 
 impl KafkaReader {
     pub(super) fn follow(
-        config: &KafkaConfig,
+        client: ClientConfig,
         topics: Arc<Topics>,
         starts: &[(Topic, u32, Start)],
     ) -> Result<Self, LogError> {
-        let mut reader = Self::new(settings::follower(config)?, topics, None)?;
+        let mut reader = Self::new(client, topics, None)?;
         let wanted: Vec<(Topic, u32)> = starts.iter().map(|(topic, partition, _)| (*topic, *partition)).collect();
         let ranges = offsets::ranges(reader.consumer(), &reader.topics, &wanted, LOOK_UP)?;
         for (&(topic, partition, start), (low, high)) in starts.iter().zip(ranges) {
@@ -101,7 +101,7 @@ impl KafkaReader {
         Ok(reader)
     }
 
-    fn new(client: rdkafka::config::ClientConfig, topics: Arc<Topics>, group: Option<Group>) -> Result<Self, LogError> {
+    fn new(client: ClientConfig, topics: Arc<Topics>, group: Option<Group>) -> Result<Self, LogError> {
         let mut consumer: BaseConsumer<ReaderContext> =
             BaseConsumer::from_config_and_context(&client, ReaderContext::default()).map_err(|error| {
                 LogError::Fatal(format!("no Kafka consumer could be made: {error}; look at log.kafka"))
