@@ -5,6 +5,7 @@
 //! as long as it is owned. What was appended before a partition went away is dropped from memory at once: the next owner
 //! reads it from the log.
 
+mod held;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,7 @@ use rustc_hash::FxHashSet;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, Log, LogError, Producer, Reader, Record, Start};
 
+use self::held::Held;
 use crate::acks::{Ack, Acks};
 use crate::appraiser::Appraiser;
 use crate::config::Config;
@@ -33,6 +35,8 @@ pub const GROUP: &str = "enricher";
 const POLL: Duration = Duration::from_millis(20);
 /// How long to wait for the log when there is nothing to do before it moves.
 const NO_ROOM: Duration = Duration::from_millis(5);
+/// The same while a fact waits for its sale, so that its acknowledgement is noticed soon.
+const SALE_POLL: Duration = Duration::from_millis(1);
 /// How often gauges are set.
 const GAUGE_EVERY: Duration = Duration::from_secs(1);
 
@@ -72,6 +76,8 @@ pub(crate) struct Owner {
     window: Window,
     /// Tokens of the sales that are on their way.
     sales: FxHashSet<u64>,
+    /// Facts that wait for their sale to be on the log.
+    held: Held,
     in_flight: usize,
     /// The champion's epoch, as far as it has been noticed.
     epoch: u64,
@@ -107,6 +113,7 @@ impl Owner {
             priced: None,
             window: Window::default(),
             sales: FxHashSet::default(),
+            held: Held::default(),
             in_flight: config.in_flight,
             events: Vec::new(),
             pause: PauseWatch::new(config.longest_pause),
@@ -125,9 +132,11 @@ impl Owner {
             Broken(format!("enricher: this process was paused for {minutes} min, longer than enricher.longest_pause; it ends so that it appends nothing that is out of date: look at what stops it (suspend, a debugger, a starved machine)"))
         })?;
         self.take_acks(self.acks.take())?;
+        self.release()?;
         self.read()?;
         self.follow()?;
         self.repair()?;
+        self.release()?;
         while self.serve()? {}
         self.revalue()?;
         self.forget()?;
@@ -147,6 +156,7 @@ impl Owner {
         while self.window.effects() > 0 && Instant::now() < deadline {
             let acks = self.acks.wait(left(deadline).min(NO_ROOM));
             self.take_acks(acks)?;
+            self.release()?;
         }
         self.commit()?;
         // What could not be committed is read again by the next owner.
@@ -183,7 +193,7 @@ impl Owner {
         } else if self.window.effects() >= self.in_flight {
             self.group.poll_control(NO_ROOM, &mut events)
         } else {
-            self.group.poll(POLL, &mut events)
+            self.group.poll(if self.held.is_empty() { POLL } else { SALE_POLL }, &mut events)
         };
         match polled {
             Ok(()) => match (restoring, not_ready) {
@@ -209,6 +219,7 @@ impl Owner {
                 Event::Assigned(assignments) => {
                     for assignment in assignments {
                         self.window.assign(assignment.partition);
+                        self.held.forget(assignment.partition);
                         let owned = Owned { keeper: Keeper::of_epoch(self.epoch), ..Owned::default() };
                         self.partitions.insert(assignment.partition, owned);
                     }
@@ -217,6 +228,7 @@ impl Owner {
                 Event::Revoked(partitions) => {
                     for partition in partitions {
                         self.window.revoke(partition);
+                        self.held.forget(partition);
                         self.partitions.remove(&partition);
                     }
                     self.priced = None;
@@ -228,7 +240,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Follows the facts and sales of the partitions that are ours.
+    /// Follows the facts and sales of the partitions that are ours, no faster than their repair needs.
     fn follow(&mut self) -> Result<(), Broken> {
         if self.partitions.is_empty() {
             return Ok(());
@@ -241,7 +253,7 @@ impl Owner {
                     (Topic::Sales, *partition, after(owned.sold.next_offset())),
                 ]
             });
-            match self.log.follow(&starts.collect::<Vec<_>>()) {
+            match self.log.follow_gathered(&starts.collect::<Vec<_>>()) {
                 Ok(reader) => self.priced = Some(reader),
                 Err(LogError::Unavailable(reason)) => {
                     self.state.waits(&format!("the log does not answer: {reason}"));
@@ -325,7 +337,7 @@ impl Owner {
         }
         for (partition, fact) in facts {
             let token = self.window.effect_on(partition, Some(fact.listing.listing_id.clone()));
-            self.append(partition, token, fact, None)?;
+            self.append(partition, token, fact, (None, None))?;
         }
         Ok(())
     }

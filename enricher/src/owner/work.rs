@@ -8,6 +8,7 @@ use schemas::id::ListingId;
 use schemas::priced::PricedListing;
 use stream::{LogError, Outgoing, Record};
 
+use super::held::Waiting;
 use super::{Broken, NO_ROOM, Owner, now_ms};
 use crate::admission::{Admission, Decision, Draft};
 use crate::appraiser::Desk;
@@ -40,8 +41,8 @@ struct Pending {
 
 /// What a fact is appended for.
 enum Cause {
-    /// With the trace of its record.
-    Statement(Statement, Option<Vec<u8>>),
+    /// With the trace of its record, and the token of the sale that it reports.
+    Statement(Statement, Option<Vec<u8>>, Option<u64>),
     /// On this partition.
     Revaluation(u32),
 }
@@ -99,18 +100,20 @@ impl Owner {
         trace: Option<Vec<u8>>,
         round: &mut Round,
     ) -> Result<(), Broken> {
+        let mut sold = None;
         if let Some(sale) = &admission.sale {
             metrics::record_sale(sale);
             let token = self.window.effect_of(statement, None);
             let record = wire::sale(sale, self.event(), trace.as_deref());
             self.sales.insert(token);
             self.send(record, token)?;
+            sold = Some(token);
         }
         let (outcome, fact) = match admission.decision {
             Decision::Appraise(draft) => {
                 metrics::record_statement(Outcome::Merged);
                 round.listings.insert(draft.listing().listing_id.clone());
-                round.drafts.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace) });
+                round.drafts.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace, sold) });
                 return Ok(());
             }
             Decision::Confirm(fact) => (Outcome::Unchanged, Some(fact)),
@@ -121,34 +124,29 @@ impl Owner {
         match fact {
             Some(fact) => {
                 round.listings.insert(fact.listing.listing_id.clone());
-                round.facts.push((*fact, Cause::Statement(statement, trace)));
+                round.facts.push((*fact, Cause::Statement(statement, trace, sold)));
             }
             None => self.window.decided(statement),
         }
         Ok(())
     }
 
-    /// Has the round's drafts valued, waits for its sales, appends its facts.
+    /// Has the round's drafts valued, appends its facts; those that report a sale when the sale is on the log.
     fn finish_round(&mut self, round: Round) -> Result<(), Broken> {
         let Round { drafts, mut facts, .. } = round;
         facts.extend(self.value(drafts)?);
-        while !self.sales.is_empty() {
-            // A delivery error ends this, at the latest.
-            let acks = self.acks.wait(NO_ROOM);
-            self.take_acks(acks)?;
-        }
         let started = Instant::now();
         for (fact, cause) in facts {
             let id = fact.listing.listing_id.clone();
             match cause {
-                Cause::Statement(statement, trace) => {
+                Cause::Statement(statement, trace, sold) => {
                     let token = self.window.effect_of(statement, Some(id));
-                    self.append(statement.partition(), token, fact, trace.as_deref())?;
+                    self.append(statement.partition(), token, fact, (trace.as_deref(), sold))?;
                     self.window.decided(statement);
                 }
                 Cause::Revaluation(partition) => {
                     let token = self.window.effect_on(partition, Some(id));
-                    self.append(partition, token, fact, None)?;
+                    self.append(partition, token, fact, (None, None))?;
                 }
             }
         }
@@ -191,18 +189,36 @@ impl Owner {
         Ok(facts)
     }
 
+    /// Appends a fact. It is known from now on; while the sale that it reports is on its way it is held back, and so is
+    /// what follows about the same listing.
     pub(super) fn append(
         &mut self,
         partition: u32,
         token: u64,
         fact: PricedListing,
-        trace: Option<&[u8]>,
+        (trace, sold): (Option<&[u8]>, Option<u64>),
     ) -> Result<(), Broken> {
         let record = wire::fact(&fact, self.event(), trace);
+        let id = fact.listing.listing_id.clone();
         if let Some(owned) = self.partitions.get_mut(&partition) {
             owned.keeper.append(fact);
         }
-        self.send(record, token)
+        let sold = sold.filter(|sale| self.sales.contains(sale));
+        match self.held.admit(Waiting { partition, id, sold, record, token }) {
+            Some(waiting) => self.send(waiting.record, waiting.token),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends the facts whose sales have come to be on the log.
+    pub(super) fn release(&mut self) -> Result<(), Broken> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        for Waiting { record, token, .. } in self.held.take_free(|sale| self.sales.contains(&sale)) {
+            self.send(record, token)?;
+        }
+        Ok(())
     }
 
     pub(super) fn send(&mut self, record: Outgoing, token: u64) -> Result<(), Broken> {
