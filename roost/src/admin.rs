@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -17,6 +18,9 @@ pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
 }
+
+/// Some ten thousand values a second for so long are below a megabyte.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 impl Default for Config {
     fn default() -> Self {
@@ -36,6 +40,7 @@ pub async fn serve(config: &Config, metrics: PrometheusHandle, check: Check) -> 
         )
     })?;
     let address = listener.local_addr()?;
+    let upkeep = metrics.clone();
     let router =
         Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(async move || ready(&check))).route(
             "/metrics",
@@ -44,12 +49,22 @@ pub async fn serve(config: &Config, metrics: PrometheusHandle, check: Check) -> 
                 ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render())
             }),
         );
+    tokio::spawn(keep_small(upkeep));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!("the admin port is closed: {error}");
         }
     });
     Ok(address)
+}
+
+/// Histograms keep every value until they are looked at: where nobody scrapes, somebody must.
+async fn keep_small(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 fn ready(check: &Check) -> impl IntoResponse + use<> {
