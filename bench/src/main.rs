@@ -27,6 +27,10 @@ use e2e::harness::Servers;
 
 use crate::report::Report;
 
+/// As in `roost`: the embedded house runs in this process, and a peer is owed the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks; `make bench` runs all of them.
 #[derive(Debug, Parser)]
 struct Arguments {
