@@ -1,5 +1,5 @@
-//! Listings made to be watched: each stands alone in a market of its own, and a session waits for it there. A change of one
-//! has a price that no other change has, so that whoever sees the price knows which change it is and how old.
+//! Listings made to be watched: each stands alone under a postal code of its own, and a session waits for it there. A change
+//! of one has a price that no other change has, so that whoever sees the price knows which change it is and how old.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ const FIRST_PRICE: usize = 200_000;
 /// A change that is not seen by then is counted as not seen.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks: short beside what is measured, long enough that looking is not most of the load.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(100);
+const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
 
 /// How far a change has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub fn id(listing: usize) -> ListingId {
 pub fn record(change: usize, now_ms: i64) -> Outgoing {
     let listing = listing_of(change);
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-    let (price, latitude) = (FIRST_PRICE + change, 47.0 + listing as f64 / 1_000.0);
+    let (price, latitude, code) = (FIRST_PRICE + change, 47.0 + listing as f64 / 1_000.0, postal_code(listing));
     let value = format!(
         r#"{{"ListingKey":"{listing}","ListingId":"{listing}","OriginatingSystemName":"Bench","StandardStatus":"Active",
 "PropertyType":"Residential","PropertySubType":"Single Family Residence","ListPrice":{price},"OriginalListPrice":450000,
@@ -125,7 +125,7 @@ pub fn record(change: usize, now_ms: i64) -> Outgoing {
 "LotSizeArea":6000,"LotSizeUnits":"Square Feet","YearBuilt":1987,"AssociationFee":40,
 "AssociationFeeFrequency":"Monthly","ParkingFeatures":["Garage"],"FireplaceFeatures":["Wood Burning"],
 "SchoolRating":7.5,"CommuteMinutes":25,"UnparsedAddress":"{listing} Bench Street","SubdivisionName":"Bench",
-"City":"Watched {listing}","StateOrProvince":"WA","PostalCode":"00100","Country":"US","Latitude":{latitude},
+"City":"Watched","StateOrProvince":"WA","PostalCode":"{code}","Country":"US","Latitude":{latitude},
 "Longitude":-122.1,"OnMarketTimestamp":"2026-11-01T08:00:00Z","ModificationTimestamp":"{time}",
 "PublicRemarks":"A listing that changes so that somebody can see how soon the change is seen.",
 "ListingURL":"https://example.com/{listing}","InternetEntireListingDisplayYN":true,
@@ -145,9 +145,15 @@ pub fn token(listing: usize) -> SessionToken {
     SessionToken::from_bits(0xBE_0000_0000 + listing as u128)
 }
 
-/// What that session wants: the one home in that market.
+/// No post office assigns these, and the synthetic market has others.
+fn postal_code(listing: usize) -> String {
+    format!("{:05}", 500 + listing)
+}
+
+/// What that session wants: the one home under that postal code.
 pub fn statement(listing: usize) -> Outgoing {
-    let wish = format!(r#"{{"budget":900000,"currency":"USD","place":{{"cities":["us/wa/watched-{listing}"]}}}}"#);
+    let code = postal_code(listing);
+    let wish = format!(r#"{{"budget":900000,"currency":"USD","place":{{"postal_codes":["us/{code}"]}}}}"#);
     // As the API takes it.
     let preferences = Preferences::parse(wish.as_bytes()).expect("preferences");
     stated(token(listing), &preferences)
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_front_door_takes_a_watched_listing_into_a_market_of_its_own() {
+    fn the_front_door_takes_a_watched_listing_and_a_statement_finds_it() {
         let value = record(LISTINGS + 3, 1_795_608_000_000).value.unwrap();
         let origin = schemas::reso::Origin {
             partition: 0,
@@ -268,7 +274,9 @@ mod tests {
         };
         let items = schemas::reso::read(&value, &origin).unwrap();
         let listing = &items[0].outcome.as_ref().unwrap().listing;
-        assert_eq!((&listing.listing_id, listing.market.as_str()), (&id(3), "us/wa/watched-3"));
+        assert_eq!((&listing.listing_id, listing.market.as_str()), (&id(3), "us/wa/watched"));
+        assert_eq!(listing.postal_code.as_deref(), Some("00503"));
+        assert!(String::from_utf8(statement(3).value.unwrap()).unwrap().contains("us/00503"));
         assert_eq!(shown(serde_json::to_string(listing).unwrap().as_bytes()), Some(LISTINGS + 3));
         assert!((900..1_400).contains(&value.len()), "{} bytes", value.len());
     }
