@@ -139,6 +139,9 @@ impl store::Backend for FaultyTables {
     fn recoveries(&self) -> u64 {
         self.inner.recoveries()
     }
+    fn is_whole(&self) -> bool {
+        self.inner.is_whole()
+    }
     fn health(&self) -> Answer<'_, ()> {
         self.or_away(self.inner.health())
     }
