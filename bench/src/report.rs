@@ -56,14 +56,14 @@ impl Report {
     /// The whole as Markdown.
     pub fn end(&self) -> String {
         let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
-        let command: Vec<String> = std::env::args().skip(1).collect();
+        let command: Vec<String> = std::env::args().collect();
         let mut text = format!(
-            "{now}, {}, load average {} before and {} after (the servers run on the same cores); \
-             `make bench`{}.\n\n| what | seen | peer in the same run | goal |\n|---|---|---|---|\n",
+            "{now}, {}, load average {} before and {} after (the servers run on the same cores); `{}`.\n\n\
+             | what | seen | peer in the same run | goal |\n|---|---|---|---|\n",
             machine::processors(),
             self.began,
             machine::load(),
-            if command.is_empty() { String::new() } else { format!(" ({})", command.join(" ")) },
+            command.join(" "),
         );
         for Line { what, seen, peer, goal } in &self.lines {
             // Writing to a text cannot fail.
