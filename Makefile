@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test lint bench fmt model
+.PHONY: help up test test-long lint bench fmt model
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: .ort/libonnxruntime.so ## Every test, with a real Kafka and Cassandra that
 	$(CARGO) build --locked --bin roost
 	$(CARGO) test --locked --workspace --no-run
 	dev/servers run $(CARGO) test --locked --workspace --no-fail-fast
+
+test-long: ## The simulator over 100,000 seeds, and without each of its guards: about 20 min
+	ROOST_TEST_LONG=1 $(CARGO) test --locked --workspace --test it sim:: -- --nocapture
 
 lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors
 	$(CARGO) fmt --all --check

@@ -10,4 +10,5 @@ pub mod load;
 pub mod oracle;
 pub mod people;
 pub mod servers;
+pub mod sim;
 pub mod watch;

@@ -87,7 +87,7 @@ pub fn statements<'a>(
 }
 
 /// The rules of DESIGN §3 in the order of their words; `None` for what is no statement.
-fn statement(record: &Record, partitions: u32) -> Option<(SessionId, u64, Option<Preferences>)> {
+pub fn statement(record: &Record, partitions: u32) -> Option<(SessionId, u64, Option<Preferences>)> {
     let key = record.key.as_deref()?;
     let session: SessionId = std::str::from_utf8(key).ok()?.parse().ok()?;
     let has = |name: &str| record.headers.iter().any(|(n, _)| n == name);

@@ -20,6 +20,10 @@ impl Random {
     pub const fn below(&mut self, n: u64) -> u64 {
         (self.bits() >> 16) % n
     }
+    /// One of `0..n`; `None` when there is none.
+    pub const fn index(&mut self, n: usize) -> Option<usize> {
+        if n == 0 { None } else { Some(self.below(n as u64) as usize) }
+    }
     /// True in so many of a hundred.
     pub const fn percent(&mut self, of_hundred: u64) -> bool {
         self.below(100) < of_hundred

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use schemas::cells::ShardCell;
 use store::{Row, Write, WriteTimestamp};
 
 /// What a row holds, tombstones included.
@@ -27,13 +28,22 @@ impl SimTables {
         self.journal.push((now, write));
     }
 
-    /// A node dies before its commit log is synced: what was applied after `since` is gone.
-    pub fn lose_since(&mut self, since: i64) {
+    /// A node dies before its commit log is synced: what was applied after `since` is gone. Returns how many statements.
+    pub fn lose_since(&mut self, since: i64) -> u64 {
+        let before = self.journal.len();
         self.journal.retain(|(at, _)| *at <= since);
+        let lost = before - self.journal.len();
         self.rows.clear();
         for (_, write) in &self.journal {
             merge(&mut self.rows, write);
         }
+        lost as u64
+    }
+
+    /// A row is lost, and nobody is told.
+    pub fn rot(&mut self, row: &Row) {
+        self.rows.remove(row);
+        self.journal.retain(|(_, write)| write.row != *row);
     }
 
     /// All tables are lost.
@@ -44,6 +54,12 @@ impl SimTables {
     /// A cell.
     pub fn get(&self, row: &Row) -> Option<&Arc<str>> {
         self.rows.get(row)?.json.as_ref()
+    }
+
+    /// The epoch that a shard's row records.
+    pub fn epoch(&self, shard: u32) -> Option<u64> {
+        let cell: ShardCell = serde_json::from_str(self.get(&Row::Shard(shard))?).ok()?;
+        Some(cell.epoch)
     }
 
     /// Every row that is there.

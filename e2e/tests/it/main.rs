@@ -10,3 +10,4 @@ mod palm_springs;
 mod pipeline;
 mod poison;
 mod refusals;
+mod sim;
