@@ -142,31 +142,38 @@ fn plain_json_of_another_kafka_client_lands_the_same_and_a_cql_shell_reads_it() 
     a_cql_shell_reads(&servers, &theirs)
 }
 
-/// Runs CQL in Cassandra's own shell; its rows, each by column.
-fn cqlsh(servers: &Servers, keyspace: &str, cql: &str) -> Result<Vec<BTreeMap<String, String>>> {
+/// A row as the shell shows it, by column.
+type Shown = BTreeMap<String, String>;
+
+/// Runs statements in Cassandra's own shell; the rows of each. Its own time-outs are 5 s and 10 s, which a busy machine exceeds.
+fn cqlsh(servers: &Servers, keyspace: &str, statements: &[String]) -> Result<Vec<Vec<Shown>>> {
     let (host, port) = servers.cql.rsplit_once(':').context("host:port")?;
     let done = Command::new(repository().join("dev/cqlsh"))
-        .args(["-k", keyspace, "--no-color", "-e", &format!("EXPAND ON; {cql}"), host, port])
+        .args(["-k", keyspace, "--no-color", "--connect-timeout", "60", "--request-timeout", "60"])
+        .args(["-e", &format!("EXPAND ON; {}", statements.join("; ")), host, port])
         .output()?;
     let text = String::from_utf8(done.stdout)?;
-    ensure!(done.status.success(), "{cql}: {text}{}", String::from_utf8_lossy(&done.stderr));
-    let mut rows: Vec<BTreeMap<String, String>> = Vec::new();
+    ensure!(done.status.success(), "{statements:?}: {text}{}", String::from_utf8_lossy(&done.stderr));
+    let (mut answers, mut rows) = (Vec::new(), Vec::<Shown>::new());
     for line in text.lines() {
         if line.starts_with("@ Row") {
             rows.push(BTreeMap::new());
+        } else if line.starts_with('(') && line.ends_with(" rows)") {
+            answers.push(std::mem::take(&mut rows));
         } else if let (Some(row), Some((column, value))) = (rows.last_mut(), line.split_once(" | ")) {
             // The shell shows a backslash as two.
             row.insert(column.trim().to_owned(), value.trim_end().replace("\\\\", "\\"));
         }
     }
-    Ok(rows)
+    ensure!(answers.len() == statements.len(), "{} answers to {statements:?}: {text}", answers.len());
+    Ok(answers)
 }
 
 /// Every table: its key is text that a person can type, its cells are JSON.
 fn a_cql_shell_reads(servers: &Servers, installation: &Installation) -> Result<()> {
     let keyspace = name(installation, ["store", "scylla", "keyspace"])?;
-    for table in schemas::cql::TABLES {
-        let rows = cqlsh(servers, &keyspace, &format!("SELECT * FROM {} LIMIT 3", table.name))?;
+    let selects = schemas::cql::TABLES.map(|table| format!("SELECT * FROM {} LIMIT 3", table.name));
+    for (table, rows) in schemas::cql::TABLES.into_iter().zip(cqlsh(servers, &keyspace, &selects)?) {
         ensure!(!rows.is_empty(), "{} is empty", table.name);
         for row in rows {
             for column in table.partition_key.iter().chain(table.clustering_key.iter().map(|(column, _)| column)) {
@@ -189,10 +196,10 @@ fn a_cql_shell_reads(servers: &Servers, installation: &Installation) -> Result<(
     let (row, _) =
         installation.rows()?.into_iter().find(|(row, _)| row.table() == Table::Listings).context("a listing")?;
     let Row::Listing(id) = &row else { anyhow::bail!("{row:?}") };
-    let shown = cqlsh(servers, &keyspace, &format!("SELECT listing FROM listings WHERE listing_id = '{id}'"))?;
+    let shown = cqlsh(servers, &keyspace, &[format!("SELECT listing FROM listings WHERE listing_id = '{id}'")])?;
     let cell = installation.cell(row.clone())?.context("the row is there")?.json;
     let shown: Vec<Option<Value>> =
-        shown.iter().map(|row| row.get("listing").and_then(|text| serde_json::from_str(text).ok())).collect();
+        shown.iter().flatten().map(|row| row.get("listing").and_then(|text| serde_json::from_str(text).ok())).collect();
     ensure!(shown == [Some(serde_json::from_str(&cell)?)], "{id}: the shell shows {shown:?}, the table has {cell}");
     Ok(())
 }

@@ -249,10 +249,14 @@ fn snapshots_of_a_portal_move_the_market_as_they_say() -> Result<()> {
     let mut changes: BTreeMap<String, usize> = BTreeMap::new();
     let days = [first, second].map(|snapshot| (snapshot.day.as_str(), snapshot.homes()));
     let keys: BTreeSet<&str> = days.iter().flat_map(|(_, homes)| homes.keys().copied()).collect();
-    for key in keys.into_iter().filter(|key| !gone.contains(&id(key))) {
+    for (n, key) in keys.into_iter().enumerate().filter(|(_, key)| !gone.contains(&id(key))) {
+        let wanted = history(&days, key);
+        // Every home that changed, and some of the others: each is a request of its own.
+        if wanted.len() == 1 && n % 20 != 0 {
+            continue;
+        }
         let body = client.read(&format!("/properties/{}/history", id(key)), None)?;
         let found: Vec<_> = body["items"].as_array().context("no items")?.iter().map(point).collect();
-        let wanted = history(&days, key);
         ensure!(found == wanted, "{key}: {found:?}, the snapshots say {wanted:?}");
         for (.., change) in found.into_iter().skip(1) {
             *changes.entry(change).or_default() += 1;
