@@ -78,6 +78,23 @@ fn sources(record: &Record) -> Vec<Source> {
     (0..count).map(|index| (record.partition, record.offset, index as u32)).collect()
 }
 
+/// Every canonical statement has been taken into the facts: of each listing the newest one is what its fact says last.
+pub fn facts_follow_the_listings(installation: &Installation, fates: &Fates) -> Result<usize> {
+    let facts = oracle::facts(&installation.records(Topic::ListingsPriced)?);
+    let mut newest: BTreeMap<&ListingId, &Listing> = BTreeMap::new();
+    for listing in fates.canonical.values() {
+        if newest.get(&listing.listing_id).is_none_or(|known| listing.version > known.version) {
+            newest.insert(&listing.listing_id, listing);
+        }
+    }
+    for (id, said) in &newest {
+        let fact = facts.get(*id).with_context(|| format!("{id} has no fact"))?;
+        let found = fact.listing.version.without_epoch();
+        ensure!(found == said.version, "{id}: its fact is of {found:?}, its newest statement of {:?}", said.version);
+    }
+    Ok(newest.len())
+}
+
 /// Every deterministic row equals the brute-force fold of the logs; `listings_by_market` may hold extras where they disagree
 /// with `listings`.
 pub fn tables_equal_the_logs(installation: &Installation) -> Result<usize> {

@@ -139,9 +139,11 @@ impl Installation {
     /// Topics and tables under a fresh name, made by `roost init`. `more` is TOML that is added to the settings.
     pub fn on_servers(servers: &Servers, name: &str, more: &str) -> Result<Self> {
         let unique = format!("{name}_{:08x}", random() as u32);
+        // A busy machine needs minutes to start the brokers again; the services' own two would end them.
+        let message_timeout_s = patience(600).as_secs();
         let settings = format!(
             "[log]\nbackend = \"kafka\"\n[log.kafka]\nbootstrap_servers = \"{}\"\npartitions = 4\nreplication_factor = 1\n\
-             topic_prefix = \"{unique}.\"\nsession_timeout = \"6s\"\n\
+             topic_prefix = \"{unique}.\"\nsession_timeout = \"6s\"\nmessage_timeout = \"{message_timeout_s}s\"\n\
              [store]\nbackend = \"scylla\"\n[store.scylla]\ncontact_points = [\"{}\"]\nkeyspace = \"{unique}\"\nreplication_factor = 1\n{more}\n",
             servers.kafka, servers.cql
         );
@@ -350,10 +352,12 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         for (name, service) in &mut self.services {
+            let failed =
+                service.child.try_wait().ok().flatten().and_then(|status| status.code()).is_some_and(|c| c != 0);
             // Ended already, or ends now: both are fine.
             let _ = service.child.kill();
             let _ = service.child.wait();
-            if std::thread::panicking() {
+            if failed || std::thread::panicking() {
                 let output =
                     std::fs::read_to_string(self.directory.path().join(format!("{name}.log"))).unwrap_or_default();
                 let tail: Vec<&str> = output.lines().rev().take(30).collect();

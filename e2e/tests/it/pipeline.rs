@@ -44,6 +44,9 @@ pub fn start_all(installation: &mut Installation) -> Result<()> {
 /// Waits until every raw listing has its fate and every row is what the logs say; how many of each.
 pub fn come_to_rest(installation: &Installation, seconds: u64) -> Result<(checks::Fates, usize)> {
     let fates = until("every raw record has a fate", patience(seconds), || checks::fates(installation).map(Some))?;
+    until("the facts follow the listings", patience(seconds), || {
+        checks::facts_follow_the_listings(installation, &fates).map(Some)
+    })?;
     let rows = until("the tables equal the logs", patience(seconds), || {
         checks::tables_equal_the_logs(installation).map(Some)
     })?;
