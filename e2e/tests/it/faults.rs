@@ -114,7 +114,8 @@ fn pause_until_a_zombie_writes(installation: &Installation) -> Result<f64> {
     };
     let (shards, partitions) = ("roost_scorer_shards_owned", "roost_enricher_partitions_owned");
     let all = f64::from(installation.log.partitions());
-    let deadline = Instant::now() + patience(150);
+    // On a quiet machine few rounds find a write under way.
+    let deadline = Instant::now() + patience(420);
     loop {
         for name in ["scorer-a", "scorer-b"] {
             owned(name, shards, &|count| count > 0.0)?;
