@@ -7,7 +7,7 @@
 //! nonsense; the log compacts, and delivers in order within a partition only; the store loses, delays, doubles and reorders
 //! statements, dies with what it had not synced, and forgets its claims; models change; nights pass, and now and then a year.
 //!
-//! A run is one to three days with nights between, and ends several times, each time with [`check`]:
+//! A run is one to three days with nights between, and ends several times, each time with `check.rs`:
 //! (A) everything falls quiet, within a bound, and the tables are what the logs say;
 //! (B) the logs are compacted to the last record of each key, every process starts anew, and the same comes out;
 //! (C) the tables are lost, and the same comes out;
