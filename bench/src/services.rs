@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::harness::{Installation, Servers, free_port, until};
+use e2e::http;
 
 /// How long a service may take to become ready; a service that reads many facts first is timed on its own.
 const START: Duration = Duration::from_secs(120);
@@ -60,7 +61,7 @@ impl Service {
     pub fn until_ready(&self, installation: &mut Installation) -> Result<()> {
         self.wait("ready", installation, |service| {
             // Not ready is an error to this client, and so is not listening.
-            Ok(ureq::get(service.ready_url()).call().is_ok())
+            Ok(http::get(&service.ready_url()).is_ok())
         })
     }
 
@@ -84,14 +85,7 @@ impl Service {
 
     /// The sum of a metric over its labels; 0 while it is not served.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let mut answer = ureq::get(format!("http://{}/metrics", self.admin)).call()?;
-        let text = answer.body_mut().read_to_string()?;
-        let values = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let is_it = rest.starts_with(' ') || rest.starts_with('{');
-            is_it.then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()
-        });
-        Ok(values.sum())
+        Ok(http::sum(&http::get(&format!("http://{}/metrics", self.admin))?, name))
     }
 
     /// Its process.

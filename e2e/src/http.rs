@@ -9,8 +9,9 @@ use schemas::preferences::Preferences;
 /// Longer than any answer of a service that lives takes, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().timeout_global(Some(LIMIT)).http_status_as_error(false).build().into()
+/// Asks, and waits so long for an answer; any status is an answer.
+pub fn agent(limit: Duration) -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(limit)).http_status_as_error(false).build().into()
 }
 
 /// The body of a successful answer.
@@ -22,7 +23,7 @@ pub fn get(url: &str) -> Result<String> {
 
 /// Status and body of any answer.
 pub fn ask(url: &str) -> Result<(u16, String)> {
-    let mut answer = agent().get(url).call()?;
+    let mut answer = agent(LIMIT).get(url).call()?;
     Ok((answer.status().as_u16(), answer.body_mut().read_to_string()?))
 }
 
@@ -42,7 +43,7 @@ pub struct Client {
 impl Client {
     /// Of the API at `http://host:port`.
     pub fn new(base: String) -> Self {
-        Self { base, agent: agent() }
+        Self { base, agent: agent(LIMIT) }
     }
 
     /// `POST /api/v1/preferences`: the version when it was acknowledged with 202; `None` when nobody answered, or the answer

@@ -127,6 +127,29 @@ fn number(value: &serde_json::Value) -> Option<f64> {
     }
 }
 
+/// The members of a listing whose number a feature is, by feature and by RESO name.
+const MEMBERS: [(&str, &str); 7] = [
+    ("living_area_sqft", "LivingArea"),
+    ("lot_size_sqft", "LotSizeArea"),
+    ("bedrooms_total", "BedroomsTotal"),
+    ("bathrooms_total", "BathroomsTotalDecimal"),
+    ("year_built", "YearBuilt"),
+    ("latitude", "Latitude"),
+    ("longitude", "Longitude"),
+];
+
+/// What a listing that lacks a feature of `required` has to say, by RESO name; a feature that is made of more than one member
+/// by its own name.
+pub fn missing_members(required: &[String], listing: &Listing) -> Vec<String> {
+    let subject = Subject { listing, commute: None, school_rating: None, level: None };
+    let has = |name: &str| name.parse().is_ok_and(|feature: Feature| !feature.of(&subject).is_nan());
+    let names = required.iter().filter_map(|name| match MEMBERS.iter().find(|(feature, _)| feature == name) {
+        Some((feature, member)) => (!has(feature)).then_some(*member),
+        None => Some(name),
+    });
+    names.map(str::to_owned).collect()
+}
+
 impl FromStr for Feature {
     type Err = FieldError;
     fn from_str(name: &str) -> Result<Self, FieldError> {
@@ -296,5 +319,18 @@ mod tests {
         assert!(FeatureList::named(&["month", "month"]).is_err());
         assert!(FeatureList::named(&["attributes."]).is_err());
         assert!(FeatureList::named(&["amenities.moat"]).is_err());
+    }
+
+    #[test]
+    fn what_a_listing_lacks_is_named_as_a_feed_names_it() {
+        let listing: Listing = serde_json::from_value(serde_json::json!({
+            "listing_id": "f:1", "version": {"timestamp_ms": 1, "raw_partition": 0, "raw_offset": 0, "batch_index": 0}, "feed": "f",
+            "standard_status": "Active", "property_type": "Residential", "transaction": "sale", "market": "us/wa/seattle",
+            "country": "us", "currency": "USD", "living_area_sqft": 900,
+        }))
+        .unwrap();
+        let required = ["living_area_sqft", "bedrooms_total", "latitude", "ocean"].map(str::to_owned);
+        assert_eq!(missing_members(&required, &listing), ["BedroomsTotal", "Latitude", "ocean"]);
+        assert!(MEMBERS.iter().all(|(feature, _)| feature.parse::<Feature>().is_ok()));
     }
 }

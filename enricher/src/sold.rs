@@ -14,6 +14,9 @@ use schemas::topic::MIN_COMPACTION_LAG_MS;
 /// partition, so nothing older can come behind it any more.
 const KEPT_MS: i64 = MIN_COMPACTION_LAG_MS;
 
+/// Most sales to append again at a time; the rest at the next turn.
+const MAX_REPAIRS: usize = 1_000;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct SoldLately {
@@ -74,11 +77,12 @@ impl SoldLately {
             return Vec::new();
         }
         let due = self.overtaken.iter_mut().filter(|(_, is_sent)| !**is_sent);
-        due.filter_map(|(id, is_sent)| {
-            *is_sent = true;
-            self.newest.get(id).map(|(sale, _)| sale.clone())
-        })
-        .collect()
+        due.take(MAX_REPAIRS)
+            .filter_map(|(id, is_sent)| {
+                *is_sent = true;
+                self.newest.get(id).map(|(sale, _)| sale.clone())
+            })
+            .collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use enricher::admission::{Decision, admit};
 use enricher::deal::Reliability;
+use enricher::features::missing_members;
 use enricher::{Appraiser, NotNow};
 use schemas::listing::Listing;
 use schemas::priced::NoValuation;
@@ -48,7 +49,7 @@ impl api::Appraiser for Bridge {
         match (fact.valuation, fact.no_valuation) {
             (Some(valuation), _) => Ok(api::Appraisal { valuation, deal: fact.deal }),
             (None, Some(NoValuation::MissingFeatures)) => {
-                Err(api::NotAppraised::FeaturesMissing(missing(&self.appraiser.manifest().required, listing)))
+                Err(api::NotAppraised::FeaturesMissing(missing_members(&self.appraiser.manifest().required, listing)))
             }
             (None, Some(NoValuation::SellerOptedOut)) => {
                 Err(unavailable("the seller opted out of valuations".to_owned()))
@@ -58,37 +59,5 @@ impl api::Appraiser for Bridge {
                 Err(api::NotAppraised::MarketNotCovered)
             }
         }
-    }
-}
-
-/// The members, by their RESO names, that the model requires and the home lacks; a feature of another kind by its own name.
-fn missing(required: &[String], listing: &Listing) -> Vec<String> {
-    let member = |feature: &String| match feature.as_str() {
-        "living_area_sqft" => ("LivingArea".to_owned(), listing.living_area_sqft.is_none()),
-        "lot_size_sqft" => ("LotSizeArea".to_owned(), listing.lot_size_sqft.is_none()),
-        "bedrooms_total" => ("BedroomsTotal".to_owned(), listing.bedrooms_total.is_none()),
-        "bathrooms_total" => ("BathroomsTotalDecimal".to_owned(), listing.bathrooms_total.is_none()),
-        "year_built" => ("YearBuilt".to_owned(), listing.year_built.is_none()),
-        "latitude" => ("Latitude".to_owned(), listing.position.is_none()),
-        "longitude" => ("Longitude".to_owned(), listing.position.is_none()),
-        other => (other.to_owned(), true),
-    };
-    required.iter().map(member).filter(|(_, is_missing)| *is_missing).map(|(member, _)| member).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_home_lacks_is_named_as_its_body_names_it() {
-        let listing: Listing = serde_json::from_value(serde_json::json!({
-            "listing_id": "f:1", "version": {"timestamp_ms": 1, "raw_partition": 0, "raw_offset": 0, "batch_index": 0}, "feed": "f",
-            "standard_status": "Active", "property_type": "Residential", "transaction": "sale", "market": "us/wa/seattle",
-            "country": "us", "currency": "USD", "living_area_sqft": 900,
-        }))
-        .unwrap();
-        let required = ["living_area_sqft", "bedrooms_total", "latitude", "ocean"].map(str::to_owned);
-        assert_eq!(missing(&required, &listing), ["BedroomsTotal", "Latitude", "ocean"]);
     }
 }

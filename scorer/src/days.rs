@@ -10,6 +10,9 @@ use schemas::market_day::MarketDay;
 use schemas::vocabulary::Transaction;
 use stream::Record;
 
+/// Most observations to append again at a time; the rest a second later.
+const MAX_REPAIRS: usize = 1_000;
+
 /// Which market's day.
 pub type DayKey = (Market, Transaction, jiff::civil::Date);
 
@@ -56,11 +59,12 @@ impl Days {
             return Vec::new();
         }
         let due = self.regressed.iter_mut().filter(|((market, _, _), is_sent)| !**is_sent && is_ours(market));
-        due.filter_map(|(key, is_sent)| {
-            *is_sent = true;
-            self.known.get(key).cloned()
-        })
-        .collect()
+        due.take(MAX_REPAIRS)
+            .filter_map(|(key, is_sent)| {
+                *is_sent = true;
+                self.known.get(key).cloned()
+            })
+            .collect()
     }
 
     /// The newest observation of a day.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::harness::{Installation, free_port};
+use e2e::http;
 use serde_json::Value;
 
 /// Where an installation listens.
@@ -34,13 +35,12 @@ impl Doors {
 
     /// A client of the API.
     pub fn client(&self) -> Client {
-        // Longer than the longest `wait` that is asked for here.
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
-        Client { base: format!("http://127.0.0.1:{}/api/v1", self.api), agent: agent.into() }
+        Client { base: format!("http://127.0.0.1:{}/api/v1", self.api), agent: http::agent(LIMIT) }
     }
 }
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than the longest `wait` that is asked for here.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A client of the API.
 pub struct Client {

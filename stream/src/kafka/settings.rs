@@ -97,7 +97,7 @@ pub(super) fn reader(config: &KafkaConfig) -> Result<ClientConfig, LogError> {
         .set("check.crcs", "true")
         .set("enable.partition.eof", "true")
         // The broker answers as soon as there is one byte. Without any it answers after this time, and only then is the end of
-        // a partition known; ten times as often, the idle readers alone kept a broker busy.
+        // a partition known.
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", FETCH_WAIT_MS)
         // When the local queue was full, look again soon; the default of one second is a stall.
