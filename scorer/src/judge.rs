@@ -396,6 +396,7 @@ impl Judge {
             if let (Row::Listing(_), Some(since)) = (row, since) {
                 self.freshness.push((now - since) as f64 / 1_000.0);
             }
+            shard.written(row);
             if matches!(row, Row::Shard(_)) {
                 shard.recorded();
             }
@@ -422,10 +423,13 @@ impl Judge {
 
     /// The keys of [`Effect::Scan`]: what no record of the log explains is deleted.
     pub fn scanned(&mut self, shard: u32, rows: Vec<Row>, now: i64) {
-        for row in rows {
-            if self.shard_of(&row) == shard && self.is_unexplained(&row, now) {
-                self.mark(shard, row, true, now);
-            }
+        let is_over = |row: &Row| self.shard_of(row) == shard && self.is_unexplained(row, now);
+        let unexplained: Vec<Row> = rows.into_iter().filter(is_over).collect();
+        for row in &unexplained {
+            self.mark(shard, row.clone(), true, now);
+        }
+        if let Some(shard) = self.shards.get_mut(&shard).filter(|shard| shard.live) {
+            shard.scanned(unexplained);
         }
     }
 

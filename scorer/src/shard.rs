@@ -2,7 +2,7 @@
 //!
 //! Pure: events in, effects out. The rows themselves are in `ledger.rs`, the statements in `statements.rs`.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use schemas::id::SessionId;
 use store::{MAX_EPOCH, Row};
 
@@ -47,6 +47,10 @@ pub struct Shard {
     pub read_until: (i64, bool),
     /// The time up to which an earlier owner had applied the logs, from the `shards` row.
     pub predecessor_caught_up_ms: Option<i64>,
+    /// Tables whose rows are still to be compared with the logs, after a long absence.
+    scans_owed: usize,
+    /// Rows that no record of the logs explains, and whose end is not acknowledged.
+    unexplained: FxHashSet<Row>,
     /// The newest claim of this shard that is known to stand on the log, whosever.
     newest_claim: Option<u64>,
     /// Seconds since a newer claim was seen.
@@ -79,6 +83,8 @@ impl Shard {
             shown: FxHashMap::default(),
             read_until: (0, false),
             predecessor_caught_up_ms: None,
+            scans_owed: 0,
+            unexplained: FxHashSet::default(),
             newest_claim,
             fenced_for_s: 0,
         }
@@ -94,8 +100,7 @@ impl Shard {
             return Step::Wait;
         }
         self.newest_claim = Some(ledger.epoch());
-        self.phase = Phase::Checking;
-        self.live = false;
+        self.let_go(Phase::Checking);
         self.ledger = Some(ledger);
         Step::ReadRow
     }
@@ -115,10 +120,17 @@ impl Shard {
 
     /// Starts over: the epoch is used up, or not the greatest.
     pub fn claim_again(&mut self) -> Step {
-        self.phase = Phase::Claiming;
+        self.let_go(Phase::Claiming);
+        Step::Claim
+    }
+
+    /// Nothing of the epoch before holds any more.
+    fn let_go(&mut self, phase: Phase) {
+        self.phase = phase;
         self.ledger = None;
         self.live = false;
-        Step::Claim
+        self.scans_owed = 0;
+        self.unexplained.clear();
     }
 
     /// The `shards` row of the epoch is acknowledged.
@@ -142,10 +154,30 @@ impl Shard {
     }
 
     fn fence(&mut self) {
-        self.phase = Phase::Fenced;
+        self.let_go(Phase::Fenced);
         self.fenced_for_s = 0;
-        self.live = false;
-        self.ledger = None;
+    }
+
+    /// The shard was without an owner for so long that this many tables are to be compared with the logs.
+    pub const fn owes_scans(&mut self, tables: usize) {
+        self.scans_owed = tables;
+    }
+
+    /// One of them was read, and these rows have to go.
+    pub fn scanned(&mut self, unexplained: impl IntoIterator<Item = Row>) {
+        self.scans_owed = self.scans_owed.saturating_sub(1);
+        self.unexplained.extend(unexplained);
+    }
+
+    /// The store acknowledged a statement for the row.
+    pub fn written(&mut self, row: &Row) {
+        self.unexplained.remove(row);
+    }
+
+    /// Whether what came of a long absence is made good. Before that its `shards` row still tells of the absence, so that
+    /// whoever takes over in the middle compares once more.
+    pub fn has_settled(&self) -> bool {
+        self.live && self.scans_owed == 0 && self.unexplained.is_empty()
     }
 
     /// A second passes. Fenced for `claims_again_after_s` and still counted on by the group, the shard is claimed again.

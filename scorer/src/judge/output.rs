@@ -34,6 +34,9 @@ const SWEEP_PER_TICK: usize = 1_000;
 /// Sessions that are counted in one second at most: a count looks at every listing of the session's place.
 const COUNTS_PER_TICK: usize = 50;
 
+/// Tables whose rows do not end by themselves when nobody deletes them.
+const SCANNED: [Table; 3] = [Table::Recommendations, Table::Sessions, Table::Listings];
+
 impl Judge {
     /// Ends a batch: brings the engine up to date, decides what to write, and hands over all effects since the last call.
     pub fn settle(&mut self, now: i64) -> Vec<Effect> {
@@ -81,12 +84,13 @@ impl Judge {
                     )));
                 }
                 if away_ms > DELETE_RETENTION_MS {
+                    shard.owes_scans(SCANNED.len());
                     to_scan.push(shard.number);
                 }
             }
         }
         for shard in to_scan {
-            for table in [Table::Recommendations, Table::Sessions, Table::Listings] {
+            for table in SCANNED {
                 self.effects.push(Effect::Scan { shard, table });
             }
         }
@@ -432,8 +436,11 @@ fn announcement(due: &Due, now: i64) -> Option<Effect> {
 fn shard_caught_up(shard: &Shard, listings: i64, now: i64) -> Instant {
     let statements = if shard.read_until.1 { now } else { shard.read_until.0 };
     let unwritten = shard.ledger.as_ref().and_then(crate::ledger::Ledger::oldest_unwritten).unwrap_or(now);
-    let at =
-        if shard.live { listings.min(statements).min(unwritten) } else { shard.predecessor_caught_up_ms.unwrap_or(0) };
+    let at = if shard.has_settled() {
+        listings.min(statements).min(unwritten)
+    } else {
+        shard.predecessor_caught_up_ms.unwrap_or(0)
+    };
     Instant::from_ms(at).unwrap_or_default()
 }
 

@@ -40,6 +40,8 @@ struct House {
     judge: Judge,
     now: i64,
     offset: u64,
+    /// The row that the store does not write.
+    unanswered: Option<Row>,
 }
 
 impl House {
@@ -53,7 +55,12 @@ impl House {
             score_epoch: ScoreEpoch::default(),
             safeguards: Safeguards::default(),
         };
-        Self { judge: Judge::new(rules, Box::new(Oracle::default())), now: 1_793_100_000_000, offset: 0 }
+        Self {
+            judge: Judge::new(rules, Box::new(Oracle::default())),
+            now: 1_793_100_000_000,
+            offset: 0,
+            unanswered: None,
+        }
     }
 
     /// A listing's record; `None`: its tombstone.
@@ -94,6 +101,8 @@ impl House {
                         let row = row.map(|cell| serde_json::from_str::<ShardCell>(cell).unwrap());
                         self.judge.checked(shard, row, self.now);
                     }
+                    // The store does not answer.
+                    Effect::Write(Write { row, .. }) if self.unanswered.as_ref() == Some(&row) => {}
                     Effect::Write(Write { row, cell, timestamp }) => {
                         match cell {
                             Some(cell) => tables.insert(row.clone(), cell),
@@ -102,8 +111,12 @@ impl House {
                         self.judge.written(&row, timestamp, true, self.now);
                         written.push(row);
                     }
+                    Effect::Scan { shard, table } => {
+                        let rows = tables.keys().filter(|row| row.table() == table).cloned().collect();
+                        self.judge.scanned(shard, rows, self.now);
+                    }
                     Effect::Append { .. } | Effect::Commit { .. } | Effect::Warn(_) => {}
-                    Effect::Scan { .. } | Effect::DeadLetter { .. } => panic!("{effect:?}"),
+                    Effect::DeadLetter { .. } => panic!("{effect:?}"),
                 }
             }
         }
@@ -129,6 +142,39 @@ fn a_listing_that_goes_while_its_shard_has_no_owner_leaves_no_row() {
     after.take_over();
     after.perform(&mut tables, 1);
     assert!(!tables.contains_key(&row(1)));
+}
+
+/// The time up to which a shard's row says that the logs are applied.
+fn caught_up(tables: &BTreeMap<Row, Arc<str>>) -> i64 {
+    serde_json::from_str::<ShardCell>(&tables[&Row::Shard(0)]).unwrap().caught_up_at.ms()
+}
+
+#[test]
+fn a_long_absence_is_told_until_every_row_that_it_left_behind_is_gone() {
+    let mut tables = BTreeMap::new();
+    let mut before = House::new();
+    before.take_over();
+    before.listing(1, Some(fact(1)));
+    before.perform(&mut tables, 0);
+    before.second();
+    before.perform(&mut tables, 0);
+    let left_at = caught_up(&tables);
+
+    // Meanwhile the listing was forgotten, and its tombstone too.
+    let mut after = House { now: before.now + 8 * 86_400_000, unanswered: Some(row(1)), ..House::new() };
+    after.take_over();
+    for _ in 0..3 {
+        after.perform(&mut tables, 1);
+        after.second();
+    }
+    assert!(tables.contains_key(&row(1)) && caught_up(&tables) == left_at, "whoever comes next must look again");
+
+    let mut third = House { now: after.now, ..House::new() };
+    third.take_over();
+    third.perform(&mut tables, 2);
+    third.second();
+    third.perform(&mut tables, 2);
+    assert!(!tables.contains_key(&row(1)) && caught_up(&tables) == third.now);
 }
 
 #[test]
