@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
@@ -13,6 +13,7 @@ pub mod config;
 pub mod deal;
 pub mod features;
 mod following;
+pub mod held;
 pub mod keeper;
 pub mod market;
 pub mod matrix;

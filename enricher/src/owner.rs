@@ -5,7 +5,6 @@
 //! as long as it is owned. What was appended before a partition went away is dropped from memory at once: the next owner
 //! reads it from the log.
 
-mod held;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,11 +15,11 @@ use rustc_hash::FxHashSet;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, Log, LogError, Producer, Reader, Record, Start};
 
-use self::held::Held;
 use crate::acks::{Ack, Acks};
 use crate::appraiser::Appraiser;
 use crate::config::Config;
 use crate::deal::Reliability;
+use crate::held::Held;
 use crate::keeper::Keeper;
 use crate::metrics;
 use crate::pause::PauseWatch;

@@ -8,10 +8,10 @@ use schemas::id::ListingId;
 use schemas::priced::PricedListing;
 use stream::{LogError, Outgoing, Record};
 
-use super::held::Waiting;
 use super::{Broken, NO_ROOM, Owner, now_ms};
 use crate::admission::{Admission, Decision, Draft};
 use crate::appraiser::Desk;
+use crate::held::Waiting;
 use crate::metrics::{self, Outcome, Stage};
 use crate::window::Statement;
 use crate::wire;

@@ -7,27 +7,32 @@ use stream::Outgoing;
 
 /// A fact on its way out.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) partition: u32,
-    pub(super) id: ListingId,
+pub struct Waiting {
+    /// Of `listings.priced`.
+    pub partition: u32,
+    /// What it is about.
+    pub id: ListingId,
     /// The token of the sale that is not on the log yet.
-    pub(super) sold: Option<u64>,
-    pub(super) record: Outgoing,
-    pub(super) token: u64,
+    pub sold: Option<u64>,
+    /// The fact as a record.
+    pub record: Outgoing,
+    /// The token that it is sent with.
+    pub token: u64,
 }
 
 /// In the order they were made. As many as the owner's window has room for at most: each has its token there.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<Waiting>);
+pub struct Held(Vec<Waiting>);
 
 impl Held {
-    pub(super) const fn is_empty(&self) -> bool {
+    /// Whether none waits.
+    pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Gives the fact back if it may go at once; else keeps it: for its sale, or behind an older fact of its listing, so that
     /// they come to stand on the log in the order they were made.
-    pub(super) fn admit(&mut self, waiting: Waiting) -> Option<Waiting> {
+    pub fn admit(&mut self, waiting: Waiting) -> Option<Waiting> {
         if waiting.sold.is_none() && !self.0.iter().any(|older| older.id == waiting.id) {
             return Some(waiting);
         }
@@ -36,7 +41,7 @@ impl Held {
     }
 
     /// Takes out what may go now, in order. `is_under_way` tells of a sale that is not on the log yet.
-    pub(super) fn take_free(&mut self, is_under_way: impl Fn(u64) -> bool) -> Vec<Waiting> {
+    pub fn take_free(&mut self, is_under_way: impl Fn(u64) -> bool) -> Vec<Waiting> {
         let (mut free, mut stay, mut blocked) = (Vec::new(), Vec::new(), FxHashSet::default());
         for waiting in std::mem::take(&mut self.0) {
             if waiting.sold.is_some_and(&is_under_way) || blocked.contains(&waiting.id) {
@@ -51,7 +56,7 @@ impl Held {
     }
 
     /// The partition is another's: it reads the statements again.
-    pub(super) fn forget(&mut self, partition: u32) {
+    pub fn forget(&mut self, partition: u32) {
         self.0.retain(|waiting| waiting.partition != partition);
     }
 }
