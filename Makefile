@@ -18,7 +18,7 @@ test: .ort/libonnxruntime.so ## Every test, with a real Kafka and Cassandra that
 	$(CARGO) test --locked --workspace --no-run
 	dev/servers run $(CARGO) test --locked --workspace --no-fail-fast
 
-test-long: ## The simulator over 100,000 seeds, and without each of its guards: about 20 min
+test-long: ## The simulator over 100,000 seeds, and without each of its guards: about 12 min
 	ROOST_TEST_LONG=1 $(CARGO) test --locked --workspace --test it sim:: -- --nocapture
 
 lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors

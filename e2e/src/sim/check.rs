@@ -35,10 +35,11 @@ impl World {
         self.check_events(&wanted)
     }
 
-    /// What a consumer of `recommendations` shows, ignoring smaller timestamps, is what the tables hold.
+    /// What a consumer of `recommendations` shows, ignoring smaller timestamps, is what the tables hold. The topic keeps a day.
     fn check_events(&self, wanted: &Rows) -> Result<(), String> {
         let mut newest: BTreeMap<SessionId, (i64, Option<String>)> = BTreeMap::new();
-        for record in self.outside.log.history(Topic::Recommendations) {
+        let is_kept = |record: &&Record| record.append_time_ms > self.outside.now - super::DAY_MS;
+        for record in self.outside.log.history(Topic::Recommendations).filter(is_kept) {
             let (timestamp, session, shown) = event(record).ok_or("recommendations: not an event")?;
             if newest.get(&session).is_none_or(|(known, _)| timestamp >= *known) {
                 newest.insert(session, (timestamp, shown));

@@ -54,6 +54,11 @@ impl Group {
         }
     }
 
+    /// The partitions of a member.
+    pub fn partitions_of(&self, member: usize) -> Vec<u32> {
+        (0..).zip(&self.owners).filter(|(_, owner)| **owner == member).map(|(partition, _)| partition).collect()
+    }
+
     /// Whether a member owns a partition.
     pub fn owns(&self, member: usize, partition: u32) -> bool {
         self.owners[partition as usize] == member
@@ -74,6 +79,11 @@ pub struct Rest {
 impl Rest {
     /// Until somebody says otherwise.
     const PAST_THE_NIGHT: i64 = i64::MAX;
+
+    /// It has not been awake since it was paused.
+    const fn is_paused(self) -> bool {
+        self.asleep_until > 0
+    }
 
     const fn is_past_the_night(self) -> bool {
         self.asleep_until == Self::PAST_THE_NIGHT
@@ -130,9 +140,9 @@ pub trait Crew {
             // What it had not sent has timed out, and that ends it too.
             if self.ends_after_long_pause() || self.has_unsent(index) {
                 self.restart(index);
-                let owners = self.group().owners.clone();
-                let own = (0..).zip(&owners).filter(|(_, owner)| **owner == index);
-                own.for_each(|(partition, _)| self.hand_over(partition, index));
+                for partition in self.group().partitions_of(index) {
+                    self.hand_over(partition, index);
+                }
             }
         }
         if rest.deaf_until <= now {
@@ -149,13 +159,12 @@ pub trait Crew {
     fn crash(&mut self, index: usize, outside: &mut Outside) {
         let rest = *self.rest(index);
         // What one that was paused for long had not sent has timed out.
-        if rest.asleep_until == 0 || outside.now - rest.asleep_since <= LONGEST_PAUSE_MS {
+        if !rest.is_paused() || outside.now - rest.asleep_since <= LONGEST_PAUSE_MS {
             self.break_off(index, outside);
         }
         self.restart(index);
         *self.rest(index) = Rest::default();
-        let owners = self.group().owners.clone();
-        for (partition, _) in (0..).zip(&owners).filter(|(_, owner)| **owner == index) {
+        for partition in self.group().partitions_of(index) {
             let to = if outside.random.percent(50) { index } else { self.another(index, &mut outside.random) };
             self.hand_over(partition, to);
         }
@@ -197,8 +206,7 @@ pub trait Crew {
 
     /// A process stands still for a while. The group may give it up meanwhile.
     fn pause(&mut self, index: usize, outside: &mut Outside) {
-        // One that has not been awake since it was paused before is still paused.
-        if self.rest(index).asleep_until > 0 {
+        if self.rest(index).is_paused() {
             return;
         }
         self.tally().count(Happening::Pause);
@@ -212,7 +220,7 @@ pub trait Crew {
 
     /// A process stands still until after a night, or two. The group gives it up.
     fn pause_past_the_night(&mut self, index: usize, outside: &mut Outside) {
-        if self.rest(index).asleep_until > 0 || self.another(index, &mut outside.random) == index {
+        if self.rest(index).is_paused() || self.another(index, &mut outside.random) == index {
             return;
         }
         self.tally().count(Happening::LongPause);

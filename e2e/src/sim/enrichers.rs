@@ -1,12 +1,13 @@
-//! Enricher processes in the simulator: the shipped keeper, admission and window, with an appraiser that says something
+//! Enricher processes in the simulator: the shipped keeper, admission, window, sold and held, with an appraiser that says something
 //! else each time it is asked, as models and comparables on two machines do.
 //!
 //! What `enricher/src/owner.rs` performs between them is done here step by step, so that anything may come in between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use enricher::admission::{Appraisal, Decision, Draft};
 use enricher::deal::Reliability;
+use enricher::held::{Held, Waiting};
 use enricher::keeper::Keeper;
 use enricher::sold::SoldLately;
 use enricher::window::{Statement, Window};
@@ -39,13 +40,6 @@ struct Owned {
     sold_at_end: bool,
 }
 
-/// A fact that waits until its sale is on the log.
-struct Held {
-    sale: u64,
-    statement: Statement,
-    fact: PricedListing,
-}
-
 #[derive(Default)]
 struct Process {
     rest: Rest,
@@ -53,8 +47,9 @@ struct Process {
     owned: BTreeMap<u32, Owned>,
     sent: Lanes<u64>,
     acks: VecDeque<(u64, u64)>,
-    /// While one is held, nothing else is decided.
-    held: Option<Held>,
+    /// Tokens of the sales that are on their way, and the facts that wait for them.
+    sales: BTreeSet<u64>,
+    held: Held,
     /// The champion's epoch, as far as it has noticed.
     epoch: u64,
     events: u64,
@@ -95,11 +90,10 @@ impl Enrichers {
             return;
         }
         let most = 1 + outside.random.below(4) as usize;
-        let is_waiting = self.processes[index].held.is_some();
         match outside.random.below(12) {
-            0..=3 => self.deliver(index, outside, most),
-            4 => self.acknowledge(index, &outside.log, most),
-            _ if is_waiting => {}
+            0..=2 => self.deliver(index, outside, most),
+            3 => self.acknowledge(index, most),
+            4 => self.release(index, &outside.log),
             5 => self.read(index, &outside.log, most),
             6..=7 => self.follow(index, &outside.log, most),
             8..=9 => self.serve(index, outside, most),
@@ -120,23 +114,18 @@ impl Enrichers {
         if !self.wake(index, outside.now) {
             return;
         }
-        self.deliver(index, outside, ALL);
-        self.acknowledge(index, &outside.log, ALL);
         self.follow(index, &outside.log, ALL);
         self.read(index, &outside.log, ALL);
-        loop {
-            self.serve(index, outside, ALL);
-            if self.processes[index].held.is_none() {
-                break;
-            }
-            self.deliver(index, outside, ALL);
-            self.acknowledge(index, &outside.log, ALL);
-        }
+        self.serve(index, outside, ALL);
         self.notice_epoch(index);
         self.revalue(index, outside, ALL);
         self.forget(index, outside);
-        self.deliver(index, outside, ALL);
-        self.acknowledge(index, &outside.log, ALL);
+        // Sales first, then the facts that waited for them.
+        for _ in 0..2 {
+            self.deliver(index, outside, ALL);
+            self.acknowledge(index, ALL);
+            self.release(index, &outside.log);
+        }
         self.follow(index, &outside.log, ALL);
         self.commit(index);
     }
@@ -149,7 +138,7 @@ impl Enrichers {
             }
         }
         for (index, process) in self.processes.iter().enumerate().filter(|(_, p)| p.rest.asleep_until <= now) {
-            if !process.sent.is_empty() || !process.acks.is_empty() {
+            if !process.sent.is_empty() || !process.acks.is_empty() || !process.held.is_empty() {
                 return Err(format!("enricher {index} has records under way"));
             }
             for (partition, owned) in &process.owned {
@@ -233,7 +222,7 @@ impl Enrichers {
         for fact in owned.keeper.repairs() {
             self.tally.count(Happening::ListingRepair);
             let token = self.processes[index].window.effect_on(partition, Some(fact.listing.listing_id.clone()));
-            self.append(index, partition, token, fact, log);
+            self.append(index, partition, (token, None), fact, log);
         }
     }
 
@@ -241,9 +230,6 @@ impl Enrichers {
         for partition in self.owned(index) {
             for _ in 0..most {
                 let process = &mut self.processes[index];
-                if process.held.is_some() {
-                    return;
-                }
                 let Some(owned) = process.owned.get_mut(&partition).filter(|owned| owned.is_restored) else { break };
                 let Some(record) = owned.waiting.pop_front() else { break };
                 let Some(statement) = process.window.begin(partition, record.offset) else { break };
@@ -295,34 +281,53 @@ impl Enrichers {
             process.sent.send(&outside.log, wire::sale(&sale, process.events.to_string(), None), token);
             token
         });
-        match (fact, sale.filter(|_| !self.guards.off(Guard::SaleFirst))) {
-            (None, _) => process.window.decided(statement),
-            (Some(fact), Some(sale)) => process.held = Some(Held { sale, statement, fact }),
-            (Some(fact), None) => self.state(index, statement, fact, &outside.log),
+        let sold = sale.filter(|_| !self.guards.off(Guard::SaleFirst));
+        self.processes[index].sales.extend(sold);
+        if let Some(fact) = fact {
+            let fact = self.weakened(fact);
+            let token = self.processes[index].window.effect_of(statement, Some(fact.listing.listing_id.clone()));
+            self.append(index, statement.partition(), (token, sold), fact, &outside.log);
         }
+        self.processes[index].window.decided(statement);
     }
 
-    /// Appends the fact that follows from a statement.
-    fn state(&mut self, index: usize, statement: Statement, mut fact: PricedListing, log: &SimLog) {
+    /// A fact as it would be without the guards that are switched off.
+    fn weakened(&self, mut fact: PricedListing) -> PricedListing {
         if self.guards.off(Guard::DeleteFloor) {
             fact.deleted_version = None;
         }
         if self.guards.off(Guard::HistoryUnion) {
             fact.history.drain(..fact.history.len().saturating_sub(1));
         }
-        let token = self.processes[index].window.effect_of(statement, Some(fact.listing.listing_id.clone()));
-        self.append(index, statement.partition(), token, fact, log);
-        self.processes[index].window.decided(statement);
+        fact
     }
 
-    fn append(&mut self, index: usize, partition: u32, token: u64, fact: PricedListing, log: &SimLog) {
+    fn append(
+        &mut self,
+        index: usize,
+        partition: u32,
+        (token, sold): (u64, Option<u64>),
+        fact: PricedListing,
+        log: &SimLog,
+    ) {
         let process = &mut self.processes[index];
         process.events += 1;
         let record = wire::fact(&fact, process.events.to_string(), None);
+        let id = fact.listing.listing_id.clone();
         if let Some(owned) = process.owned.get_mut(&partition) {
             owned.keeper.append(fact);
         }
-        process.sent.send(log, record, token);
+        if let Some(free) = process.held.admit(Waiting { partition, id, sold, record, token }) {
+            process.sent.send(log, free.record, free.token);
+        }
+    }
+
+    /// Sends the facts whose sales have come to be on the log.
+    fn release(&mut self, index: usize, log: &SimLog) {
+        let Process { held, sales, sent, .. } = &mut self.processes[index];
+        for Waiting { record, token, .. } in held.take_free(|sale| sales.contains(&sale)) {
+            sent.send(log, record, token);
+        }
     }
 
     fn settle(&self, index: usize, draft: Draft, random: &mut Random) -> PricedListing {
@@ -349,7 +354,7 @@ impl Enrichers {
                 self.tally.count(Happening::Revaluation);
                 let fact = self.settle(index, draft, &mut outside.random);
                 let token = self.processes[index].window.effect_on(partition, Some(fact.listing.listing_id.clone()));
-                self.append(index, partition, token, fact, &outside.log);
+                self.append(index, partition, (token, None), fact, &outside.log);
             }
         }
     }
@@ -378,19 +383,15 @@ impl Enrichers {
         }
     }
 
-    fn acknowledge(&mut self, index: usize, log: &SimLog, most: usize) {
-        let Process { window, owned, acks, held, .. } = &mut self.processes[index];
-        let mut is_sold = false;
+    fn acknowledge(&mut self, index: usize, most: usize) {
+        let Process { window, owned, acks, sales, .. } = &mut self.processes[index];
         for (token, offset) in acks.drain(..most.min(acks.len())) {
-            is_sold |= held.as_ref().is_some_and(|held| held.sale == token);
+            sales.remove(&token);
             if let Some((partition, id)) = window.acknowledge(token)
                 && let Some(owned) = owned.get_mut(&partition)
             {
                 owned.keeper.acknowledged(&id, offset);
             }
-        }
-        if let Some(Held { statement, fact, .. }) = held.take_if(|_| is_sold) {
-            self.state(index, statement, fact, log);
         }
     }
 
@@ -450,7 +451,8 @@ impl Crew for Enrichers {
         self.processes[index].owned.keys().copied().collect()
     }
     fn has_unsent(&self, index: usize) -> bool {
-        !self.processes[index].sent.is_empty()
+        let process = &self.processes[index];
+        !process.sent.is_empty() || !process.held.is_empty()
     }
     fn ends_after_long_pause(&self) -> bool {
         !self.guards.off(Guard::EndAfterLongPause)
@@ -471,7 +473,7 @@ impl Crew for Enrichers {
         let process = &mut self.processes[from];
         process.window.revoke(partition);
         process.owned.remove(&partition);
-        process.held.take_if(|held| held.statement.partition() == partition);
+        process.held.forget(partition);
     }
 
     fn break_off(&mut self, index: usize, outside: &mut Outside) {

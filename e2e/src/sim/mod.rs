@@ -2,8 +2,8 @@
 //! run, and always the same one.
 //!
 //! The world is two partitions, five listings and four sessions; two processes each of ingest (`decide`, `OffsetTracker`) and
-//! of the enricher (`keeper`, `admission`, `window`), two or three of the scorer (`Judge`). Processes crash, are paused,
-//! lose partitions without knowing, and are started anew; clients and feeds repeat themselves, come late and talk
+//! of the enricher (`keeper`, `admission`, `window`, `held`, `sold`), two or three of the scorer (`Judge`). Processes crash, are
+//! paused, lose partitions without knowing, and are started anew; clients and feeds repeat themselves, come late and talk
 //! nonsense; the log compacts, and delivers in order within a partition only; the store loses, delays, doubles and reorders
 //! statements, dies with what it had not synced, and forgets its claims; models change; nights pass, and now and then a year.
 //!
