@@ -7,6 +7,8 @@ pub(super) enum Failure {
     End,
     /// librdkafka goes on by itself, and has logged it.
     Passing,
+    /// Another member has our name in the group, or a request to join that was sent twice has made the broker think so.
+    Displaced,
     /// End the process, with this sentence.
     Fatal(String),
 }
@@ -14,9 +16,7 @@ pub(super) enum Failure {
 pub(super) fn of(error: &KafkaError) -> Failure {
     match error {
         KafkaError::PartitionEOF(_) => Failure::End,
-        KafkaError::MessageConsumptionFatal(Code::FencedInstanceId) => Failure::Fatal(
-            "another process joined the group under this instance name: give every process its own".to_owned(),
-        ),
+        KafkaError::MessageConsumptionFatal(Code::FencedInstanceId) => Failure::Displaced,
         KafkaError::MessageConsumptionFatal(code) => Failure::Fatal(format!("the Kafka consumer has ended: {code}")),
         other => match other.rdkafka_error_code() {
             Some(code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)) => {

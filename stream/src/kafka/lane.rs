@@ -102,7 +102,8 @@ impl Lane {
                         partition: self.partition,
                         next_offset: self.next_offset,
                     }),
-                    Failure::Passing => {}
+                    // The main queue tells of the group.
+                    Failure::Passing | Failure::Displaced => {}
                     Failure::Fatal(what) => {
                         outcome = Err(LogError::Fatal(format!("{}/{}: {what}", self.topic, self.partition)));
                         break;

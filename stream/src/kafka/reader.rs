@@ -36,6 +36,8 @@ const SERVE_EVERY: Duration = Duration::from_secs(1);
 /// Bound of one look-up of offsets. A poll that ends an assignment's look-ups without success says so, and the next one
 /// repeats them.
 const LOOK_UP: Duration = Duration::from_secs(3);
+/// A member that is displaced joins again; displaced once more within this time, it shares its name with another process.
+const JOINS_AGAIN_EVERY: Duration = Duration::from_mins(1);
 /// Commits are gathered for this long: one request serves many small batches.
 const COMMIT_EVERY: Duration = Duration::from_millis(200);
 
@@ -52,6 +54,9 @@ pub(super) struct KafkaReader {
 
 struct Group {
     id: String,
+    /// Of its members, to join again.
+    client: ClientConfig,
+    joined_again_at: Option<Instant>,
     topic: Topic,
     start: GroupStart,
     /// An assignment whose offsets are still to be looked up.
@@ -91,32 +96,32 @@ impl KafkaReader {
     ) -> Result<Self, LogError> {
         let client = settings::member(config, group, instance)?;
         let id = settings::group_id(config, group);
-        let group = Group { id, topic, start, unserved: None, committed_at: Instant::now(), watch };
+        let committed_at = Instant::now();
+        let group = Group {
+            id,
+            client: client.clone(),
+            joined_again_at: None,
+            topic,
+            start,
+            unserved: None,
+            committed_at,
+            watch,
+        };
         let reader = Self::new(client, topics, Some(group))?;
-        let name = reader.topics.name(topic);
-        reader
-            .consumer()
-            .subscribe(&[name])
-            .map_err(|error| LogError::Fatal(format!("topic {name} cannot be subscribed to: {error}")))?;
+        reader.subscribe(topic)?;
         Ok(reader)
     }
 
     fn new(client: ClientConfig, topics: Arc<Topics>, group: Option<Group>) -> Result<Self, LogError> {
-        let mut consumer: BaseConsumer<ReaderContext> =
-            BaseConsumer::from_config_and_context(&client, ReaderContext::default()).map_err(|error| {
-                LogError::Fatal(format!("no Kafka consumer could be made: {error}; look at log.kafka"))
-            })?;
-        let ready = Arc::new(Ready::default());
-        let waker = Arc::clone(&ready);
-        consumer.set_nonempty_callback(move || waker.main());
-        Ok(Self {
-            consumer: Some(Arc::new(consumer)),
-            topics,
-            ready,
-            lanes: Vec::new(),
-            control: VecDeque::new(),
-            group,
-        })
+        let (consumer, ready) = open(&client)?;
+        Ok(Self { consumer: Some(consumer), topics, ready, lanes: Vec::new(), control: VecDeque::new(), group })
+    }
+
+    fn subscribe(&self, topic: Topic) -> Result<(), LogError> {
+        let name = self.topics.name(topic);
+        self.consumer()
+            .subscribe(&[name])
+            .map_err(|error| LogError::Fatal(format!("topic {name} cannot be subscribed to: {error}")))
     }
 
     fn consumer(&self) -> &Arc<BaseConsumer<ReaderContext>> {
@@ -176,6 +181,7 @@ impl KafkaReader {
                 }
                 Some(Err(error)) => match failure::of(&error) {
                     Failure::Fatal(what) => return Err(LogError::Fatal(what)),
+                    Failure::Displaced => self.join_again()?,
                     Failure::Passing | Failure::End => {}
                 },
                 // Nothing, or something that a callback took.
@@ -207,12 +213,20 @@ impl KafkaReader {
     }
 
     fn revoke(&mut self) -> Result<(), LogError> {
-        if let Some(group) = &mut self.group {
-            group.unserved = None;
-        }
         // When they are lost, others may have them already and may have committed more.
         if !self.consumer().assignment_lost() {
             self.send_commits(Duration::ZERO);
+        }
+        self.let_go();
+        self.consumer()
+            .unassign()
+            .map_err(|error| LogError::Fatal(format!("partitions could not be given back: {error}")))
+    }
+
+    /// No partition is ours any more.
+    fn let_go(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.unserved = None;
         }
         let mut revoked = Vec::new();
         for lane in self.lanes.iter_mut().filter(|lane| lane.ours) {
@@ -220,13 +234,38 @@ impl KafkaReader {
             lane.tracked = None;
             revoked.push(lane.partition);
         }
-        self.consumer()
-            .unassign()
-            .map_err(|error| LogError::Fatal(format!("partitions could not be given back: {error}")))?;
         if !revoked.is_empty() {
             self.control.push_back(Event::Revoked(revoked));
         }
-        Ok(())
+    }
+
+    /// The group has another member of our name. A broker that ended between a request to join and its answer makes a member
+    /// displace itself when it asks again, and librdkafka's consumer is at its end then: a new one joins. Another process
+    /// of this name displaces us again.
+    fn join_again(&mut self) -> Result<(), LogError> {
+        let Some(group) = &mut self.group else { return Ok(()) };
+        if group.joined_again_at.is_some_and(|at| at.elapsed() < JOINS_AGAIN_EVERY) {
+            return Err(LogError::Fatal(
+                "another process joined the group under this instance name: give every process its own".to_owned(),
+            ));
+        }
+        group.joined_again_at = Some(Instant::now());
+        let (topic, client) = (group.topic, group.client.clone());
+        tracing::warn!(%topic, "the group has another member of this name; joining again");
+        self.let_go();
+        let (consumer, ready) = open(&client)?;
+        self.close();
+        (self.consumer, self.ready) = (Some(consumer), ready);
+        self.subscribe(topic)
+    }
+
+    fn close(&mut self) {
+        // Queues first: each holds the consumer.
+        self.lanes.clear();
+        if let Some(consumer) = self.consumer.take() {
+            consumer.context().close();
+            closing::close_within(consumer);
+        }
     }
 
     /// Looks the offsets up and starts reading. While the brokers do not answer the assignment stays unserved.
@@ -289,6 +328,17 @@ impl KafkaReader {
         }
         Ok(())
     }
+}
+
+/// A consumer, and the marks that it sets.
+fn open(client: &ClientConfig) -> Result<(Arc<BaseConsumer<ReaderContext>>, Arc<Ready>), LogError> {
+    let mut consumer: BaseConsumer<ReaderContext> =
+        BaseConsumer::from_config_and_context(client, ReaderContext::default())
+            .map_err(|error| LogError::Fatal(format!("no Kafka consumer could be made: {error}; look at log.kafka")))?;
+    let ready = Arc::new(Ready::default());
+    let waker = Arc::clone(&ready);
+    consumer.set_nonempty_callback(move || waker.main());
+    Ok((Arc::new(consumer), ready))
 }
 
 fn commits(lanes: &[Lane], name: &str, which: impl Fn(&Lane) -> bool) -> TopicPartitionList {
@@ -358,11 +408,6 @@ impl Reader for KafkaReader {
 
 impl Drop for KafkaReader {
     fn drop(&mut self) {
-        // Queues first: each holds the consumer.
-        self.lanes.clear();
-        if let Some(consumer) = self.consumer.take() {
-            consumer.context().close();
-            closing::close_within(consumer);
-        }
+        self.close();
     }
 }

@@ -229,10 +229,15 @@ pub fn pause() {
 
 /// One poll; brokers that are slow for a moment are waited for.
 pub fn poll(reader: &mut dyn Reader) -> Vec<Event> {
+    try_poll(reader).unwrap()
+}
+
+/// The same, with what ends a reader.
+pub fn try_poll(reader: &mut dyn Reader) -> Result<Vec<Event>, LogError> {
     let mut events = Vec::new();
     match reader.poll(Duration::from_millis(200), &mut events) {
-        Ok(()) | Err(LogError::Unavailable(_)) => events,
-        Err(error) => panic!("{error}"),
+        Ok(()) | Err(LogError::Unavailable(_)) => Ok(events),
+        Err(error) => Err(error),
     }
 }
 
