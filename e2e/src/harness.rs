@@ -220,7 +220,12 @@ impl Installation {
     /// Starts the service `role` under a name, with ports of its own, as the member of its group that the name says: after a
     /// kill it is that member again.
     pub fn start_role(&mut self, name: &str, role: &str) -> Result<()> {
-        let mut environment = Vec::new();
+        self.start_role_with(name, role, &[])
+    }
+
+    /// The same, with more variables.
+    pub fn start_role_with(&mut self, name: &str, role: &str, more: &[(&str, String)]) -> Result<()> {
+        let mut environment: Vec<(String, String)> = more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
         for listener in ["ADMIN", "API", "INGEST__PUSH"] {
             environment.push((format!("ROOST__{listener}__LISTEN"), format!("127.0.0.1:{}", free_port()?)));
         }

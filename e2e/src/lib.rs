@@ -12,3 +12,4 @@ pub mod people;
 pub mod servers;
 pub mod sim;
 pub mod watch;
+pub mod wire;

@@ -9,6 +9,7 @@ use e2e::harness::{Installation, Running, Servers, patience, real_data, roost, s
 use e2e::http::Client;
 use e2e::load::{Load, Told};
 use e2e::watch::Watch;
+use e2e::wire::Wire;
 use e2e::{canonical, checks};
 
 use crate::pipeline::{SEATTLE_RECORDS, come_to_rest};
@@ -22,6 +23,12 @@ const SERVICES: [(&str, &str); 6] = [
     ("ingest", "ingest"),
     ("api", "api"),
 ];
+/// Paused past their sessions.
+const PAUSED_SCORER: &str = "scorer-a";
+const PAUSED_ENRICHER: &str = "enricher-a";
+/// How long the store's answers to the scorer that is paused are on their way: longer than it takes to hear, after the
+/// pause, of the claim that ended its own; shorter than a request may take.
+const LATE: Duration = Duration::from_millis(700);
 /// How often each of the four is killed; either of two that share.
 const KILLS: usize = 8;
 const SESSIONS: u64 = 1_000;
@@ -34,8 +41,10 @@ fn kills_and_pauses_at_random_moments_change_nothing() -> Result<()> {
     let seed = seed()?;
     let mut random = Random(seed | 1);
     let mut installation = Installation::on_servers(&servers, "faults", "")?;
+    let wire = Wire::lay(&installation.runtime(), &servers.cql)?;
     for (name, role) in SERVICES {
-        installation.start_role(name, role)?;
+        let of_its_own = [("ROOST__STORE__SCYLLA__CONTACT_POINTS", wire.address())];
+        installation.start_role_with(name, role, if name == PAUSED_SCORER { &of_its_own } else { &[] })?;
     }
     let api = installation.url("api", "API")?;
     installation.ready("api")?;
@@ -50,7 +59,7 @@ fn kills_and_pauses_at_random_moments_change_nothing() -> Result<()> {
     let load = Load::start(api, seed, SESSIONS, Duration::from_millis(20), told);
     let watch = Watch::start(&installation);
     kill_at_random(&mut installation, &mut random)?;
-    let stale = pause_until_a_zombie_writes(&installation)?;
+    let stale = pause_until_a_zombie_writes(&installation, &wire)?;
     feed.finish("the feed", patience(240))?;
     let told = load.stop()?;
 
@@ -106,7 +115,7 @@ fn kill_at_random(installation: &mut Installation, random: &mut Random) -> Resul
 
 /// Pauses one scorer and one enricher past their sessions and lets them go on, until the scorer has counted a write that
 /// was acknowledged under an epoch that is no longer the newest. How many it counted.
-fn pause_until_a_zombie_writes(installation: &Installation) -> Result<f64> {
+fn pause_until_a_zombie_writes(installation: &Installation, wire: &Wire) -> Result<f64> {
     let owned = |name: &str, metric: &str, wanted: &dyn Fn(f64) -> bool| -> Result<()> {
         until(&format!("{metric} of {name}"), patience(60), || {
             Ok(wanted(installation.metric(name, metric)?).then_some(()))
@@ -114,8 +123,8 @@ fn pause_until_a_zombie_writes(installation: &Installation) -> Result<f64> {
     };
     let (shards, partitions) = ("roost_scorer_shards_owned", "roost_enricher_partitions_owned");
     let all = f64::from(installation.log.partitions());
-    // On a quiet machine few rounds find a write under way.
-    let deadline = Instant::now() + patience(420);
+    wire.delay(LATE);
+    let deadline = Instant::now() + patience(120);
     loop {
         for name in ["scorer-a", "scorer-b"] {
             owned(name, shards, &|count| count > 0.0)?;
@@ -123,20 +132,23 @@ fn pause_until_a_zombie_writes(installation: &Installation) -> Result<f64> {
         for name in ["enricher-a", "enricher-b"] {
             owned(name, partitions, &|count| count > 0.0)?;
         }
-        for name in ["scorer-a", "enricher-a"] {
+        for name in [PAUSED_SCORER, PAUSED_ENRICHER] {
             installation.signal(name, "STOP")?;
         }
         owned("scorer-b", shards, &|count| count == all)?;
         owned("enricher-b", partitions, &|count| count == all)?;
-        for name in ["scorer-a", "enricher-a"] {
+        for name in [PAUSED_SCORER, PAUSED_ENRICHER] {
             installation.signal(name, "CONT")?;
         }
         let counted = until("a zombie has written", patience(5), || {
-            let stale = installation.metric("scorer-a", "roost_scorer_stale_writes_total")?;
+            let stale = installation.metric(PAUSED_SCORER, "roost_scorer_stale_writes_total")?;
             Ok((stale > 0.0).then_some(stale))
         });
         match counted {
-            Ok(stale) => return Ok(stale),
+            Ok(stale) => {
+                wire.delay(Duration::ZERO);
+                return Ok(stale);
+            }
             Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => {}
         }
