@@ -14,6 +14,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+/// Pieces that are on their way in one direction at most; the sender waits beyond.
+const PIECES: usize = 4_096;
+
 /// A port before a server. It is there as long as the runtime that it was laid on.
 pub struct Wire {
     address: SocketAddr,
@@ -52,7 +55,7 @@ impl Wire {
 
 /// Bytes in the order they came in, each `delay_ms` after it came in, until either side hangs up.
 async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: Arc<AtomicU64>) {
-    let (late, mut due) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    let (late, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
     tokio::spawn(async move {
         while let Some((at, bytes)) = due.recv().await {
             sleep_until(at).await;
@@ -64,7 +67,7 @@ async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: Arc<
     let mut buffer = vec![0; 64 << 10];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let at = Instant::now() + Duration::from_millis(delay_ms.load(Ordering::Relaxed));
-        if late.send((at, buffer[..read].to_vec())).is_err() {
+        if late.send((at, buffer[..read].to_vec())).await.is_err() {
             return;
         }
     }
