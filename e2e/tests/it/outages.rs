@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use e2e::checks;
 use e2e::harness::{Installation, Running, Servers, patience, roost, until};
 use e2e::http::{self, Client};
 use e2e::load::{Load, Told};

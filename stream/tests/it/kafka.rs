@@ -10,7 +10,7 @@ use rdkafka::topic_partition_list::Offset;
 use schemas::topic::Topic;
 use stream::{Event, GroupStart, LogError, Outgoing, Reader, init::Change};
 
-use crate::house::{House, PARTITIONS, PATIENCE, Tap, admin, kafka, kafka_config, keyed, poll, try_poll};
+use crate::house::{House, PARTITIONS, PATIENCE, Tap, admin, kafka, kafka_config, keyed, try_poll};
 use crate::meter;
 
 /// A group member that remembers what is its own, and fails on a record that is not.
