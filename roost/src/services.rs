@@ -137,9 +137,9 @@ impl Services {
     }
 
     /// One line with what listens where.
-    pub fn ready_line(&self) -> String {
+    pub fn started_line(&self) -> String {
         let addresses: Vec<_> = self.addresses.iter().map(|(name, at)| format!("{name} http://{at}")).collect();
-        format!("roost {} is ready: {}", env!("CARGO_PKG_VERSION"), addresses.join(", "))
+        format!("roost {} has started: {}", env!("CARGO_PKG_VERSION"), addresses.join(", "))
     }
 
     /// Where a part listens.
@@ -181,6 +181,9 @@ impl Services {
     }
 }
 
+/// What is not well is said again after so many seconds.
+const SAID_EVERY_S: u32 = 5;
+
 /// Waits for SIGTERM or SIGINT; a second one ends the process at once, which loses nothing.
 pub async fn until_told_to_stop(services: &Services) {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
@@ -188,12 +191,23 @@ pub async fn until_told_to_stop(services: &Services) {
         tracing::error!("signals cannot be caught; stop this process with SIGKILL: nothing is lost");
         return std::future::pending().await;
     };
-    let mut told = tokio::time::interval(Duration::from_secs(5));
+    let mut told = tokio::time::interval(Duration::from_secs(1));
+    // For how many seconds something has been amiss; `None`: all is well.
+    let mut amiss = Some(0_u32);
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = told.tick() => services.complaints().iter().for_each(|line| tracing::info!("waiting: {line}")),
+            _ = told.tick() => {
+                let complaints = services.complaints();
+                let seconds = amiss.unwrap_or(0);
+                if complaints.is_empty() && amiss.is_some() {
+                    tracing::info!("ready");
+                } else if seconds.is_multiple_of(SAID_EVERY_S) {
+                    complaints.iter().for_each(|line| tracing::info!("waiting: {line}"));
+                }
+                amiss = (!complaints.is_empty()).then_some(seconds + 1);
+            }
         }
     }
     tracing::info!("stopping: taking no new work; a second signal ends at once and loses nothing");

@@ -51,6 +51,13 @@ pub fn install_log(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Warnings only, without times: for commands that a person waits for, on a terminal. `ROOST_LOG` overrides what is said.
+pub fn install_warnings() {
+    let filter = std::env::var("ROOST_LOG").unwrap_or_else(|_| "warn,scylla=off".to_owned());
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    lines.with_ansi(std::io::stderr().is_terminal()).without_time().with_target(false).compact().init();
+}
+
 /// Installs the metrics recorder and names every metric of every service.
 pub fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     let buckets = [

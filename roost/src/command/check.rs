@@ -15,6 +15,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
             println!("[-] {name}: {error:#}");
         }
     };
+    crate::telemetry::install_warnings();
     let log = stream::open(&settings.log).map_err(anyhow::Error::from);
     if let Ok(log) = &log {
         let fatal: stream::Fatal = std::sync::Arc::new(|line| eprintln!("{line}"));

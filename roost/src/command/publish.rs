@@ -47,6 +47,7 @@ pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
     let keys_at = arguments.push.clone().unwrap_or_else(|| format!("http://{}", settings.ingest.push.listen));
     let max_vanish = arguments.max_vanish;
     let snapshot = arguments.snapshot.then_some(Snapshot { keys_at, at: arguments.at, max_vanish });
+    crate::telemetry::install_warnings();
     // A mistake of the person is told before the log is waited for.
     let mapping = Mapping::named_or_load(&arguments.map)?;
     let sink = match &arguments.push {

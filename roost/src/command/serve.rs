@@ -12,7 +12,7 @@ pub fn run(role: Role, settings: Settings) -> anyhow::Result<ExitCode> {
     let runtime = crate::services::runtime(&settings.process)?;
     runtime.block_on(async {
         let services = Services::start(&[role], &settings).await?;
-        tracing::info!("{}", services.ready_line());
+        tracing::info!("{}", services.started_line());
         crate::services::until_told_to_stop(&services).await;
         Ok(services.stop(settings.process.grace).await)
     })

@@ -81,6 +81,7 @@ impl AckSink for Acks {
 }
 
 fn publish(config: synthetic::Config, arguments: &Synthetic, settings: &Settings) -> anyhow::Result<ExitCode> {
+    crate::telemetry::install_warnings();
     let log = stream::open(&settings.log)?;
     let acks = Arc::new(Acks::default());
     let producer = log.producer(acks.clone())?;

@@ -34,7 +34,7 @@ pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         crate::services::initialise(&settings).await?;
         let services = Services::start(&Role::ALL, &settings).await?;
-        tracing::info!("{}", services.ready_line());
+        tracing::info!("{}", services.started_line());
         let demo = if arguments.demo { Some(Demo::start(&services, arguments.rate).await?) } else { None };
         if let Some(demo) = &demo {
             println!("{}", demo.greeting());
