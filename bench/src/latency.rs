@@ -33,7 +33,7 @@ const WARM: Duration = Duration::from_secs(8);
 /// What counts.
 const TIME: Duration = Duration::from_secs(30);
 /// Watchers per way of looking.
-const EACH: usize = 2;
+const EACH: usize = 1;
 /// How long the opening stock may take to come through.
 const OPENING: Duration = Duration::from_secs(120);
 

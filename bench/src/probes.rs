@@ -24,7 +24,7 @@ const FIRST_PRICE: usize = 200_000;
 /// A change that is not seen by then is counted as not seen.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks: short beside what is measured, long enough that looking is not most of the load.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// How far a change has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

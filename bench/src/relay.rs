@@ -24,7 +24,7 @@ use crate::spread::Spread;
 /// Writes under way: as many as roost has per shard.
 const WINDOW: usize = 256;
 /// Threads that look at rows.
-const READERS: usize = 2;
+const READERS: usize = 1;
 /// Listings of the market that is published.
 const LISTINGS: usize = 5_000;
 /// How long a hop waits for a record before it looks whether it is over.
