@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 
 use super::input::{Broken, Content, MAX_ROW_BYTES, Next, RawRow};
+use super::quotes::Quotes;
 use crate::mapping::Columns;
 
 /// A line with as few cells, in a file with more than twice as many, is no row but words for people.
@@ -13,25 +14,38 @@ pub(super) struct CsvRows<R> {
     reader: csv::Reader<Kept<R>>,
     columns: Columns,
     record: csv::ByteRecord,
+    delimiter: u8,
     /// The line that the reader stands in.
     line: u64,
 }
 
 impl<R: Read> CsvRows<R> {
     pub(super) fn new(bytes: R, delimiter: u8) -> Result<Self, Broken> {
-        let kept = Kept { inner: bytes, bytes: RefCell::default(), first: Cell::new(0), last: Cell::new(b'\n') };
+        let kept = Kept {
+            inner: bytes,
+            bytes: RefCell::default(),
+            first: Cell::new(0),
+            last: Cell::new(b'\n'),
+            is_at_end: Cell::new(false),
+        };
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(kept);
         let header = reader.headers().map_err(|error| broken(1, &error))?;
         let columns = Columns::new(header.iter());
+        let header = reader.get_ref().take(reader.position().byte());
+        if reader.get_ref().is_at_end.get()
+            && let Quotes::Open { line } = Quotes::of(&header, delimiter)
+        {
+            return Err(never_closed(1 + line));
+        }
         if columns.names().len() < 2 {
             return Err(Broken::at(
                 1,
-                "the first line has fewer than two columns (expected a header with their names)",
+                "the first line has fewer than two columns (expected a header with their names, separated by commas, \
+                 semicolons or tabs)",
             ));
         }
-        let header = reader.get_ref().take(reader.position().byte());
         let line = 1 + line_feeds(&header);
-        Ok(Self { reader, columns, record: csv::ByteRecord::new(), line })
+        Ok(Self { reader, columns, record: csv::ByteRecord::new(), delimiter, line })
     }
 
     pub(super) const fn columns(&self) -> &Columns {
@@ -48,6 +62,14 @@ impl<R: Read> CsvRows<R> {
         let before = taken.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
         let line = self.line + line_feeds(&taken[..before]);
         self.line += line_feeds(&taken);
+        // A row that holds a line end, or that only the end of the file ended: has a quote swallowed what follows it?
+        let quotes = match self.reader.get_ref().is_at_end.get() || bytes.contains(&b'\n') {
+            true => Quotes::of(bytes, self.delimiter),
+            false => Quotes::Sound,
+        };
+        if let Quotes::Open { line: within } = quotes {
+            return Err(never_closed(line + within));
+        }
         let (cells, columns) = (self.record.len(), self.columns.names().len());
         if cells < columns {
             let filled = self.record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
@@ -55,7 +77,13 @@ impl<R: Read> CsvRows<R> {
                 return Ok(Next::Prose);
             }
         }
-        let content = if cells != columns {
+        let content = if let Quotes::Ragged { line: within } = quotes {
+            Content::Unreadable(format!(
+                "the quote opened at line {} is closed on a later line, in the middle of a cell (expected it to be closed \
+                 where its cell ends; rows may be missing between)",
+                line + within
+            ))
+        } else if cells != columns {
             Content::Unreadable(format!("the row has {cells} cells (expected {columns}, as the header has)"))
         } else if bytes.len() > MAX_ROW_BYTES {
             let reason = format!("the row has more than {MAX_ROW_BYTES} bytes");
@@ -81,6 +109,10 @@ impl<R: Read> CsvRows<R> {
     }
 }
 
+fn never_closed(line: u64) -> Broken {
+    Broken::cut_off(line, &format!("a quote opened at line {line} is never closed"))
+}
+
 fn broken(line: u64, error: &csv::Error) -> Broken {
     match error.kind() {
         csv::ErrorKind::Io(error) => Broken::io(line, error),
@@ -96,11 +128,14 @@ struct Kept<R> {
     first: Cell<u64>,
     /// The last byte taken.
     last: Cell<u8>,
+    /// Whether the CSV reader has asked for more than there is: what it reads now, nothing but the end has ended.
+    is_at_end: Cell<bool>,
 }
 
 impl<R: Read> Read for Kept<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
+        self.is_at_end.set(count == 0 && !buffer.is_empty());
         self.bytes.borrow_mut().extend_from_slice(&buffer[..count]);
         self.last.set(buffer[..count].last().copied().unwrap_or(self.last.get()));
         Ok(count)
@@ -189,6 +224,54 @@ mod tests {
             row.content,
             Content::Unreadable("column 'city' is not UTF-8 (expected a file in UTF-8)".to_owned())
         );
+    }
+
+    /// The line and the reason of what stops a file, after this many rows.
+    fn stop(text: &str) -> Option<(usize, u64, String)> {
+        let mut reader = match CsvRows::new(text.as_bytes(), b',') {
+            Ok(reader) => reader,
+            Err(broken) => return Some((0, broken.line.unwrap(), broken.reason)),
+        };
+        for count in 0.. {
+            match reader.next() {
+                Ok(Next::End) => return None,
+                Ok(_) => {}
+                Err(broken) => return Some((count, broken.line.unwrap(), broken.reason)),
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_stops_the_file_at_its_line() {
+        let cases = [
+            ("a,b\n1,x\n2,\"y\n3,z\n", 1, 3),
+            ("a,b\n1,\"y", 0, 2),
+            ("a,b\r\n1,x\r\n\r\n2,\"y\r\n", 1, 4),
+            ("a,b\n1,x\n\"2,y\n3,z\n", 1, 3),
+            // Closed once, opened again two lines below.
+            ("a,b\n\"1\n\",\"\"\"y\n2,z\n", 0, 3),
+            // A row that would pass for prose.
+            ("a,b,c,d,e,f,g\n\"1,2,3,4,5,6,7\n", 0, 2),
+            ("a,\"b\n1,x\n2,y\n", 0, 1),
+        ];
+        for (text, rows, line) in cases {
+            let reason = format!(
+                "a quote opened at line {line} is never closed: the file is cut off (expected a whole one; fetch it again)"
+            );
+            assert_eq!(stop(text), Some((rows, line, reason)), "{text:?}");
+        }
+        for text in ["a,b\n1,\"y\"", "a,b\n1,\"y\"\"\"", "a,b\n1,5\"", "a,b\n1,\"y\nz\"\n", "a,b\n1,"] {
+            assert_eq!(stop(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_the_next_quote_closes_does_not_swallow_rows_in_silence() {
+        let (rows, _) = rows(b"a,b\n1,\"x\n2,\"y\"\n3,\"z\"\n");
+        let (line, _, reason) = shown(&rows[0]);
+        assert!(line == 2 && reason.starts_with("the quote opened at line 2 is closed on a later line"), "{reason}");
+        assert_eq!(shown(&rows[1]).2, "3|z");
     }
 
     #[test]

@@ -29,15 +29,15 @@ pub fn run(
     let mut walk = Walk::new(options, progress)?;
     walk.check_columns()?;
     let steps = match &options.snapshot {
-        None => None,
+        None => {
+            walk.check_whole()?;
+            None
+        }
         Some(snapshot) => Some(plan(&mut walk, snapshot, waits)?),
     };
     let mut delivery = Delivery::new(options, sink, waits, walk.sent.clone())?;
     match steps {
-        None => {
-            walk.passes = 1;
-            delivery.everything(&mut walk)?;
-        }
+        None => delivery.everything(&mut walk)?,
         Some(steps) => {
             walk.passes = 1 + steps.len() as u64;
             for step in steps {

@@ -1,7 +1,7 @@
 //! Files to rows, streaming: which form a file has, by its name, and one reader for each.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +89,7 @@ pub(super) struct Input {
 enum Rows {
     Json(JsonRows<BufReader<Bytes>>),
     Lines(LineRows<BufReader<Bytes>>),
-    Csv(Box<CsvRows<Bytes>>),
+    Csv(Box<CsvRows<BufReader<Bytes>>>),
 }
 
 type Bytes = Box<dyn Read>;
@@ -114,7 +114,16 @@ impl Input {
         let rows = match form {
             Form::Json => Rows::Json(JsonRows::new(BufReader::new(bytes))),
             Form::Lines => Rows::Lines(LineRows::new(BufReader::new(bytes))),
-            Form::Csv(delimiter) => Rows::Csv(Box::new(CsvRows::new(bytes, delimiter).map_err(broken)?)),
+            Form::Csv(delimiter) => {
+                let mut bytes = BufReader::new(bytes);
+                let beginning = bytes.fill_buf().map_err(|error| broken(Broken::io(1, &error)))?;
+                if beginning.is_empty() {
+                    let reason = "is empty (expected a header with the names of the columns, and rows)".to_owned();
+                    return Err(broken(Broken { line: None, reason }));
+                }
+                let delimiter = delimiter_of(beginning, delimiter);
+                Rows::Csv(Box::new(CsvRows::new(bytes, delimiter).map_err(broken)?))
+            }
         };
         Ok(Self { path: path.to_owned(), rows })
     }
@@ -177,6 +186,13 @@ fn form_of(path: &Path) -> Result<(Form, bool), String> {
         }
     };
     Ok((form, compressed))
+}
+
+/// What separates the cells of a CSV file: `by_name`, unless the first line has none of it. Spreadsheets write `;` where the
+/// comma is for decimals.
+fn delimiter_of(beginning: &[u8], by_name: u8) -> u8 {
+    let header = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    [by_name, b';', b'\t'].into_iter().find(|delimiter| header.contains(delimiter)).unwrap_or(by_name)
 }
 
 /// A file whose bytes are counted for the progress bar.

@@ -14,6 +14,7 @@ mod line_rows;
 mod log_sink;
 mod pace;
 mod push_sink;
+mod quotes;
 mod record;
 mod summary;
 mod walk;

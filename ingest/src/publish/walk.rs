@@ -78,6 +78,14 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Reads every file once and sends nothing: one that is cut off is told before anything is sent of it.
+    pub(super) fn check_whole(&mut self) -> Result<(), PublishError> {
+        self.passes = 2;
+        self.rows(&mut |_, _, _| Ok(())).map_err(|stop| stop.into_error(0))?;
+        self.rows = 0;
+        Ok(())
+    }
+
     /// Hands every row to `each`, in the order of the files.
     pub(super) fn rows(&mut self, each: &mut Each<'_>) -> Result<(), Stop> {
         self.skipped = 0;

@@ -367,6 +367,10 @@ fn a_snapshot_that_looks_broken_sends_nothing() {
     let cases = [
         (home.file("cut.csv", whole.trim_end()), "cut off"),
         (home.file("cell.csv", &whole[..whole.len() - 4]), "cut off"),
+        (
+            home.file("quote.csv", format!("{whole}5,9,on,\"2026-04-26\n6,9,on,2026-04-26\n")),
+            "quote.csv:6: a quote opened",
+        ),
         (cut_zst, "cut off"),
         (json(&format!("{line}\n{{\"id\":"), "cut.jsonl"), "cut off"),
         (json(&format!("[{line},"), "cut.json"), "cut off"),
@@ -394,6 +398,35 @@ fn a_snapshot_that_looks_broken_sends_nothing() {
     assert!(error.contains("expected --at TIME"), "{error}");
     assert!(home.read(Topic::ListingsRaw, 0).is_empty());
     assert_eq!(ingest.stop(PATIENCE), Drained::Clean);
+}
+
+#[test]
+fn cells_may_be_separated_by_semicolons_or_tabs_and_an_empty_file_is_called_empty() {
+    let home = Home::new();
+    let semicolons = format!("{HEADER}1,10,on,2026-04-23\n").replace(',', ";");
+    let files = [home.file("a.csv", &semicolons), home.file("b.csv", semicolons.replace(';', "\t").replace('1', "2"))];
+    assert_eq!((to_log(&home, &files, small_mapping()).unmapped, home.read(Topic::ListingsRaw, 2).len()), (0, 2));
+    let empty = home.file("empty.csv", "");
+    let error = run(&options(&[empty], small_mapping()), Sink::Log(home.log.clone())).unwrap_err().to_string();
+    assert!(error.contains("empty.csv: is empty (expected a header"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_cut_off_sends_nothing_when_it_is_no_snapshot_either() {
+    let home = Home::new();
+    let rows: String = (0..5_000).map(|key| format!("{key},10,on,2026-04-23\n")).collect();
+    let files = [
+        (
+            home.file("quote.csv", format!("{HEADER}{rows}x,\"10,on,2026-04-23\ny,10,on,2026-04-23\n")),
+            ":5002: a quote opened",
+        ),
+        (home.file("a.json", format!("[{},", least("1"))), "the array has no end"),
+    ];
+    for (file, said) in files {
+        let error = run(&options(&[file], small_mapping()), Sink::Log(home.log.clone())).unwrap_err().to_string();
+        assert!(error.contains(said) && error.ends_with("nothing was sent"), "{error}");
+    }
+    assert!(home.read(Topic::ListingsRaw, 0).is_empty());
 }
 
 #[test]

@@ -80,3 +80,27 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
     }
 }
+
+/// A rate as a person writes it: most synthetic events a second.
+fn per_second(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= MAX_PER_SECOND);
+    rate.ok_or_else(|| {
+        format!("{text} is no rate (expected more than 0 and at most {MAX_PER_SECOND}, in events a second)")
+    })
+}
+
+/// Faster than any log of one machine takes them.
+const MAX_PER_SECOND: f64 = 10_000_000.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_nothing_could_be_paced_by_is_refused() {
+        assert_eq!(per_second("0.5"), Ok(0.5));
+        for text in ["0", "-1", "NaN", "inf", "fast"] {
+            assert!(per_second(text).unwrap_err().contains("is no rate (expected more than 0"), "{text}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub struct Publish {
     #[arg(long, value_name = "MAP", default_value = "reso")]
     map: String,
     /// Most records a second; as fast as they are taken when absent.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<NonZeroU32>,
     /// The files hold everything that is on offer: what is absent is deleted.
     #[arg(long)]
@@ -42,13 +42,14 @@ pub struct Publish {
     push: Option<String>,
 }
 
-/// Publishes; exit code 1 when a row was refused.
+/// Publishes; exit code 1 when a row was refused, or there is none.
 pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
     let keys_at = arguments.push.clone().unwrap_or_else(|| format!("http://{}", settings.ingest.push.listen));
     let max_vanish = arguments.max_vanish;
     let snapshot = arguments.snapshot.then_some(Snapshot { keys_at, at: arguments.at, max_vanish });
     crate::telemetry::install_warnings();
     // A mistake of the person is told before the log is waited for.
+    let to_port = arguments.push.is_some();
     let mapping = Mapping::named_or_load(&arguments.map)?;
     let sink = match &arguments.push {
         Some(address) => Sink::Push(address.clone()),
@@ -69,8 +70,8 @@ pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
         });
     })?;
     bar.finish_and_clear();
-    tell(&summary);
-    Ok(if summary.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    tell(&summary, to_port);
+    Ok(if summary.refused.is_empty() && summary.rows > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A share as a person writes it; `20` for 20 % would switch the guard off.
@@ -79,7 +80,11 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("{text} is no share (expected 0 to 1: 0.3 is 30 %)"))
 }
 
-fn tell(summary: &Summary) {
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("{text} is no rate (expected 1 to {}, in records a second)", u32::MAX))
+}
+
+fn tell(summary: &Summary, to_port: bool) {
     let Summary { rows, skipped, sent, deleted, unmapped, .. } = summary;
     println!("{rows} rows read, {skipped} lines skipped; {sent} records sent, {deleted} of them deletions");
     if *rows == 0 {
@@ -88,7 +93,8 @@ fn tell(summary: &Summary) {
     for snapshot in &summary.snapshots {
         println!("  snapshot of {}: {} rows, {} homes gone", snapshot.time, snapshot.rows, snapshot.deleted);
     }
-    if *unmapped > 0 {
+    // To a push port they are not sent, and told with the refused ones.
+    if *unmapped > 0 && !to_port {
         println!("  {unmapped} rows could not be mapped and were sent as they are: ingest dead-letters them");
     }
     for (code, count) in &summary.refused {
@@ -107,6 +113,12 @@ fn tell(summary: &Summary) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_records_a_second_is_no_rate() {
+        assert_eq!(rate("7").map(NonZeroU32::get), Ok(7));
+        assert!(rate("0").unwrap_err().starts_with("0 is no rate (expected 1 to"));
+    }
 
     #[test]
     fn per_cents_are_no_share() {

@@ -40,7 +40,7 @@ pub struct Synthetic {
     #[arg(long, conflicts_with_all = ["publish", "seed", "markets", "listings", "events"])]
     training: bool,
     /// Events a second when publishing; as fast as possible when absent.
-    #[arg(long, requires = "publish", value_name = "N")]
+    #[arg(long, requires = "publish", value_name = "N", value_parser = super::per_second)]
     rate: Option<f64>,
 }
 

@@ -19,7 +19,7 @@ pub struct Up {
     #[arg(long, value_name = "DIR", default_value = ".roost")]
     data_dir: PathBuf,
     /// Changes of the synthetic market a second.
-    #[arg(long, value_name = "N", default_value_t = 20.0)]
+    #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = super::per_second)]
     rate: f64,
 }
 
