@@ -7,6 +7,8 @@ use std::time::Duration;
 use config::{Environment, File, FileFormat};
 use serde::Deserialize;
 
+mod limits;
+
 /// Every key with its default and a comment. Embedded, so that the binary needs no file.
 pub const DEFAULTS: &str = include_str!("../roost.toml");
 
@@ -85,6 +87,8 @@ type Builder = config::ConfigBuilder<config::builder::DefaultState>;
 /// The settings, or the key that is wrong and why.
 fn read(builder: &Builder) -> Result<Settings, (String, String)> {
     let merged = builder.build_cloned().map_err(|error| (String::new(), error.to_string()))?;
+    // First: it says more than a type could.
+    limits::check(&merged)?;
     serde_path_to_error::deserialize(merged).map_err(|error| {
         let path = error.path().to_string();
         let message = error.inner().to_string();
@@ -156,6 +160,21 @@ mod tests {
         let file = file("[scorer]\n# a comment\nwindow = \"many\"\n");
         let error = load(&[file.path().to_owned()]).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{}:3: scorer.window: ", file.path().display())), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_is_out_of_range_names_key_file_and_line() {
+        for (text, told) in [
+            ("[api]\nmax_connections = 0\n", ":2: api.max_connections: 0 is not allowed"),
+            ("[enricher.source_reliability]\na = 1\nx = 7\n", ":3: enricher.source_reliability.x: 7 is not allowed"),
+            ("[enricher]\nsource_reliability = { x = 7 }\n", ":2: enricher.source_reliability.x: 7 is not allowed"),
+            ("[log]\nembedded.partitions = 0\n", ":2: log.embedded.partitions: 0 is not allowed"),
+            ("telemetry.filter = \"@@@\"\n", ":1: telemetry.filter: \"@@@\": "),
+        ] {
+            let file = file(text);
+            let error = load(&[file.path().to_owned()]).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}{told}", file.path().display())), "{error}");
+        }
     }
 
     #[test]

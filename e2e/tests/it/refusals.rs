@@ -27,9 +27,12 @@ fn outcome(command: &mut Command) -> Result<(Option<i32>, String, Duration)> {
 fn a_wrong_setting_is_told_with_its_line_and_nothing_is_started() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let (settings, admin) = (directory.path().join("roost.toml"), free_port()?);
-    for (wrong, told) in
-        [("window = \"many\"", "scorer.window"), ("windwo = 3", "scorer.windwo"), ("window = = 3", "roost.toml:4")]
-    {
+    for (wrong, told) in [
+        ("window = \"many\"", "scorer.window"),
+        ("window = 0", "scorer.window: 0 is not allowed"),
+        ("windwo = 3", "scorer.windwo"),
+        ("window = = 3", "roost.toml:4"),
+    ] {
         std::fs::write(&settings, format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n[scorer]\n{wrong}\n"))?;
         for command in [&["scorer"][..], &["init"], &["up", "--data-dir"]] {
             let mut started = roost()?;
