@@ -47,13 +47,15 @@ impl Follower {
         *shared.behind.write().unwrap_or_else(PoisonError::into_inner) = Some("not read to its end yet".to_owned());
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
-        let handle = std::thread::Builder::new()
-            .name("api-follow".to_owned())
-            .spawn(move || {
-                follow(reader, &of_thread, partitions, &fatal);
+        let handle = {
+            let told = Fatal::clone(&fatal);
+            let run = move || {
+                follow(reader, &of_thread, partitions, &told);
                 drop(running);
-            })
-            .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
+            };
+            stream::spawn("api-follow", &fatal, run)
+                .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?
+        };
         Ok((Self { shared, thread: handle.thread().clone() }, ended))
     }
 

@@ -63,13 +63,12 @@ impl Statements {
         let producer = log.producer(acks.clone())?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (running, ended) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("api-statements".to_owned())
-            .spawn(move || {
-                send_all(&*producer, &acks, queue, &fatal);
-                drop(running);
-            })
-            .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
+        let of_thread = Fatal::clone(&fatal);
+        stream::spawn("api-statements", &fatal, move || {
+            send_all(&*producer, &acks, queue, &of_thread);
+            drop(running);
+        })
+        .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
         Ok((Self { jobs, deadline, sent: AtomicU64::new(0), source: source() }, ended))
     }
 

@@ -21,7 +21,6 @@ use crate::features::Subject;
 use crate::following;
 use crate::metrics;
 use crate::onnx::{LibraryError, Predictor, Runtime};
-use crate::panic::EndsWithMe;
 use crate::registry::{Manifest, ModelError, Package, Registry};
 use crate::schools::{SchoolFileError, SchoolRatings};
 use crate::surroundings::Surroundings;
@@ -143,12 +142,8 @@ impl Appraiser {
         });
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         for worker in 0..config.workers {
-            let (shared, queue, guard) = (Arc::clone(&shared), queue.clone(), EndsWithMe::new("appraiser", fatal));
-            let work = move || {
-                let _guard = guard;
-                shared.work(worker, &queue);
-            };
-            std::thread::Builder::new().name(format!("appraiser-{worker}")).spawn(work)?;
+            let (shared, queue) = (Arc::clone(&shared), queue.clone());
+            stream::spawn(&format!("appraiser-{worker}"), fatal, move || shared.work(worker, &queue))?;
         }
         if with_market {
             following::spawn_sales(Arc::clone(&shared), Arc::clone(log), Arc::clone(fatal))?;

@@ -13,7 +13,6 @@ use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::appraiser::{Shared, StartError};
 use crate::metrics;
-use crate::panic::EndsWithMe;
 
 /// How long to wait for the next record before looking whether to end.
 const POLL: Duration = Duration::from_millis(500);
@@ -79,11 +78,11 @@ fn champion_of(record: &Record) -> Option<(ModelName, u64)> {
 
 /// Follows `models`: another champion is loaded beside the old one, and takes over when it has been checked.
 pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal) -> std::io::Result<()> {
+    let of_thread = Fatal::clone(&fatal);
     let follow = move || {
-        let _guard = EndsWithMe::new("appraiser-models", &fatal);
         let mut events = Vec::new();
         while !shared.stopped.load(Ordering::Relaxed) {
-            if !poll(models.reader.as_mut(), &mut events, &fatal) {
+            if !poll(models.reader.as_mut(), &mut events, &of_thread) {
                 return;
             }
             let mut newest = events.drain(..).filter_map(|event| match event {
@@ -98,19 +97,19 @@ pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal
             }
         }
     };
-    std::thread::Builder::new().name("appraiser-models".to_owned()).spawn(follow).map(drop)
+    stream::spawn("appraiser-models", &fatal, follow).map(drop)
 }
 
 /// Follows all of `sales`.
 pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result<(), StartError> {
     let starts: Vec<_> = (0..log.partitions()).map(|partition| (Topic::Sales, partition, Start::Earliest)).collect();
     let mut reader = log.follow_gathered(&starts)?;
+    let of_thread = Fatal::clone(&fatal);
     let follow = move || {
-        let _guard = EndsWithMe::new("appraiser-sales", &fatal);
         let mut events = Vec::new();
         let mut behind = vec![true; starts.len()];
         while !shared.stopped.load(Ordering::Relaxed) {
-            if !poll(reader.as_mut(), &mut events, &fatal) {
+            if !poll(reader.as_mut(), &mut events, &of_thread) {
                 return;
             }
             for event in events.drain(..) {
@@ -126,7 +125,7 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
             }
         }
     };
-    std::thread::Builder::new().name("appraiser-sales".to_owned()).spawn(follow)?;
+    stream::spawn("appraiser-sales", &fatal, follow)?;
     Ok(())
 }
 

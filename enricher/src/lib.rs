@@ -20,8 +20,6 @@ pub mod matrix;
 pub mod metrics;
 pub mod onnx;
 mod owner;
-mod panic;
-mod pause;
 pub mod registry;
 mod sales;
 pub mod schools;

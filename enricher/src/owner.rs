@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustc_hash::FxHashSet;
 use schemas::topic::Topic;
-use stream::{Event, GroupStart, Log, LogError, Producer, Reader, Record, Start};
+use stream::{Event, GroupStart, Log, LogError, PauseWatch, Producer, Reader, Record, Start};
 
 use crate::acks::{Ack, Acks};
 use crate::appraiser::Appraiser;
@@ -22,7 +22,6 @@ use crate::deal::Reliability;
 use crate::held::Held;
 use crate::keeper::Keeper;
 use crate::metrics;
-use crate::pause::PauseWatch;
 use crate::sold::SoldLately;
 use crate::state::State;
 use crate::window::Window;

@@ -11,7 +11,6 @@ use crate::appraiser::{Appraiser, StartError};
 use crate::config::Config;
 use crate::deal::Reliability;
 use crate::owner::{Broken, Owner};
-use crate::panic::EndsWithMe;
 use crate::state::State;
 
 /// How a stop went.
@@ -47,15 +46,15 @@ impl Enricher {
         let stop = Arc::new(Stop::default());
         let mut owner = Owner::join(config, log, appraiser, reliability, Arc::clone(&state))?;
         let told = Arc::clone(&stop);
+        let told_fatal = Fatal::clone(&fatal);
         let run = move || {
-            let _guard = EndsWithMe::new("enricher", &fatal);
             work(&mut owner, &told).unwrap_or_else(|Broken(reason)| {
-                fatal(reason);
+                told_fatal(reason);
                 // At least one: what it held is read again.
                 1
             })
         };
-        let thread = std::thread::Builder::new().name("enricher".to_owned()).spawn(run)?;
+        let thread = stream::spawn("enricher", &fatal, run)?;
         Ok(Self { stop, state, thread })
     }
 

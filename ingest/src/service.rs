@@ -56,7 +56,7 @@ impl Ingest {
             return Err(StartError::Workers(config.workers));
         }
         let push = match config.push.enabled {
-            true => Some(Push::start(config.push.clone(), &log).await?),
+            true => Some(Push::start(config.push.clone(), &log, &fatal).await?),
             false => None,
         };
         let stop = Arc::new(Stop::default());
@@ -65,7 +65,7 @@ impl Ingest {
         for number in 0..config.workers {
             let worker = Worker::join(number, &instance, &config, &log, stop.clone(), fatal.clone())?;
             let state = worker.state();
-            let thread = std::thread::Builder::new().name(format!("ingest-{number}")).spawn(move || worker.run())?;
+            let thread = stream::spawn(&format!("ingest-{number}"), &fatal, move || worker.run())?;
             workers.push((state, thread));
         }
         Ok(Self { stop, workers, push })

@@ -143,7 +143,6 @@ impl Worker {
 
     /// Works until told to stop; how many raw records it left unfinished.
     pub(crate) fn run(mut self) -> usize {
-        let _alarm = Alarm(self.fatal.clone());
         let ended = match self.work() {
             Err(End::Told) | Ok(()) => self.drain(),
             broken => broken,
@@ -325,16 +324,5 @@ impl Worker {
             tracing::warn!("offsets were not committed before the stop; some records will be read again: {error}");
         }
         Ok(())
-    }
-}
-
-/// A worker that panics must not leave its partitions unread behind a process that looks well.
-struct Alarm(Fatal);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            (self.0)("ingest: a worker has panicked; the panic is in the log above".to_owned());
-        }
     }
 }

@@ -12,7 +12,8 @@ use schemas::cells::ShardCell;
 use schemas::topic::Topic;
 use store::{Row, StoreError, Table, Tables, WriteTimestamp};
 use stream::{
-    AckSink, Delivered, DeliveryError, Event, Fatal, GroupStart, Log, LogError, Outgoing, Producer, Reader, Start,
+    AckSink, Delivered, DeliveryError, EndsWithMe, Event, Fatal, GroupStart, Log, LogError, Outgoing, PauseWatch,
+    Producer, Reader, Start,
 };
 
 use crate::config::{Config, EngineKind};
@@ -130,9 +131,9 @@ impl Scorer {
                 commits,
                 stop: stop.clone(),
                 fatal: fatal.clone(),
-                max_pause: config.max_pause,
+                pause: PauseWatch::new(config.max_pause),
             };
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || follower.run())
+            stream::spawn(name, &fatal, move || follower.run())
         };
         let threads = vec![
             reader("scorer-facts", facts, None)?,
@@ -164,9 +165,9 @@ impl Scorer {
             store: Ok(()),
             stop: stop.clone(),
             state: state.clone(),
-            fatal,
+            fatal: fatal.clone(),
         };
-        let judge = std::thread::Builder::new().name("scorer-judge".to_owned()).spawn(move || bench.run())?;
+        let judge = stream::spawn("scorer-judge", &fatal, move || bench.run())?;
         Ok(Self { stop, threads, judge, state })
     }
 
@@ -219,22 +220,18 @@ struct Follower {
     commits: Option<Receiver<(u32, u64)>>,
     stop: Arc<AtomicBool>,
     fatal: Fatal,
-    max_pause: Duration,
+    pause: PauseWatch,
 }
 
 impl Follower {
     fn run(mut self) {
-        let mut last_turn = SystemTime::now();
         while !self.stop.load(Ordering::Acquire) {
-            let pause = last_turn.elapsed().unwrap_or_default();
-            if pause > self.max_pause {
-                let message = format!(
-                    "this process stood still for {} s: what it knows may be compacted away; start it again",
-                    pause.as_secs()
-                );
-                return (self.fatal)(message);
+            if let Err(pause) = self.pause.look() {
+                let seconds = pause.as_secs();
+                return (self.fatal)(format!(
+                    "scorer: this process stood still for {seconds} s, longer than scorer.max_pause: what it knows may be compacted away; look at what stops it (suspend, a debugger, a starved machine)"
+                ));
             }
-            last_turn = SystemTime::now();
             self.commit();
             let mut events = Vec::new();
             match self.reader.poll(POLL, &mut events) {
@@ -321,16 +318,20 @@ impl Bench {
     fn run(mut self) -> usize {
         let ticks = tick(TICK);
         let mut told_at = Instant::now();
+        let (mut inputs, acks) = (self.inputs.clone(), self.acks.clone());
         loop {
-            let (inputs, acks) = (self.inputs.clone(), self.acks.clone());
             select! {
-                recv(inputs) -> input => self.input(input.ok()),
+                recv(inputs) -> input => match input {
+                    Ok(input) => self.input(input),
+                    // The readers have stopped. Asked again, the queue would answer at once for as long as rows are left.
+                    Err(_) => inputs = crossbeam_channel::never(),
+                },
                 recv(acks) -> ack => self.ack(ack.ok()),
                 recv(ticks) -> _ => {}
             }
             for _ in 1..BATCHES_PER_TURN {
                 let Ok(input) = self.inputs.try_recv() else { break };
-                self.input(Some(input));
+                self.input(input);
             }
             for _ in 0..ACK_QUEUE {
                 let Ok(ack) = self.acks.try_recv() else { break };
@@ -363,15 +364,13 @@ impl Bench {
         }
     }
 
-    fn input(&mut self, input: Option<Input>) {
-        let now = now_ms();
+    fn input(&mut self, input: Input) {
         match input {
-            None => {}
-            Some(Input::LostSight(reason)) => {
+            Input::LostSight(reason) => {
                 tracing::warn!("the log does not answer: {reason}");
-                self.judge.lost_sight(now);
+                self.judge.lost_sight(now_ms());
             }
-            Some(Input::Events(events)) => {
+            Input::Events(events) => {
                 metrics::record_events(events.len());
                 for event in events {
                     match event {
@@ -451,7 +450,9 @@ impl Bench {
             }
             Effect::Write(write) => {
                 let (tables, acks) = (self.tables.clone(), self.ack_in.clone());
+                let guard = EndsWithMe::new("scorer: a write", &self.fatal);
                 self.runtime.spawn(async move {
+                    let _guard = guard;
                     let (row, timestamp) = (write.row.clone(), write.timestamp);
                     let outcome = tables.write(write).await;
                     let _ = acks.send(Ack::Written { row, timestamp, outcome });
@@ -461,6 +462,7 @@ impl Bench {
             Effect::ReadShard { shard } => {
                 let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
                 self.runtime.spawn(async move {
+                    let _guard = EndsWithMe::new("scorer: a read of a shard's row", &fatal);
                     let Some(cell) = until_read(&fatal, || tables.read(Row::Shard(shard))).await else { return };
                     match cell.map(|cell| serde_json::from_str(&cell.json)).transpose() {
                         Ok(row) => drop(acks.send(Ack::Checked { shard, row })),
@@ -485,6 +487,7 @@ impl Bench {
     fn scan(&self, shard: u32, table: Table) {
         let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
         self.runtime.spawn(async move {
+            let _guard = EndsWithMe::new("scorer: a scan", &fatal);
             if let Some(rows) = until_read(&fatal, || tables.scan(table)).await {
                 let _ = acks.send(Ack::Scanned { shard, rows: rows.into_keys().collect() });
             }

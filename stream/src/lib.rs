@@ -12,10 +12,12 @@ pub mod init;
 mod kafka;
 mod locked;
 pub mod metrics;
+mod pause;
 mod placement;
 mod policy;
 mod ready;
 mod resume;
+mod thread;
 pub mod tracker;
 
 use std::sync::Arc;
@@ -176,6 +178,8 @@ pub use config::{BackendKind, EmbeddedConfig, KafkaConfig, LogConfig};
 pub use embedded::EmbeddedLog;
 pub use init::init;
 pub use kafka::KafkaLog;
+pub use pause::PauseWatch;
+pub use thread::{EndsWithMe, spawn};
 pub use tracker::OffsetTracker;
 
 /// Opens the log that the configuration names: waits for Kafka's brokers, or locks the embedded log's directory.

@@ -17,6 +17,8 @@ use stream::{AckSink, Delivered, DeliveryError, GroupStart, Log, LogError, Outgo
 pub enum Delivery {
     /// What the log says.
     Honest,
+    /// The thread that would append it panics.
+    Panic,
     /// The log has it and says nothing.
     Silent,
     /// The log has it and says that it appended it after the deadline.
@@ -60,7 +62,9 @@ impl stream::Backend for FaultyLog {
 
 impl Producer for FaultyProducer {
     fn send(&self, record: Outgoing, token: u64) -> Result<(), LogError> {
-        if *self.1.lock().unwrap() == Delivery::Refused {
+        let delivery = *self.1.lock().unwrap();
+        assert!(delivery != Delivery::Panic, "on purpose");
+        if delivery == Delivery::Refused {
             return Err(LogError::Unavailable("no broker at 127.0.0.1:9092".to_owned()));
         }
         self.0.send(record, token)
@@ -77,7 +81,7 @@ impl AckSink for FaultyAcks {
             Delivery::Silent => return,
             Delivery::Late => outcome.map(|d| Delivered { append_time_ms: d.append_time_ms + 3_600_000, ..d }),
             Delivery::Failing => Err(DeliveryError { topic: "preferences", reason: "timed out".to_owned() }),
-            Delivery::Honest | Delivery::Refused => outcome,
+            Delivery::Honest | Delivery::Refused | Delivery::Panic => outcome,
         };
         self.0.acked(token, outcome);
     }

@@ -175,3 +175,13 @@ fn only_the_own_session_can_be_erased() {
     desk.ask("DELETE", &path, &[], b"").problem(401, "unauthenticated");
     assert_eq!(on_the_log(&desk).len(), 2);
 }
+
+#[test]
+fn a_panic_of_the_thread_that_appends_statements_ends_the_process() {
+    let desk = Desk::start();
+    *desk.delivery.lock().unwrap() = Delivery::Panic;
+    desk.post("/api/v1/preferences", &preferences()).problem(503, "outcome-unknown");
+    desk.eventually("the process is ended", || !desk.fatal.lock().unwrap().is_empty());
+    let told = std::mem::take(&mut *desk.fatal.lock().unwrap());
+    assert_eq!(told, ["api-statements panicked: look at the lines above for where"]);
+}

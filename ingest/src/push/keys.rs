@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use schemas::id::FeedName;
 use schemas::topic::Topic;
-use stream::{Log, LogError, Reader, Start};
+use stream::{Fatal, Log, LogError, Reader, Start};
 use tokio::sync::watch;
 
 use super::index::Index;
@@ -22,6 +22,7 @@ type Ends = Vec<(u32, u64)>;
 pub(super) struct Keys {
     log: Log,
     idle: Duration,
+    fatal: Fatal,
     current: Mutex<Option<Arc<Follower>>>,
 }
 
@@ -49,8 +50,8 @@ struct Follower {
 }
 
 impl Keys {
-    pub(super) fn new(log: Log, idle: Duration) -> Self {
-        Self { log, idle, current: Mutex::new(None) }
+    pub(super) fn new(log: Log, idle: Duration, fatal: Fatal) -> Self {
+        Self { log, idle, fatal, current: Mutex::new(None) }
     }
 
     /// The keys of a feed as of now: everything that was on the log when this was called is taken into account.
@@ -95,7 +96,7 @@ impl Keys {
             is_over: AtomicBool::new(false),
         });
         let (reading, idle) = (follower.clone(), self.idle);
-        std::thread::Builder::new().name("ingest-keys".to_owned()).spawn(move || reading.run(reader, idle))?;
+        stream::spawn("ingest-keys", &self.fatal, move || reading.run(reader, idle))?;
         *current = Some(follower.clone());
         Ok((follower, ends))
     }

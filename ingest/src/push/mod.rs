@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stream::{Log, LogError};
+use stream::{Fatal, Log, LogError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -52,12 +52,12 @@ pub enum PushError {
 
 impl Push {
     /// Listens, and serves on the runtime that this is called on.
-    pub(crate) async fn start(config: PushConfig, log: &Log) -> Result<Self, PushError> {
+    pub(crate) async fn start(config: PushConfig, log: &Log, fatal: &Fatal) -> Result<Self, PushError> {
         let listen = config.listen;
         let failed = |source| PushError::Listen { listen, source };
         let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let keys = Keys::new(log.clone(), config.keys_idle);
+        let keys = Keys::new(log.clone(), config.keys_idle, fatal.clone());
         let shared = Arc::new(Shared::new(config, Appender::new(log)?, keys));
         let (stopping, mut told) = watch::channel(false);
         let router = routes::router(shared.clone());

@@ -7,4 +7,5 @@ mod judge;
 mod market_numbers;
 mod present;
 mod score;
+mod service;
 mod world;

@@ -1,5 +1,5 @@
 //! Notices that the process was paused (SIGSTOP, a suspended machine) by the gap between two looks at a clock that goes
-//! on meanwhile.
+//! on meanwhile. The wall clock is not one of them: it may be put forward or back while nothing stands still.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// Looks at the clocks each time round a loop.
 #[derive(Debug)]
-pub(crate) struct PauseWatch {
+pub struct PauseWatch {
     longest: Duration,
     /// The kernel's uptime (CLOCK_BOOTTIME, read without `unsafe`): goes on while the machine is suspended, where Rust's
     /// own clock stands still. `None` where the system is not Linux.
@@ -23,14 +23,14 @@ struct Reading {
 
 impl PauseWatch {
     /// Starts to watch for pauses longer than `longest`.
-    pub(crate) fn new(longest: Duration) -> Self {
+    pub fn new(longest: Duration) -> Self {
         let uptime = File::open("/proc/uptime").ok();
         let last = Reading::now(uptime.as_ref());
         Self { longest, uptime, last }
     }
 
     /// `Err` with the length of the pause since the last look, if it was too long.
-    pub(crate) fn look(&mut self) -> Result<(), Duration> {
+    pub fn look(&mut self) -> Result<(), Duration> {
         let now = Reading::now(self.uptime.as_ref());
         let gap = now.since(self.last);
         self.last = now;
