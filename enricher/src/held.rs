@@ -55,9 +55,9 @@ impl Held {
         free
     }
 
-    /// The partition is another's: it reads the statements again.
-    pub fn forget(&mut self, partition: u32) {
-        self.0.retain(|waiting| waiting.partition != partition);
+    /// The partition is another's: it reads the statements again. Returns the tokens that nothing will be sent with.
+    pub fn forget(&mut self, partition: u32) -> Vec<u64> {
+        self.0.extract_if(.., |waiting| waiting.partition == partition).map(|waiting| waiting.token).collect()
     }
 }
 
@@ -101,7 +101,8 @@ mod tests {
     fn what_waits_for_a_partition_goes_with_it() {
         let mut held = Held::default();
         held.admit(waiting("f:1", Some(7), 1));
-        held.forget(1);
-        assert!(held.is_empty());
+        held.admit(Waiting { partition: 2, ..waiting("f:2", Some(8), 2) });
+        assert_eq!(held.forget(1), [1]);
+        assert_eq!(tokens(&held.take_free(|_| false)), [2]);
     }
 }

@@ -216,8 +216,8 @@ impl Owner {
                 }
                 Event::Assigned(assignments) => {
                     for assignment in assignments {
+                        self.let_go(assignment.partition);
                         self.window.assign(assignment.partition);
-                        self.held.forget(assignment.partition);
                         let owned = Owned { keeper: Keeper::of_epoch(self.epoch), ..Owned::default() };
                         self.partitions.insert(assignment.partition, owned);
                     }
@@ -225,9 +225,7 @@ impl Owner {
                 }
                 Event::Revoked(partitions) => {
                     for partition in partitions {
-                        self.window.revoke(partition);
-                        self.held.forget(partition);
-                        self.partitions.remove(&partition);
+                        self.let_go(partition);
                     }
                     self.priced = None;
                 }
@@ -236,6 +234,15 @@ impl Owner {
         }
         self.events = events;
         Ok(())
+    }
+
+    /// The partition is another's. What was sent for it is still acknowledged; what waits for its sale is not sent any more.
+    fn let_go(&mut self, partition: u32) {
+        self.window.revoke(partition);
+        for token in self.held.forget(partition) {
+            self.window.withdraw(token);
+        }
+        self.partitions.remove(&partition);
     }
 
     /// Follows the facts and sales of the partitions that are ours, no faster than their repair needs.

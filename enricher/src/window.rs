@@ -109,6 +109,11 @@ impl Window {
         fact.filter(|_| is_ours).map(|id| (partition, id))
     }
 
+    /// Nothing is sent under the token any more, for its partition is another's.
+    pub fn withdraw(&mut self, token: u64) {
+        self.effects.remove(&token);
+    }
+
     fn left(&mut self, partition: u32, life: u64, serial: u64) -> Option<&mut u32> {
         let lane = self.lanes.get_mut(&partition).filter(|lane| lane.life == life)?;
         let index = usize::try_from(serial.checked_sub(lane.first)?).ok()?;
@@ -190,6 +195,19 @@ mod tests {
         assert_eq!(ready(&mut window), []);
         window.decided(new);
         assert_eq!(ready(&mut window), [(0, 8)]);
+    }
+
+    #[test]
+    fn what_is_never_sent_takes_no_room_for_ever() {
+        let mut window = Window::default();
+        window.assign(0);
+        let statement = window.begin(0, 1).unwrap();
+        let (held, sent) = (window.effect_of(statement, Some(id(1))), window.effect_of(statement, None));
+        window.revoke(0);
+        window.withdraw(held);
+        assert_eq!(window.effects(), 1, "what was sent is still to be acknowledged");
+        window.acknowledge(sent);
+        assert_eq!(window.effects(), 0);
     }
 
     proptest! {

@@ -141,6 +141,10 @@ impl Enrichers {
             if !process.sent.is_empty() || !process.acks.is_empty() || !process.held.is_empty() {
                 return Err(format!("enricher {index} has records under way"));
             }
+            if process.window.effects() > 0 {
+                let effects = process.window.effects();
+                return Err(format!("enricher {index} waits for {effects} acknowledgements that will never come"));
+            }
             for (partition, owned) in &process.owned {
                 if log.read(Topic::ListingsPriced, *partition, owned.facts).is_some() || !owned.at_end {
                     return Err(format!("enricher {index} has not read listings.priced [{partition}]"));
@@ -473,7 +477,9 @@ impl Crew for Enrichers {
         let process = &mut self.processes[from];
         process.window.revoke(partition);
         process.owned.remove(&partition);
-        process.held.forget(partition);
+        for token in process.held.forget(partition) {
+            process.window.withdraw(token);
+        }
     }
 
     fn break_off(&mut self, index: usize, outside: &mut Outside) {
