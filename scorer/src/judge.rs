@@ -168,6 +168,8 @@ pub struct Judge {
     /// Seconds from a listing's append to its row, since the last summary.
     freshness: Vec<f64>,
     changes: Vec<Change>,
+    /// Append time of the oldest of the changes.
+    changed_since: i64,
     emits: Vec<Emit>,
     effects: Vec<Effect>,
     last_tick_s: i64,
@@ -175,7 +177,8 @@ pub struct Judge {
     /// The UTC day of the last observation of markets.
     last_day: Option<jiff::civil::Date>,
     scrubs: BTreeMap<u32, Scrub>,
-    to_count: BTreeSet<SessionId>,
+    /// Sessions whose matches are to be counted, by shard.
+    to_count: BTreeMap<u32, BTreeSet<SessionId>>,
     /// Counts the steps of listings: every visible change has a number of its own.
     content: u64,
 }
@@ -197,13 +200,14 @@ impl Judge {
             stale_writes: 0,
             freshness: Vec::new(),
             changes: Vec::new(),
+            changed_since: i64::MAX,
             emits: Vec::new(),
             effects: Vec::new(),
             last_tick_s: 0,
             last_market_ms: 0,
             last_day: None,
             scrubs: BTreeMap::new(),
-            to_count: BTreeSet::new(),
+            to_count: BTreeMap::new(),
             content: 0,
             rules,
         }
@@ -234,6 +238,7 @@ impl Judge {
     fn drop_shard(&mut self, number: u32) {
         let Some(shard) = self.shards.remove(&number) else { return };
         self.progress.remove(&number);
+        self.to_count.remove(&number);
         self.scrubs.remove(&number);
         for (session, stated) in shard.statements.iter() {
             if shard.in_engine && stated.preferences.is_some() {
@@ -262,7 +267,7 @@ impl Judge {
             Ok(Some(step)) => step,
             Ok(None) => return,
             Err(poison) => {
-                // The enricher owner of the partition dead-letters it and repairs the key.
+                // The enricher owner of the partition appends what it knows of the key again.
                 let message = format!("listings.priced [{partition}] @ {offset} is ignored: {}", poison.message);
                 self.effects.push(Effect::Warn(message));
                 return;
@@ -278,6 +283,7 @@ impl Judge {
         for entry in entries.into_iter().flatten() {
             self.mark(partition, Row::ListingByMarket(entry), false, since);
         }
+        self.changed_since = self.changed_since.min(since);
         self.changes.push(Change::Listing { id: step.id, facts, content });
     }
 
@@ -293,12 +299,13 @@ impl Judge {
                 let facts = shard.statements.get(session).and_then(|stated| stated.preferences.as_deref());
                 let facts = facts.map(SessionFacts::of);
                 if facts.is_some() {
-                    self.to_count.insert(session);
+                    self.to_count.entry(record.partition).or_default().insert(session);
                 } else {
                     shard.shown.remove(&session);
                 }
                 // Until everything is read once, sessions wait: then all are handed to the engine at once.
                 if shard.in_engine {
+                    self.changed_since = self.changed_since.min(since);
                     self.changes.push(Change::Session { id: session, facts });
                 }
                 self.mark(record.partition, Row::Session(session), false, since);

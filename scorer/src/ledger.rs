@@ -105,14 +105,16 @@ impl Ledger {
         self.epoch
     }
 
-    /// The row may have changed. `forced`: write it even if its cell is as before (take-over, resync, scrub).
-    pub fn mark(&mut self, row: Row, forced: bool, now: i64) {
+    /// The row may have changed, because of something of the time `since`. `forced`: write it even if its cell is as before
+    /// (take-over, resync, scrub).
+    pub fn mark(&mut self, row: Row, forced: bool, since: i64) {
         let queue = &mut self.queue;
         let mark = self.dirty.entry(row).or_insert_with_key(|row| {
             queue.push_back(row.clone());
-            Mark { since: now, forced }
+            Mark { since, forced }
         });
         mark.forced |= forced;
+        mark.since = mark.since.min(since);
     }
 
     /// The next statement to send: retries that are due first, then dirty rows in order, while the window has room.
@@ -159,7 +161,8 @@ impl Ledger {
 
     fn next_retry(&mut self, now: i64) -> Option<Due> {
         let (&(at, timestamp), _) = self.retries.first_key_value()?;
-        if at > now {
+        // Further off than any delay: the clock was put back.
+        if at > now && at - now <= MAX_RETRY_MS {
             return None;
         }
         let row = self.retries.remove(&(at, timestamp))?;
@@ -240,13 +243,13 @@ impl Ledger {
     }
 
     /// The time of the oldest change that is not yet acknowledged; `None` when every row is clean. The `shards` row,
-    /// which tells that time, does not count.
+    /// which tells that time, does not count. Looks at every row: partitions are read side by side, so rows do not become
+    /// dirty in the order of their changes. For once a second.
     pub fn oldest_unwritten(&self) -> Option<i64> {
-        let counts = |row: &&Row| !matches!(row, Row::Shard(_));
-        // The queue is in the order of marking, so its first row is the oldest mark.
-        let dirty = self.queue.iter().find(counts).and_then(|row| self.dirty.get(row)).map(|mark| mark.since);
-        let outstanding = self.outstanding.iter().filter(|(row, _)| counts(row)).map(|(_, o)| o.since).min();
-        dirty.into_iter().chain(outstanding).min()
+        let counts = |row: &Row| !matches!(row, Row::Shard(_));
+        let dirty = self.dirty.iter().filter(|(row, _)| counts(row)).map(|(_, mark)| mark.since);
+        let outstanding = self.outstanding.iter().filter(|(row, _)| counts(row)).map(|(_, o)| o.since);
+        dirty.chain(outstanding).min()
     }
 
     /// A timestamp that no statement has: the version of an observation.
@@ -331,6 +334,25 @@ mod tests {
         assert_eq!(ledger.next(1_000_000, cell("x")).unwrap(), None, "the replaced statement is not tried again");
         ledger.written(&row(1), first.write.timestamp);
         assert_eq!(ledger.outstanding(), 1, "an old acknowledgement does not settle the newer statement");
+    }
+
+    #[test]
+    fn the_oldest_change_counts_in_whatever_order_rows_became_dirty() {
+        let mut ledger = Ledger::new(1, 10);
+        ledger.mark(row(1), false, 30);
+        ledger.mark(row(2), false, 20);
+        assert_eq!(ledger.oldest_unwritten(), Some(20));
+        ledger.mark(row(1), false, 10);
+        assert_eq!(ledger.oldest_unwritten(), Some(10));
+    }
+
+    #[test]
+    fn a_retry_does_not_wait_for_a_clock_that_was_put_back() {
+        let mut ledger = Ledger::new(1, 10);
+        ledger.mark(row(1), false, 0);
+        let due = ledger.next(7_200_000, cell("a")).unwrap().unwrap();
+        ledger.failed(&row(1), due.write.timestamp, 7_200_000);
+        assert_eq!(ledger.next(3_600_000, cell("a")).unwrap().map(|again| again.write), Some(due.write));
     }
 
     #[test]

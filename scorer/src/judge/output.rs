@@ -43,9 +43,11 @@ impl Judge {
         self.complete_take_overs(now);
         self.engine.apply(&self.changes, &mut self.emits);
         self.changes.clear();
+        // Which change an emit is for is not told: none is newer than the oldest.
+        let since = std::mem::replace(&mut self.changed_since, i64::MAX).min(now);
         for emit in std::mem::take(&mut self.emits) {
             let row = Row::Recommendation(emit.session);
-            self.mark(self.shard_of(&row), row, false, now);
+            self.mark(self.shard_of(&row), row, false, since);
         }
         self.write_due(now);
         std::mem::take(&mut self.effects)
@@ -158,7 +160,8 @@ impl Judge {
                 ledger.mark(Row::Shard(shard.number), true, now);
             }
         }
-        if now - self.last_market_ms >= self.rules.market_every_ms {
+        // Also when the clock was put back.
+        if (now - self.last_market_ms).abs() >= self.rules.market_every_ms {
             self.last_market_ms = now;
             self.observe_markets(now);
         }
@@ -235,6 +238,8 @@ impl Judge {
             let Shard { ledger: Some(ledger), statements, number, .. } = shard else { continue };
             // The take-over has just written everything: the first round has nothing to do.
             let scrub = scrubs.entry(*number).or_insert(Scrub { started_ms: now, rows: Vec::new(), total: 0 });
+            // A clock that was put back begins the round again.
+            scrub.started_ms = scrub.started_ms.min(now);
             if now - scrub.started_ms >= period {
                 scrub.rows.drain(..).for_each(|row| ledger.mark(row, true, now));
                 let rows = rows_of(*number, statements, catalogue, markets, days, rules.partitions);
@@ -255,18 +260,15 @@ impl Judge {
         if self.shards.values().filter_map(|s| s.ledger.as_ref()).any(|l| l.dirty() > COUNTS_PER_TICK) {
             return;
         }
-        let live: BTreeSet<u32> = self.shards.values().filter(|s| s.live).map(|s| s.number).collect();
-        let sessions: Vec<SessionId> = self.to_count.iter().take(COUNTS_PER_TICK).copied().collect();
-        for session in sessions {
-            let row = Row::Counts(session);
-            let number = self.shard_of(&row);
-            if live.contains(&number) {
-                self.to_count.remove(&session);
+        let live: Vec<u32> = self.shards.values().filter(|s| s.live).map(|s| s.number).collect();
+        // One each at least: no shard waits for another.
+        let share = COUNTS_PER_TICK / live.len().max(1);
+        for number in live {
+            for _ in 0..share.max(1) {
+                let Some(session) = self.to_count.get_mut(&number).and_then(BTreeSet::pop_first) else { break };
                 if self.stated(number, session) {
-                    self.mark(number, row, false, now);
+                    self.mark(number, Row::Counts(session), false, now);
                 }
-            } else if !self.shards.contains_key(&number) {
-                self.to_count.remove(&session);
             }
         }
     }
@@ -435,8 +437,8 @@ fn announcement(due: &Due, now: i64) -> Option<Effect> {
 /// The time up to which a shard has applied the logs and written what followed.
 fn shard_caught_up(shard: &Shard, listings: i64, now: i64) -> Instant {
     let statements = if shard.read_until.1 { now } else { shard.read_until.0 };
-    let unwritten = shard.ledger.as_ref().and_then(crate::ledger::Ledger::oldest_unwritten).unwrap_or(now);
     let at = if shard.has_settled() {
+        let unwritten = shard.ledger.as_ref().and_then(crate::ledger::Ledger::oldest_unwritten).unwrap_or(now);
         listings.min(statements).min(unwritten)
     } else {
         shard.predecessor_caught_up_ms.unwrap_or(0)

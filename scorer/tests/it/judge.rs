@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemas::cells::ShardCell;
+use schemas::id::SessionId;
 use schemas::priced::PricedListing;
-use schemas::topic::Topic;
+use schemas::topic::{Topic, partition_of, session_key};
 use scorer::engine::oracle::Oracle;
 use scorer::facts::ScoreEpoch;
-use scorer::judge::{Effect, Judge, Rules, Safeguards};
+use scorer::judge::{Effect, Judge, Rules, Safeguards, Then};
 use serde_json::json;
 use store::{Row, Write};
 use stream::{Assignment, Record};
@@ -42,12 +43,19 @@ struct House {
     offset: u64,
     /// The row that the store does not write.
     unanswered: Option<Row>,
+    partitions: u32,
+    /// The shard whose claim is not acknowledged.
+    unclaimed: Option<u32>,
 }
 
 impl House {
     fn new() -> Self {
+        Self::of(1)
+    }
+
+    fn of(partitions: u32) -> Self {
         let rules = Rules {
-            partitions: 1,
+            partitions,
             session_life_ms: i64::MAX / 4,
             window: 100,
             market_every_ms: 1_000,
@@ -60,7 +68,25 @@ impl House {
             now: 1_793_100_000_000,
             offset: 0,
             unanswered: None,
+            partitions,
+            unclaimed: None,
         }
+    }
+
+    /// What a session states.
+    fn statement(&mut self, session: SessionId) {
+        let preferences = json!({"budget": 900_000, "currency": "USD", "place": {"cities": ["us/ca/palm-springs"]}});
+        let key = session_key(session);
+        self.judge.record(Record {
+            topic: Topic::Preferences,
+            partition: partition_of(&key, self.partitions),
+            offset: self.offset,
+            append_time_ms: self.now,
+            key: Some(key),
+            value: Some(preferences.to_string().into_bytes()),
+            headers: Vec::new(),
+        });
+        self.offset += 1;
     }
 
     /// A listing's record; `None`: its tombstone.
@@ -76,12 +102,14 @@ impl House {
     /// The end of all logs.
     fn end(&mut self) {
         for topic in [Topic::ListingsPriced, Topic::MarketDays, Topic::Preferences] {
-            self.judge.end(topic, 0, self.offset);
+            (0..self.partitions).for_each(|partition| self.judge.end(topic, partition, self.offset));
         }
     }
 
     fn take_over(&mut self) {
-        self.judge.assigned(&[Assignment { partition: 0, committed: None }]);
+        for partition in 0..self.partitions {
+            self.judge.assigned(&[Assignment { partition, committed: None }]);
+        }
         self.end();
     }
 
@@ -95,6 +123,7 @@ impl House {
             }
             for effect in effects {
                 match effect {
+                    Effect::Claim { shard } if self.unclaimed == Some(shard) => {}
                     Effect::Claim { shard } => self.judge.claimed(shard, epoch),
                     Effect::ReadShard { shard } => {
                         let row = tables.get(&Row::Shard(shard));
@@ -115,7 +144,10 @@ impl House {
                         let rows = tables.keys().filter(|row| row.table() == table).cloned().collect();
                         self.judge.scanned(shard, rows, self.now);
                     }
-                    Effect::Append { .. } | Effect::Commit { .. } | Effect::Warn(_) => {}
+                    Effect::Append { then: Then::Announced(row, timestamp), .. } => {
+                        self.judge.announced(&row, timestamp);
+                    }
+                    Effect::Append { then: Then::Nothing, .. } | Effect::Commit { .. } | Effect::Warn(_) => {}
                     Effect::DeadLetter { .. } => panic!("{effect:?}"),
                 }
             }
@@ -195,4 +227,69 @@ fn one_round_of_the_scrubber_writes_every_row_once() {
     for number in 0..7 {
         assert_eq!(written.get(&row(number)), Some(&1), "{number}");
     }
+}
+
+#[test]
+fn a_recommendation_that_is_not_written_holds_the_time_of_the_change_that_it_is_for() {
+    let (mut tables, session) = (BTreeMap::new(), SessionId::from_bits(7));
+    let mut house = House::new();
+    house.take_over();
+    house.statement(session);
+    house.end();
+    house.perform(&mut tables, 0);
+    house.second();
+    house.perform(&mut tables, 0);
+    assert_eq!(caught_up(&tables), house.now);
+    // A minute passes before the record is read, as after an outage; the store takes every row but one.
+    let appended_at = house.now;
+    house.unanswered = Some(Row::Recommendation(session));
+    house.listing(1, Some(fact(1)));
+    house.end();
+    house.now += 60_000;
+    house.perform(&mut tables, 0);
+    house.second();
+    house.perform(&mut tables, 0);
+    assert!(tables.contains_key(&row(1)));
+    assert_eq!(caught_up(&tables), appended_at);
+}
+
+#[test]
+fn a_shard_that_is_not_taken_over_yet_does_not_keep_others_from_counting() {
+    let mut tables = BTreeMap::new();
+    let mut house = House { unclaimed: Some(0), ..House::of(2) };
+    house.take_over();
+    let of_shard = |shard| move |id: &SessionId| partition_of(&session_key(*id), 2) == shard;
+    let mut ids = (1_u128..).map(SessionId::from_bits);
+    let waiting: Vec<SessionId> = ids.by_ref().filter(of_shard(0)).take(200).collect();
+    let counted = ids.find(of_shard(1)).unwrap();
+    waiting.into_iter().for_each(|session| house.statement(session));
+    house.statement(counted);
+    house.end();
+    for _ in 0..3 {
+        house.perform(&mut tables, 1);
+        house.second();
+    }
+    assert!(tables.contains_key(&Row::Counts(counted)));
+}
+
+#[test]
+fn a_clock_that_is_put_back_stops_neither_markets_nor_the_scrubber() {
+    let mut tables = BTreeMap::new();
+    let mut house = House::new();
+    house.take_over();
+    house.listing(1, Some(fact(1)));
+    house.perform(&mut tables, 0);
+    house.second();
+    house.perform(&mut tables, 0);
+    house.now -= 7 * 86_400_000;
+    house.listing(2, Some(fact(2)));
+    house.second();
+    let market = Row::Market("us/ca/palm-springs".parse().unwrap());
+    assert!(house.perform(&mut tables, 0).contains(&market));
+    let mut written = Vec::new();
+    for _ in 0..2 * SCRUB_EVERY_MS / 1_000 {
+        house.second();
+        written.extend(house.perform(&mut tables, 0));
+    }
+    assert!(written.contains(&row(1)) && written.contains(&row(2)));
 }
