@@ -8,36 +8,19 @@ use futures::StreamExt as _;
 
 use crate::problem::{Kind, Problem};
 
-/// Most of a refused body that is read all the same, so that its client gets to read the answer: who writes into a
-/// closed connection sees a broken pipe and no reason.
-const MAX_DISCARDED_BYTES: usize = 8 * 1024 * 1024;
-/// Longest time for that.
-const DISCARD: Duration = Duration::from_secs(2);
-
 /// Reads a JSON body of at most `limit` bytes within `timeout`.
 pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, timeout: Duration) -> Result<Vec<u8>, Problem> {
     let mut body = body.into_data_stream();
     let outcome = tokio::time::timeout(timeout, read(headers, &mut body, limit)).await;
     match outcome {
         Ok(Err(refused)) => {
-            // Whether it could be read to its end or not, the answer is the same.
-            let _ = tokio::time::timeout(DISCARD, discard(&mut body)).await;
+            serve::discard(&mut body).await;
             Err(refused)
         }
         Ok(accepted) => accepted,
         Err(_) => {
             let detail = format!("the body did not arrive within {} s", timeout.as_secs_f32());
             Err(Problem::new(Kind::RequestTimeout, detail))
-        }
-    }
-}
-
-async fn discard(body: &mut BodyDataStream) {
-    let mut left = MAX_DISCARDED_BYTES;
-    while let Some(Ok(chunk)) = body.next().await {
-        match left.checked_sub(chunk.len()) {
-            Some(less) => left = less,
-            None => return,
         }
     }
 }

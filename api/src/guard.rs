@@ -63,7 +63,9 @@ async fn within_bounds(app: &App, request: Request, next: Next) -> Response {
     let limit = app.config.request_timeout + app.config.max_wait;
     match tokio::time::timeout(limit, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
         Ok(Ok(response)) => response,
-        Ok(Err(panic)) => Problem::internal(&format!("a request panicked: {}", panic_text(&*panic))).into_response(),
+        Ok(Err(panic)) => {
+            Problem::internal(&format!("a request panicked: {}", serve::panic_text(&*panic))).into_response()
+        }
         Err(_) => timed_out(limit),
     }
 }
@@ -77,14 +79,6 @@ fn keep_headers(problem: &mut Problem, headers: &HeaderMap) {
     if let Some(allow) = headers.get(header::ALLOW) {
         problem.headers.push((header::ALLOW, allow.clone()));
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text")
 }
 
 /// The client's id for the request if it is harmless, else a new one: 16 digits of this process, 16 of the request.

@@ -26,7 +26,6 @@ mod property;
 mod query;
 mod router;
 mod routes;
-mod server;
 mod service;
 mod session;
 mod statements;

@@ -16,7 +16,6 @@ use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
 use crate::router::router;
-use crate::server::serve;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
 
@@ -77,6 +76,11 @@ impl Api {
             ))
         })?;
         let local_addr = listener.local_addr().map_err(|error| StartError::Fatal(error.to_string()))?;
+        let limits = serve::Limits {
+            max_connections: config.max_connections,
+            header_timeout: config.header_timeout,
+            write_timeout: config.write_timeout,
+        };
         let (stop, stopped) = Stop::new();
         let freshness = Arc::new(Freshness::new(log.partitions()));
         let refresher = tokio::spawn(freshness::keep(Arc::clone(&freshness), Arc::clone(&tables)));
@@ -84,7 +88,7 @@ impl Api {
             in_flight: Semaphore::new(config.max_in_flight),
             waiting: Semaphore::new(config.max_waiting),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
-            config: config.clone(),
+            config,
             log,
             tables,
             statements,
@@ -93,7 +97,7 @@ impl Api {
             appraiser,
             stop: stopped.clone(),
         });
-        let server = tokio::spawn(serve(listener, router(Arc::clone(&app)), config, stopped));
+        let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));
         tracing::info!(%local_addr, "the API listens on http://{local_addr}");
         Ok(Self { app, local_addr, stop, server, refresher, threads })
     }

@@ -13,6 +13,11 @@ impl Stop {
         (give, Self(sign))
     }
 
+    /// The sign for who serves the port.
+    pub fn receiver(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+
     /// Whether it was given.
     pub fn is_given(&self) -> bool {
         *self.0.borrow()

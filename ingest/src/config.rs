@@ -49,6 +49,14 @@ pub struct PushConfig {
     /// Largest body of a push, in bytes: some thousand listings. Together with the bound on requests at a time it bounds
     /// memory.
     pub max_body_bytes: usize,
+    /// Most connections; further ones wait in the kernel's queue. Feeds are few; each may hold a part of a body.
+    pub max_connections: usize,
+    /// How long the headers of a request may take, and how long a connection may be idle.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// How long a client may leave an answer unread before its connection is cut.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
     /// How long a body may take to arrive.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
@@ -69,6 +77,9 @@ impl Default for PushConfig {
             enabled: true,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             max_body_bytes: 8 * 1024 * 1024,
+            max_connections: 256,
+            header_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             ack_timeout: Duration::from_secs(5),
             keys_timeout: Duration::from_secs(60),

@@ -12,7 +12,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// By the declared type; where that says nothing (curl's own, none), by the look of the body: a first line that is a
+    /// By the declared type; where that says nothing (plain text, none), by the look of the body: a first line that is a
     /// JSON text, with more behind it.
     pub(super) fn of(content_type: Option<&str>, body: &[u8]) -> Self {
         let essence = content_type.and_then(|declared| declared.split(';').next()).unwrap_or_default().trim();
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_undeclared_body_is_what_it_looks_like() {
-        for declared in [None, Some("application/x-www-form-urlencoded"), Some("text/plain")] {
+        for declared in [None, Some("application/octet-stream"), Some("text/plain")] {
             assert_eq!(Form::of(declared, b"{\"a\":1}\n{\"a\":2}\n"), Form::Lines);
             assert_eq!(Form::of(declared, b"{\n\"a\":1}\n"), Form::Json);
             assert_eq!(Form::of(declared, b"{\"a\":1}\n\n"), Form::Json);

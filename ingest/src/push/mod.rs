@@ -11,6 +11,7 @@ mod check;
 mod index;
 mod keys;
 mod problem;
+mod receive;
 mod routes;
 
 use std::net::SocketAddr;
@@ -54,22 +55,19 @@ impl Push {
     /// Listens, and serves on the runtime that this is called on.
     pub(crate) async fn start(config: PushConfig, log: &Log, fatal: &Fatal) -> Result<Self, PushError> {
         let listen = config.listen;
+        let limits = serve::Limits {
+            max_connections: config.max_connections,
+            header_timeout: config.header_timeout,
+            write_timeout: config.write_timeout,
+        };
         let failed = |source| PushError::Listen { listen, source };
         let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let keys = Keys::new(log.clone(), config.keys_idle, fatal.clone());
         let shared = Arc::new(Shared::new(config, Appender::new(log)?, keys));
-        let (stopping, mut told) = watch::channel(false);
+        let (stopping, told) = watch::channel(false);
         let router = routes::router(shared.clone());
-        let server = tokio::spawn(async move {
-            let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // Told to stop, or nobody left who could tell.
-                let _ = told.wait_for(|is_stopping| *is_stopping).await;
-            });
-            if let Err(error) = served.await {
-                tracing::error!("the push port has failed: {error}");
-            }
-        });
+        let server = tokio::spawn(serve::serve(listener, router, limits, told));
         Ok(Self { address, stopping, server, shared })
     }
 

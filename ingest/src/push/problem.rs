@@ -13,6 +13,12 @@ use super::answer::Answer;
 pub(super) enum Kind {
     /// The feed's name in the path is none.
     BadFeed,
+    /// The request's query has a parameter, and no route here knows any.
+    UnknownParameter,
+    /// The request is no well-formed HTTP request: its body breaks off.
+    BadRequest,
+    /// The body is declared as a form, or as compressed.
+    UnsupportedMediaType,
     /// The body is not JSON, not UTF-8, or neither a listing, a batch nor lines of them.
     NotJson,
     /// Every record of the body was refused; `records` says why.
@@ -39,6 +45,11 @@ impl Kind {
     const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::BadFeed => (StatusCode::BAD_REQUEST, "bad-feed", "Not the name of a feed"),
+            Self::UnknownParameter => (StatusCode::BAD_REQUEST, "unknown-parameter", "Unknown query parameter"),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "Malformed request"),
+            Self::UnsupportedMediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body is not declared as JSON")
+            }
             Self::NotJson => (StatusCode::BAD_REQUEST, "not-json", "The body is not usable JSON"),
             Self::ValidationFailed => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "validation-failed", "Every record is refused")

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use schemas::id::FeedName;
@@ -20,11 +20,13 @@ use super::body::Form;
 use super::check::check;
 use super::keys::{Keys, NoKeys};
 use super::problem::{Kind, Problem};
+use super::receive::Receiver;
 use crate::config::PushConfig;
 use crate::metrics::{self, Tally};
 
-/// Most pushes at a time: with the largest body this bounds what the port can make the process hold (at 8 MiB, 128 MiB of
-/// bodies and about as much of records under way).
+/// Most pushes that are decoded and appended at a time. A push takes its turn when its body is there, so that slow clients
+/// keep nobody out, and keeps it until the work has ended, also when its client has gone: with the largest body this bounds
+/// what decoding can make the process hold (at 8 MiB, 128 MiB of records). What the bodies take, `receive.rs` bounds.
 const MAX_PUSHES: usize = 16;
 /// How long a push waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,12 +36,14 @@ pub(super) struct Shared {
     pub(super) config: PushConfig,
     pub(super) appender: Appender,
     pub(super) keys: Arc<Keys>,
-    turns: Semaphore,
+    receiver: Receiver,
+    turns: Arc<Semaphore>,
 }
 
 impl Shared {
     pub(super) fn new(config: PushConfig, appender: Appender, keys: Keys) -> Self {
-        Self { config, appender, keys: Arc::new(keys), turns: Semaphore::new(MAX_PUSHES) }
+        let receiver = Receiver::new(config.max_body_bytes, config.body_timeout);
+        Self { config, appender, keys: Arc::new(keys), receiver, turns: Arc::new(Semaphore::new(MAX_PUSHES)) }
     }
 }
 
@@ -57,7 +61,26 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
             let detail = "there are POST /feeds/{feed}/listings and GET /feeds/{feed}/keys";
             measured("other", Instant::now(), Problem::new(Kind::NotFound, detail))
         })
+        .layer(from_fn(|request, next| {
+            serve::guarded(request, next, || {
+                let detail =
+                    "a fault of ours; the log of ingest has it. Whether the records are recorded is unknown: repeat";
+                measured("other", Instant::now(), Problem::new(Kind::Internal, detail))
+            })
+        }))
         .with_state(shared)
+}
+
+/// No route knows a parameter; one that is given was meant to do something.
+fn no_query(uri: &Uri) -> Result<(), Problem> {
+    match uri.query().filter(|query| !query.is_empty()) {
+        None => Ok(()),
+        Some(query) => {
+            let name: String = query.split(['=', '&']).next().unwrap_or_default().chars().take(64).collect();
+            let detail = format!("{name} is not a parameter of this route (it has none; the feed stands in the path)");
+            Err(Problem::new(Kind::UnknownParameter, detail))
+        }
+    }
 }
 
 fn measured(route: &'static str, since: Instant, answer: impl IntoResponse) -> Response {
@@ -86,22 +109,23 @@ async fn pushed(
     request: Request,
 ) -> Result<Response, Problem> {
     let feed = feed_of(path)?;
-    let turn = tokio::time::timeout(TURN_TIMEOUT, shared.turns.acquire()).await;
-    let Ok(Ok(_turn)) = turn else {
+    let (parts, body) = request.into_parts();
+    no_query(&parts.uri)?;
+    let received = shared.receiver.receive(&parts.headers, body).await?;
+    let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&shared.turns).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else {
         let detail = format!("{MAX_PUSHES} pushes are under way; nothing of this one was taken");
         return Err(Problem::new(Kind::Overloaded, detail));
     };
-    let (parts, body) = request.into_parts();
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let body = whole_body(body, &shared.config).await?;
-    let form = Form::of(content_type, &body);
+    let form = Form::of(content_type, received.bytes());
     let deadline = Instant::now() + shared.config.ack_timeout;
 
     // Decoding megabytes and waiting for room in a queue: not for the threads that serve requests.
     let at_log = shared.clone();
     let outcome = tokio::task::spawn_blocking(move || {
         let mut tally = Tally::default();
-        let checked = check(form, &body, &feed, now_ms()).map_err(|refusal| {
+        let checked = check(form, received.bytes(), &feed, now_ms()).map_err(|refusal| {
             tally.refused(&feed, refusal.code);
             metrics::record_pushed(&mut tally);
             Problem::of(&refusal)
@@ -120,15 +144,17 @@ async fn pushed(
             }
         }
         metrics::record_pushed(&mut tally);
+        drop(received);
         let refused = answers.len();
         if records.is_empty() {
             return Err(Problem::all_refused(Answer { feed, accepted: 0, refused, records: answers }));
         }
         let append = at_log.appender.append(records, deadline).map_err(unknown)?;
-        Ok((feed, answers, ids, append))
+        // The turn goes with the work: a client that hangs up frees nothing before its time.
+        Ok((feed, answers, ids, append, turn))
     })
     .await;
-    let (feed, mut answers, ids, append) =
+    let (feed, mut answers, ids, append, _turn) =
         outcome.map_err(|_| Problem::new(Kind::Internal, "the push could not be worked on"))??;
 
     let places = append.acknowledged(deadline).await.map_err(unknown)?;
@@ -149,26 +175,6 @@ fn unknown(reason: super::append::Unknown) -> Problem {
     Problem::new(Kind::OutcomeUnknown, detail)
 }
 
-async fn whole_body(body: Body, config: &PushConfig) -> Result<axum::body::Bytes, Problem> {
-    match tokio::time::timeout(config.body_timeout, axum::body::to_bytes(body, config.max_body_bytes)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_too_large(&error) => {
-            let detail = format!("the body has more than {} bytes; send it in parts", config.max_body_bytes);
-            Err(Problem::new(Kind::PayloadTooLarge, detail))
-        }
-        Ok(Err(error)) => Err(Problem::new(Kind::RequestTimeout, format!("the body broke off: {error}"))),
-        Err(_) => {
-            let detail = format!("the body did not arrive within {} s", config.body_timeout.as_secs_f64());
-            Err(Problem::new(Kind::RequestTimeout, detail))
-        }
-    }
-}
-
-/// axum says it with an error that wraps one of a crate it does not show.
-fn is_too_large(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.to_string().contains("length limit exceeded"))
-}
-
 /// The answer of `GET /feeds/{feed}/keys`.
 #[derive(Serialize)]
 struct KeysAnswer {
@@ -179,9 +185,10 @@ struct KeysAnswer {
     keys: Vec<String>,
 }
 
-async fn keys(State(shared): State<Arc<Shared>>, path: Result<Path<String>, PathRejection>) -> Response {
+async fn keys(State(shared): State<Arc<Shared>>, path: Result<Path<String>, PathRejection>, uri: Uri) -> Response {
     let since = Instant::now();
     let answer = async {
+        no_query(&uri)?;
         let feed = feed_of(path)?;
         let deadline = since + shared.config.keys_timeout;
         match shared.keys.of(&feed, deadline).await {

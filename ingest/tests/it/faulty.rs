@@ -14,6 +14,8 @@ use stream::{
 pub enum Fault {
     /// Every third attempt to send finds the queue full.
     QueueFull,
+    /// No attempt to send finds room.
+    AlwaysFull,
     /// One acknowledgement, counted from 0, is a failure.
     DeliveryFails(u64),
     /// No acknowledgement comes.
@@ -51,7 +53,7 @@ impl AckSink for FaultyAcks {
                 let reason = "all brokers are asleep".to_owned();
                 self.acks.acked(token, Err(DeliveryError { topic: Topic::Listings.name(), reason }));
             }
-            Fault::DeliveryFails(_) | Fault::QueueFull => self.acks.acked(token, outcome),
+            Fault::DeliveryFails(_) | Fault::QueueFull | Fault::AlwaysFull => self.acks.acked(token, outcome),
         }
     }
 }
@@ -59,7 +61,7 @@ impl AckSink for FaultyAcks {
 impl Producer for FaultyProducer {
     fn send(&self, record: Outgoing, token: u64) -> Result<(), LogError> {
         let number = self.attempts.fetch_add(1, Ordering::Relaxed);
-        if matches!(self.fault, Fault::QueueFull) && number % 3 == 2 {
+        if matches!(self.fault, Fault::AlwaysFull) || matches!(self.fault, Fault::QueueFull) && number % 3 == 2 {
             return Err(LogError::QueueFull);
         }
         self.producer.send(record, token)

@@ -25,13 +25,18 @@ pub struct House {
     pub complaints: Arc<Mutex<Vec<String>>>,
 }
 
-/// Runs a test on every log that is there.
-pub fn on_every_log(test: impl Fn(&House)) {
+/// Runs a test that does not depend on the log.
+pub fn on_the_embedded_log(test: impl Fn(&House)) {
     let directory = tempfile::tempdir().unwrap();
     let embedded =
         EmbeddedConfig { directory: directory.path().to_owned(), partitions: PARTITIONS, ..EmbeddedConfig::default() };
     println!("on the embedded log");
     test(&House::new(&LogConfig { backend: BackendKind::Embedded, embedded, ..LogConfig::default() }));
+}
+
+/// Runs a test on every log that is there.
+pub fn on_every_log(test: impl Fn(&House)) {
+    on_the_embedded_log(&test);
     let Ok(servers) = std::env::var("ROOST_TEST_KAFKA") else {
         println!("not run on Kafka: ROOST_TEST_KAFKA is not set (make test sets it)");
         return;

@@ -1,6 +1,8 @@
 //! The way in over HTTP.
 
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use ingest::{Config, Ingest, PushConfig};
 use schemas::header;
@@ -9,7 +11,7 @@ use serde_json::{Value, json};
 use stream::Outgoing;
 
 use crate::faulty::{Fault, faulty};
-use crate::house::{House, least, on_every_log};
+use crate::house::{House, PATIENCE, least, on_every_log, on_the_embedded_log};
 
 struct Answer {
     status: u16,
@@ -155,5 +157,119 @@ fn a_push_that_the_log_does_not_acknowledge_in_time_is_unknown_and_can_be_repeat
         let ingest = house.start();
         assert_eq!(push(&ingest, &least("1")).status, 200);
         house.stop(ingest);
+    });
+}
+
+fn connect(ingest: &Ingest) -> TcpStream {
+    let stream = TcpStream::connect(ingest.push_address().unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// Sends bytes as they are, and reads until the other side closes.
+fn raw_answer(ingest: &Ingest, headers: &str, body: &str) -> String {
+    let mut stream = connect(ingest);
+    write!(stream, "POST /feeds/f/listings HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{body}").unwrap();
+    let mut bytes = Vec::new();
+    // A reset is an end too.
+    let _ = stream.read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn what_the_head_of_a_push_tells_is_refused_by_it_with_a_remedy() {
+    on_the_embedded_log(|house| {
+        let ingest = house.start();
+        let cases = [
+            ("content-encoding: gzip\r\ncontent-length: 2\r\n", "{}", "415", "send the body uncompressed"),
+            (
+                "content-type: application/x-www-form-urlencoded\r\ncontent-length: 2\r\n",
+                "{}",
+                "415",
+                "--data-binary @FILE",
+            ),
+            (
+                "content-type: multipart/form-data; boundary=x\r\ncontent-length: 2\r\n",
+                "{}",
+                "415",
+                "application/x-ndjson",
+            ),
+            // Nothing of the body comes: the length alone is refused.
+            ("content-length: 1048577\r\n", "", "413", "send it in parts"),
+            ("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n", "400", "bad-request"),
+        ];
+        for (headers, body, status, said) in cases {
+            let answer = raw_answer(&ingest, headers, body);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(said), "{headers}: {answer}");
+        }
+        for path in ["/feeds/f/listings?dry_run=1", "/feeds/f/listings?dry_run"] {
+            is_problem(&send(&ingest, "POST", path, None, &least("1")), 400, "unknown-parameter");
+        }
+        is_problem(&send(&ingest, "GET", "/feeds/f/keys?limit=1", None, ""), 400, "unknown-parameter");
+        assert!(house.read(Topic::ListingsRaw, 0).is_empty());
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn clients_that_are_slow_with_their_bodies_keep_no_other_out() {
+    on_the_embedded_log(|house| {
+        let ingest = house.start();
+        let slow: Vec<TcpStream> = (0..40)
+            .map(|_| {
+                let mut stream = connect(&ingest);
+                stream.write_all(b"POST /feeds/f/listings HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{").unwrap();
+                stream
+            })
+            .collect();
+        assert_eq!(push(&ingest, &least("1")).status, 200);
+        drop(slow);
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn a_client_that_is_slow_with_its_headers_is_cut_off() {
+    on_the_embedded_log(|house| {
+        let push_config = PushConfig { header_timeout: Duration::from_millis(300), ..PushConfig::default() };
+        let ingest = house.start_on(&house.log, Config { push: push_config, ..Config::default() });
+        let mut slow = connect(&ingest);
+        slow.write_all(b"POST /feeds/f/listings HTTP/1.1\r\nx-slow: ").unwrap();
+        let started = Instant::now();
+        let _ = slow.read_to_end(&mut Vec::new());
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        house.stop(ingest);
+    });
+}
+
+#[test]
+fn a_client_that_hangs_up_does_not_free_its_turn_before_its_work_has_ended() {
+    on_the_embedded_log(|house| {
+        let push_config = PushConfig { ack_timeout: Duration::from_secs(12), ..PushConfig::default() };
+        let config = Config { push: push_config, ..Config::default() };
+        let full = house.start_on(&faulty(&house.log, Fault::AlwaysFull), config);
+        let body = least("1");
+        let mut clients: Vec<TcpStream> = (0..20)
+            .map(|_| {
+                let mut stream = connect(&full);
+                let length = body.len();
+                write!(stream, "POST /feeds/f/listings HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
+                    .unwrap();
+                stream
+            })
+            .collect();
+        // Who is sent away has waited two seconds: sixteen others have all the turns.
+        let deadline = Instant::now() + PATIENCE;
+        let is_sent_away = |client: &mut TcpStream| {
+            client.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+            let mut head = [0; 12];
+            client.read_exact(&mut head).is_ok() && head.ends_with(b"503")
+        };
+        while !clients.iter_mut().any(is_sent_away) {
+            assert!(Instant::now() < deadline, "nobody is sent away");
+        }
+        drop(clients);
+        is_problem(&push(&full, &body), 503, "overloaded");
+        let _ = full.stop(Duration::from_millis(100));
     });
 }

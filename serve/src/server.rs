@@ -17,34 +17,43 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tower::ServiceExt as _;
-
-use crate::config::Config;
-use crate::stop::Stop;
 
 /// Largest head of a request: URI and headers. A cursor and a token need less than 1 kB; hyper needs 8 kB at least.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a connection, for want of file descriptors as a rule: until some are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` says so, then lets every connection finish its request. Returns when the last one has ended.
-pub async fn serve(listener: TcpListener, router: Router, config: Config, mut stop: Stop) {
-    let permits = Arc::new(Semaphore::new(config.max_connections));
+/// The bounds of a port.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most connections; further ones wait in the kernel's queue. About 20 kB of memory and one file descriptor each.
+    pub max_connections: usize,
+    /// Longest time until the headers of a request are there, and longest idle time of a connection.
+    pub header_timeout: Duration,
+    /// Longest time that a client may leave an answer unread before its connection is cut.
+    pub write_timeout: Duration,
+}
+
+/// Serves until `stop` is true or nobody is left who could say so, then lets every connection finish its request. Returns
+/// when the last one has ended.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
+    let permits = Arc::new(Semaphore::new(limits.max_connections));
     let mut connections = JoinSet::new();
     loop {
         // Cannot fail: the semaphore is never closed.
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
         let accepted = tokio::select! {
             biased;
-            () = stop.given() => break,
+            () = given(&mut stop) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), config.clone(), stop.clone());
+                let connection = serve_connection(stream, router.clone(), limits, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -61,14 +70,19 @@ pub async fn serve(listener: TcpListener, router: Router, config: Config, mut st
     while connections.join_next().await.is_some() {}
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, config: Config, mut stop: Stop) {
+async fn given(stop: &mut watch::Receiver<bool>) {
+    // An error: nobody is left who could tell.
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(WriteTimeout::new(stream, config.write_timeout));
+    let stream = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
     let service = TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(Body::new)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(config.header_timeout)
+        .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(stream, service)
         .with_upgrades();
@@ -76,7 +90,7 @@ async fn serve_connection(stream: TcpStream, router: Router, config: Config, mut
     // How a connection ends is its client's affair: a time-out, a reset or a malformed head is no fault of ours.
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = stop.given() => {
+        () = given(&mut stop) => {
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
