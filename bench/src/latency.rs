@@ -13,7 +13,7 @@ use anyhow::Result;
 use e2e::harness::{Servers, until};
 use schemas::topic::Topic;
 use store::{Row, Tables};
-use stream::{Event, Log, Start};
+use stream::{Event, Log, LogError, Start};
 use tokio::runtime::Handle;
 
 use crate::embedded::House;
@@ -220,7 +220,10 @@ impl Follower {
         let thread = std::thread::Builder::new().name("watch-log".to_owned()).spawn(move || {
             let mut events = Vec::new();
             while !over.load(Ordering::Acquire) {
-                reader.poll(Duration::from_millis(50), &mut events)?;
+                match reader.poll(Duration::from_millis(50), &mut events) {
+                    Ok(()) | Err(LogError::Unavailable(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
                 for event in events.drain(..) {
                     let Event::Record(record) = event else { continue };
                     if !record.key.as_deref().is_some_and(|key| key.starts_with(b"bench:")) {

@@ -1,7 +1,7 @@
 //! Real processes on real servers: an installation of roost with names of its own on shared Kafka and CQL servers, its
 //! services as child processes that can be killed, paused and started again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Write;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use schemas::topic::Topic;
 use store::{Row, Table, Tables};
-use stream::{Event, Log, Record, Start};
+use stream::{Event, Log, LogError, Record, Start};
 
 use crate::http;
 
@@ -421,15 +421,18 @@ pub fn read_to_end(log: &Log, topic: Topic) -> Result<Vec<Record>> {
     };
     let starts: Vec<_> = (0..partitions).map(|p| (topic, p, Start::Earliest)).collect();
     let mut reader = log.follow(&starts)?;
-    let (mut records, mut ends, mut events) = (Vec::new(), 0, Vec::new());
+    let (mut records, mut ends, mut events) = (Vec::new(), BTreeSet::new(), Vec::new());
     let begun = Instant::now();
-    while ends < partitions {
+    while ends.len() < partitions as usize {
         ensure!(begun.elapsed() < patience(60), "{topic} was not read to its end in time");
-        reader.poll(Duration::from_millis(100), &mut events)?;
+        match reader.poll(Duration::from_millis(100), &mut events) {
+            Ok(()) | Err(LogError::Unavailable(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         for event in events.drain(..) {
             match event {
                 Event::Record(record) => records.push(record),
-                Event::End { .. } => ends += 1,
+                Event::End { partition, .. } => drop(ends.insert(partition)),
                 Event::Assigned(_) | Event::Revoked(_) => {}
             }
         }

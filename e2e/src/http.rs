@@ -73,4 +73,12 @@ impl Client {
             _ => bail!("POST /api/v1/preferences: {status}: {body}"),
         }
     }
+    /// `GET /api/v1/recommendations`, answered with the three best or with that they are not there yet.
+    pub fn recommendations(&self, token: SessionToken) -> Result<serde_json::Value> {
+        let url = format!("{}/api/v1/recommendations", self.base);
+        let mut answer = self.agent.get(&url).header("authorization", format!("Bearer {}", token.reveal())).call()?;
+        let (status, body) = (answer.status().as_u16(), answer.body_mut().read_to_string()?);
+        ensure!(matches!(status, 200 | 202), "{url}: {status}: {body}");
+        Ok(serde_json::from_str(&body)?)
+    }
 }

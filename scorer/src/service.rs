@@ -34,6 +34,9 @@ const BATCHES_PER_TURN: usize = 4;
 const TICK: Duration = Duration::from_millis(100);
 /// How long a reader waits for a first record; bounds the delay of commits and of stopping.
 const POLL: Duration = Duration::from_millis(50);
+/// How long a log was out of sight, about, when a reader says so: it looks at the brokers once a second and gives them some
+/// to answer.
+const UNSEEN_BEFORE: Duration = Duration::from_secs(5);
 /// How long reading the `shards` row is tried before the operator is told again.
 const READ_RETRY: Duration = Duration::from_millis(200);
 
@@ -59,7 +62,7 @@ pub enum Drained {
 
 enum Input {
     Events(Vec<Event>),
-    LostSight(String),
+    LostSight(Topic, String),
 }
 
 enum Ack {
@@ -124,8 +127,9 @@ impl Scorer {
         let state = Arc::new(parking::State::new("the logs are being read"));
         let (log_in, inputs) = bounded(LOG_QUEUE);
         let (commit_in, commits) = bounded(ACK_QUEUE);
-        let reader = |name: &str, reader: Box<dyn Reader>, commits: Option<Receiver<(u32, u64)>>| {
+        let reader = |name: &str, topic: Topic, reader: Box<dyn Reader>, commits: Option<Receiver<(u32, u64)>>| {
             let follower = Follower {
+                topic,
                 reader,
                 inputs: log_in.clone(),
                 commits,
@@ -136,9 +140,9 @@ impl Scorer {
             stream::spawn(name, &fatal, move || follower.run())
         };
         let threads = vec![
-            reader("scorer-facts", facts, None)?,
-            reader("scorer-rest", rest, None)?,
-            reader("scorer-statements", statements, Some(commits))?,
+            reader("scorer-facts", Topic::ListingsPriced, facts, None)?,
+            reader("scorer-rest", Topic::MarketDays, rest, None)?,
+            reader("scorer-statements", Topic::Preferences, statements, Some(commits))?,
         ];
         let rules = Rules {
             partitions,
@@ -215,6 +219,8 @@ fn now_ms() -> i64 {
 
 /// Reads and hands on, in order.
 struct Follower {
+    /// What is out of sight when its reader says so.
+    topic: Topic,
     reader: Box<dyn Reader>,
     inputs: Sender<Input>,
     commits: Option<Receiver<(u32, u64)>>,
@@ -242,7 +248,7 @@ impl Follower {
                     }
                 }
                 Err(LogError::Unavailable(reason)) => {
-                    if !self.hand_on(Input::LostSight(reason)) {
+                    if !self.hand_on(Input::LostSight(self.topic, reason)) {
                         return;
                     }
                 }
@@ -366,9 +372,10 @@ impl Bench {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::LostSight(reason) => {
-                tracing::warn!("the log does not answer: {reason}");
-                self.judge.lost_sight(now_ms());
+            Input::LostSight(topic, reason) => {
+                if self.judge.lost_sight(topic, now_ms() - UNSEEN_BEFORE.as_millis() as i64) {
+                    tracing::warn!(%topic, "{topic} is out of sight: {reason}");
+                }
             }
             Input::Events(events) => {
                 metrics::record_events(events.len());

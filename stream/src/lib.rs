@@ -208,6 +208,8 @@ pub trait Producer: Send + Sync {
 /// Reads records.
 pub trait Reader: Send {
     /// Waits up to `timeout` for the first event, then appends what is there (at most about 1,000 events) to `events`.
+    /// `Unavailable` is said when the log has been out of sight for some seconds, and then whenever nothing came in time: there
+    /// may be records that nobody has handed out. [`Event::End`] comes again for each partition that is at its end once more.
     fn poll(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError>;
     /// Like `poll`, but takes no records: for a reader whose window is full, so that the group still sees it alive.
     fn poll_control(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError>;

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use e2e::harness::{Installation, Running, Servers, patience, roost, until};
 use e2e::http::{self, Client};
 use e2e::load::{Load, Told};
+use e2e::people;
 use e2e::servers::OwnServers;
 
 use crate::pipeline::{come_to_rest, start_all};
@@ -48,12 +49,16 @@ fn servers_that_go_away_are_waited_for_and_nothing_is_lost() -> Result<()> {
     store_is_away()?;
     own.make("restart", "cassandra")?;
     all_ready(&installation)?;
+    stale_is(&client, false)?;
     own.make("kill", "kafka")?;
+    // Also of a session that nobody changes, for nobody knows what is on the log.
+    stale_is(&client, true)?;
     for role in ROLES {
         says(&installation, role, &format!("Kafka at {} does not answer for", own.servers.kafka))?;
     }
     own.make("restart", "kafka")?;
     all_ready(&installation)?;
+    stale_is(&client, false)?;
 
     // What it has not sent was never said.
     drop(feed);
@@ -72,6 +77,15 @@ fn servers_that_go_away_are_waited_for_and_nothing_is_lost() -> Result<()> {
         told.unknown
     );
     Ok(())
+}
+
+/// A recommendation comes to say so: within ten seconds of the outage, and as long again for a busy machine.
+fn stale_is(client: &Client, wanted: bool) -> Result<()> {
+    let (token, _) = people::session(31, 0);
+    until(&format!("stale is {wanted}"), patience(20), || {
+        let told = client.recommendations(token)?;
+        Ok((told["stale"] == wanted).then_some(()))
+    })
 }
 
 fn all_ready(installation: &Installation) -> Result<()> {

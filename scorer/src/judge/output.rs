@@ -171,11 +171,23 @@ impl Judge {
         self.commit();
     }
 
-    /// The log or a reader is away: from now on nobody can say that the logs are applied to their end.
-    pub fn lost_sight(&mut self, now: i64) {
-        let until = |(at, at_end): (i64, bool)| (if at_end { now } else { at }, false);
-        self.listings_until.iter_mut().for_each(|mark| *mark = until(*mark));
-        self.shards.values_mut().for_each(|shard| shard.read_until = until(shard.read_until));
+    /// The partitions of a topic are out of sight since `since`: until their ends are told again, nobody can say that they are
+    /// applied to them. Returns whether that is news.
+    pub fn lost_sight(&mut self, topic: Topic, since: i64) -> bool {
+        let marks: Vec<&mut (i64, bool)> = match topic {
+            Topic::ListingsPriced => self.listings_until.iter_mut().collect(),
+            Topic::Preferences => self.shards.values_mut().map(|shard| &mut shard.read_until).collect(),
+            // No time is told by the others.
+            _ => Vec::new(),
+        };
+        let mut is_news = false;
+        for (at, at_end) in marks {
+            if std::mem::take(at_end) {
+                *at = since.max(*at);
+                is_news = true;
+            }
+        }
+        is_news
     }
 
     /// The time up to which all of `listings.priced` is applied.

@@ -293,3 +293,28 @@ fn a_clock_that_is_put_back_stops_neither_markets_nor_the_scrubber() {
     }
     assert!(written.contains(&row(1)) && written.contains(&row(2)));
 }
+
+#[test]
+fn a_log_that_is_out_of_sight_stops_the_time_until_its_ends_are_told_again() {
+    let mut tables = BTreeMap::new();
+    let mut house = House::new();
+    house.take_over();
+    house.perform(&mut tables, 0);
+    house.second();
+    house.perform(&mut tables, 0);
+    for topic in [Topic::ListingsPriced, Topic::Preferences] {
+        let left_at = house.now;
+        house.judge.lost_sight(topic, left_at);
+        // Another topic that is out of sight, and told late, takes nothing back.
+        house.judge.lost_sight(Topic::MarketDays, left_at);
+        for _ in 0..20 {
+            house.second();
+            house.perform(&mut tables, 0);
+        }
+        assert_eq!(caught_up(&tables), left_at, "{topic}");
+        house.end();
+        house.second();
+        house.perform(&mut tables, 0);
+        assert_eq!(caught_up(&tables), house.now, "{topic}");
+    }
+}

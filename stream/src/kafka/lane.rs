@@ -28,6 +28,8 @@ pub(super) struct Lane {
     queue: Option<PartitionQueue<ReaderContext>>,
     consumed: Consumed,
     pub(super) tracked: Option<Arc<AtomicU64>>,
+    /// Its end was told, and nothing came after.
+    pub(super) at_end: bool,
 }
 
 impl Lane {
@@ -44,6 +46,7 @@ impl Lane {
             queue: None,
             consumed,
             tracked: None,
+            at_end: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Lane {
         self.next_offset = next_offset;
         self.commit = None;
         self.unsent = false;
+        self.at_end = false;
         self.ours = true;
     }
 
@@ -92,16 +96,17 @@ impl Lane {
                         continue;
                     }
                     self.next_offset = offset + 1;
+                    self.at_end = false;
                     records += 1;
                     bytes += (message.key_len() + message.payload_len()) as u64;
                     events.push(Event::Record(record(self.topic, &message)));
                 }
                 Some(Err(error)) => match failure::of(&error) {
-                    Failure::End => events.push(Event::End {
-                        topic: self.topic,
-                        partition: self.partition,
-                        next_offset: self.next_offset,
-                    }),
+                    Failure::End => {
+                        self.at_end = true;
+                        let Self { topic, partition, next_offset, .. } = *self;
+                        events.push(Event::End { topic, partition, next_offset });
+                    }
                     // The main queue tells of the group.
                     Failure::Passing | Failure::Displaced => {}
                     Failure::Fatal(what) => {

@@ -65,7 +65,7 @@ impl KafkaLog {
         wanted.sort_unstable();
         wanted.dedup();
         self.require(wanted)?;
-        Ok(Box::new(KafkaReader::follow(client, Arc::clone(&self.topics), starts)?))
+        Ok(Box::new(KafkaReader::follow(client, Arc::clone(&self.topics), Arc::clone(&self.watch), starts)?))
     }
 
     /// That the topics are there, with the right partition count.

@@ -50,6 +50,9 @@ pub(super) struct KafkaReader {
     /// Made by the group; handed out before any record of the next poll.
     control: VecDeque<Event>,
     group: Option<Group>,
+    watch: Arc<Watch>,
+    /// Why the brokers are out of sight, since the service was told.
+    blind: Option<String>,
 }
 
 struct Group {
@@ -62,16 +65,16 @@ struct Group {
     /// An assignment whose offsets are still to be looked up.
     unserved: Option<Vec<u32>>,
     committed_at: Instant,
-    watch: Arc<Watch>,
 }
 
 impl KafkaReader {
     pub(super) fn follow(
         client: ClientConfig,
         topics: Arc<Topics>,
+        watch: Arc<Watch>,
         starts: &[(Topic, u32, Start)],
     ) -> Result<Self, LogError> {
-        let mut reader = Self::new(client, topics, None)?;
+        let mut reader = Self::new(client, topics, watch, None)?;
         let wanted: Vec<(Topic, u32)> = starts.iter().map(|(topic, partition, _)| (*topic, *partition)).collect();
         let ranges = offsets::ranges(reader.consumer(), &reader.topics, &wanted, LOOK_UP)?;
         for (&(topic, partition, start), (low, high)) in starts.iter().zip(ranges) {
@@ -81,6 +84,7 @@ impl KafkaReader {
                 Start::Offset(offset) => resume::at("a reader's position", topic, partition, offset, low, high),
             };
             reader.open_lane(topic, partition, at)?;
+            reader.track(Tracked::new(None, topic, partition, at));
         }
         reader.assign()?;
         Ok(reader)
@@ -97,24 +101,66 @@ impl KafkaReader {
         let client = settings::member(config, group, instance)?;
         let id = settings::group_id(config, group);
         let committed_at = Instant::now();
-        let group = Group {
-            id,
-            client: client.clone(),
-            joined_again_at: None,
-            topic,
-            start,
-            unserved: None,
-            committed_at,
-            watch,
-        };
-        let reader = Self::new(client, topics, Some(group))?;
+        let group =
+            Group { id, client: client.clone(), joined_again_at: None, topic, start, unserved: None, committed_at };
+        let reader = Self::new(client, topics, watch, Some(group))?;
         reader.subscribe(topic)?;
         Ok(reader)
     }
 
-    fn new(client: ClientConfig, topics: Arc<Topics>, group: Option<Group>) -> Result<Self, LogError> {
+    fn new(
+        client: ClientConfig,
+        topics: Arc<Topics>,
+        watch: Arc<Watch>,
+        group: Option<Group>,
+    ) -> Result<Self, LogError> {
         let (consumer, ready) = open(&client)?;
-        Ok(Self { consumer: Some(consumer), topics, ready, lanes: Vec::new(), control: VecDeque::new(), group })
+        Ok(Self {
+            consumer: Some(consumer),
+            topics,
+            ready,
+            lanes: Vec::new(),
+            control: VecDeque::new(),
+            group,
+            watch,
+            blind: None,
+        })
+    }
+
+    /// Has the partition watched for as long as it is ours.
+    fn track(&mut self, tracked: Tracked) {
+        if let Some(lane) = self.lanes.iter_mut().find(|lane| tracked.is_of(lane.topic, lane.partition)) {
+            lane.tracked = Some(tracked.position());
+        }
+        self.watch.track(tracked);
+    }
+
+    /// librdkafka keeps silent about brokers that do not answer, and tells the end of a partition once. So a service is told
+    /// when the brokers are out of sight, and of each end again when a broker has said once more that it is one.
+    fn look_for_brokers(&mut self) -> Result<(), LogError> {
+        match self.watch.sight() {
+            Err(reason) if self.blind.replace(reason.clone()).is_none() => Err(LogError::Unavailable(reason)),
+            Err(_) => Ok(()),
+            Ok(()) => {
+                if self.blind.take().is_some() {
+                    self.ask_for_ends();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Reading anew from where it stands makes librdkafka tell the end of a partition again.
+    fn ask_for_ends(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.ours && lane.at_end) {
+            lane.at_end = false;
+            let Some(consumer) = &self.consumer else { return };
+            let at = Offset::Offset(lane.next_offset as i64);
+            // Does not wait; fails only where nothing is read.
+            if let Err(error) = consumer.seek(self.topics.name(lane.topic), lane.partition as i32, at, Duration::ZERO) {
+                tracing::warn!(topic = %lane.topic, partition = lane.partition, "a partition's end is not asked for: {error}");
+            }
+        }
     }
 
     fn subscribe(&self, topic: Topic) -> Result<(), LogError> {
@@ -272,7 +318,7 @@ impl KafkaReader {
     fn serve_assignment(&mut self) -> Result<(), LogError> {
         let Some(group) = &self.group else { return Ok(()) };
         let Some(partitions) = group.unserved.clone() else { return Ok(()) };
-        let (id, topic, start, watch) = (group.id.clone(), group.topic, group.start, Arc::clone(&group.watch));
+        let (id, topic, start) = (group.id.clone(), group.topic, group.start);
         let wanted: Vec<(Topic, u32)> = partitions.iter().map(|partition| (topic, *partition)).collect();
         let committed = offsets::committed(self.consumer(), &self.topics, topic, &partitions, LOOK_UP)?;
         let ranges = offsets::ranges(self.consumer(), &self.topics, &wanted, LOOK_UP)?;
@@ -286,11 +332,7 @@ impl KafkaReader {
                 GroupStart::Earliest => low,
             };
             self.open_lane(topic, partition, at)?;
-            let tracked = Tracked::new(&id, topic, partition, resumed.unwrap_or(low));
-            if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.topic == topic && lane.partition == partition) {
-                lane.tracked = Some(tracked.position());
-            }
-            watch.track(tracked);
+            self.track(Tracked::new(Some(&id), topic, partition, resumed.unwrap_or(low)));
             assignments.push(Assignment { partition, committed });
         }
         self.assign()?;
@@ -357,6 +399,7 @@ impl Reader for KafkaReader {
         let (before, deadline) = (events.len(), Instant::now() + timeout);
         loop {
             self.serve()?;
+            self.look_for_brokers()?;
             events.extend(self.control.drain(..));
             self.take(events)?;
             if events.len() > before {
@@ -364,7 +407,7 @@ impl Reader for KafkaReader {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Ok(());
+                return self.blind.clone().map_or(Ok(()), |reason| Err(LogError::Unavailable(reason)));
             }
             self.ready.wait_for_any(left.min(SERVE_EVERY));
         }

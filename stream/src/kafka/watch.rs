@@ -1,5 +1,5 @@
-//! Looks at the brokers once a second on a thread of its own: whether they answer, and how far groups are behind.
-//! `health` only reads what it found, so that it never waits.
+//! Looks at the brokers once a second on a thread of its own: whether they answer, whether the leader of every partition
+//! that is read does, and how far groups are behind. Who asks only reads what was found, and so never waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -21,6 +21,9 @@ use crate::metrics;
 const EVERY: Duration = Duration::from_secs(1);
 /// Brokers that take longer are away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// So long may a look not succeed before readers are told. Longer than a leader takes to move, shorter than the ten seconds
+/// after which a client is to know that what it sees is old.
+const UNSEEN_AFTER: Duration = Duration::from_secs(5);
 
 /// What is watched.
 pub(super) struct Watch {
@@ -31,23 +34,31 @@ pub(super) struct Watch {
 struct State {
     /// Since when, and why, the brokers do not answer.
     away: Option<(Instant, String)>,
+    /// When the last look began that saw the leader of every partition that is read, and what the last one said that did not.
+    seen: Instant,
+    unseen: String,
     tracked: Vec<Tracked>,
 }
 
-/// The lag of one partition of one group; watched for as long as its reader holds the position.
+/// A partition that is read, by a group with its lag; watched for as long as its reader holds the position.
 pub(super) struct Tracked {
     topic: Topic,
     partition: u32,
     committed: Weak<AtomicU64>,
     keep: Option<Arc<AtomicU64>>,
-    gauge: ::metrics::Gauge,
+    lag: Option<::metrics::Gauge>,
 }
 
 impl Tracked {
-    pub(super) fn new(group: &str, topic: Topic, partition: u32, committed: u64) -> Self {
+    /// Of a group, if it is named.
+    pub(super) fn new(group: Option<&str>, topic: Topic, partition: u32, committed: u64) -> Self {
         let keep = Arc::new(AtomicU64::new(committed));
-        let gauge = metrics::lag(group, topic, partition);
-        Self { topic, partition, committed: Arc::downgrade(&keep), keep: Some(keep), gauge }
+        let lag = group.map(|group| metrics::lag(group, topic, partition));
+        Self { topic, partition, committed: Arc::downgrade(&keep), keep: Some(keep), lag }
+    }
+
+    pub(super) fn is_of(&self, topic: Topic, partition: u32) -> bool {
+        (self.topic, self.partition) == (topic, partition)
     }
 
     /// What the reader stores its commits in.
@@ -58,7 +69,8 @@ impl Tracked {
 
 impl Watch {
     pub(super) fn new(servers: &str) -> Arc<Self> {
-        Arc::new(Self { servers: servers.to_owned(), state: Mutex::new(State { away: None, tracked: Vec::new() }) })
+        let state = State { away: None, seen: Instant::now(), unseen: String::new(), tracked: Vec::new() };
+        Arc::new(Self { servers: servers.to_owned(), state: Mutex::new(state) })
     }
 
     pub(super) fn track(&self, mut tracked: Tracked) {
@@ -74,6 +86,16 @@ impl Watch {
                 Err(format!("Kafka at {} does not answer for {} s: {reason}", self.servers, since.elapsed().as_secs()))
             }
         }
+    }
+
+    /// `Err` with the reason when some partition that is read may have moved on without us, for too long.
+    pub(super) fn sight(&self) -> Result<(), String> {
+        let state = lock(&self.state);
+        let since = state.seen.elapsed();
+        if since < UNSEEN_AFTER {
+            return Ok(());
+        }
+        Err(format!("not every partition could be seen for {} s: {}", since.as_secs(), state.unseen))
     }
 
     /// Watches until what is returned is dropped.
@@ -94,6 +116,7 @@ impl Watch {
     fn look(&self, probe: &BaseConsumer<LogOnly>, topics: &Topics) {
         // Serves the probe's log lines and errors.
         let _ = probe.poll(Duration::ZERO);
+        let began = Instant::now();
         let answer = probe.fetch_metadata(Some(topics.name(Topic::Listings)), ANSWER_WITHIN);
         let wanted: Vec<(Topic, u32)> = {
             let mut state = lock(&self.state);
@@ -102,19 +125,33 @@ impl Watch {
                 Err(error) => {
                     let since = state.away.take().map_or_else(Instant::now, |(since, _)| since);
                     state.away = Some((since, error.to_string()));
+                    state.unseen = error.to_string();
                 }
             }
             state.tracked.retain(|tracked| tracked.committed.strong_count() > 0);
-            state.tracked.iter().map(|tracked| (tracked.topic, tracked.partition)).collect()
+            let mut wanted: Vec<_> = state.tracked.iter().map(|tracked| (tracked.topic, tracked.partition)).collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+            wanted
         };
-        if answer.is_err() || wanted.is_empty() {
+        if answer.is_err() {
             return;
         }
-        let Ok(ends) = offsets::ends(probe, topics, &wanted, Offset::End, ANSWER_WITHIN) else { return };
-        for tracked in &lock(&self.state).tracked {
+        let ends = offsets::ends(probe, topics, &wanted, Offset::End, ANSWER_WITHIN);
+        let mut state = lock(&self.state);
+        let ends = match ends {
+            Ok(ends) => ends,
+            Err(error) => {
+                state.unseen = error.to_string();
+                return;
+            }
+        };
+        state.seen = began;
+        for tracked in &state.tracked {
+            let Some(lag) = &tracked.lag else { continue };
             let end = wanted.iter().position(|at| *at == (tracked.topic, tracked.partition)).map(|index| ends[index]);
             if let (Some(end), Some(committed)) = (end, tracked.committed.upgrade()) {
-                tracked.gauge.set(end.saturating_sub(committed.load(Ordering::Relaxed)) as f64);
+                lag.set(end.saturating_sub(committed.load(Ordering::Relaxed)) as f64);
             }
         }
     }
