@@ -13,8 +13,10 @@ use crate::appraise::Appraiser;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
+use crate::tail::Verdict;
 
 /// Shared by all requests.
 pub struct App {
@@ -48,6 +50,12 @@ impl App {
         let shard = partition_of(&session_key(session), self.log.partitions());
         let as_of = self.freshness.as_of(shard);
         (as_of, is_stale(as_of, now_ms(), self.config.stale_after))
+    }
+
+    /// What to answer about a session whose row is of `row_version`.
+    pub fn verdict(&self, session: SessionId, row_version: Option<u64>) -> Result<Verdict, Problem> {
+        let verdict = self.follower.verdict(session, row_version);
+        verdict.ok_or_else(|| Problem::new(Kind::Starting, Kind::Starting.meaning()))
     }
 
     /// `Err` while something is not there that the API needs, with what and why. Blocks: the log may be asked.

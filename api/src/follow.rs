@@ -30,6 +30,8 @@ struct Shared {
     tail: RwLock<Tail>,
     /// Why the tail is not known, while it is not.
     behind: RwLock<Option<String>>,
+    /// Whether it was read to its end once: what was erased before this process started is known.
+    was_read: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -59,8 +61,12 @@ impl Follower {
         Ok((Self { shared, thread: handle.thread().clone() }, ended))
     }
 
-    /// See [`Tail::verdict`].
-    pub fn verdict(&self, session: SessionId, row_version: Option<u64>) -> Verdict {
+    /// See [`Tail::verdict`]. `None` before the tail was read once: the tables may still have what is erased on it.
+    pub fn verdict(&self, session: SessionId, row_version: Option<u64>) -> Option<Verdict> {
+        self.shared.was_read.load(Ordering::Acquire).then(|| self.verdict_now(session, row_version))
+    }
+
+    fn verdict_now(&self, session: SessionId, row_version: Option<u64>) -> Verdict {
         self.shared.tail.read().unwrap_or_else(PoisonError::into_inner).verdict(session, row_version)
     }
 
@@ -135,6 +141,7 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: 
             }
         }
         if answered && caught_up.len() == partitions as usize {
+            shared.was_read.store(true, Ordering::Release);
             shared.set_behind(None);
         }
     }

@@ -66,6 +66,8 @@ kinds! {
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too many requests are under way, or this one took too long; try again after `Retry-After`.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Overloaded";
+    /// This process has just started and does not know yet which sessions were erased; try again after `Retry-After`.
+    Starting = "starting", SERVICE_UNAVAILABLE, "Not ready yet";
     /// The store does not answer; try again after `Retry-After`.
     StoreUnavailable = "store-unavailable", SERVICE_UNAVAILABLE, "The store does not answer";
     /// The log did not take the statement: it is not recorded. Repeat it after `Retry-After`.

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemas::header::{self, Headers};
 use schemas::id::SessionId;
 use schemas::statement::deadline_header;
-use schemas::topic::{Topic, session_key};
+use schemas::topic::{Topic, partition_of, session_key};
 use stream::{AckSink, Delivered, DeliveryError, Fatal, Log, LogError, Outgoing};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,7 +41,8 @@ enum Undelivered {
 /// A statement on its way to the producer's thread.
 struct Job {
     record: Outgoing,
-    deadline_ms: i64,
+    /// Handed on later, it would not come in time.
+    until: Instant,
     answer: Answer,
 }
 
@@ -50,6 +51,7 @@ pub type Ended = oneshot::Receiver<std::convert::Infallible>;
 
 /// The way to topic `preferences`. Dropping it lets the thread hand on what it holds and end.
 pub struct Statements {
+    log: Log,
     jobs: mpsc::Sender<Job>,
     deadline: Duration,
     sent: AtomicU64,
@@ -69,7 +71,7 @@ impl Statements {
             drop(running);
         })
         .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
-        Ok((Self { jobs, deadline, sent: AtomicU64::new(0), source: source() }, ended))
+        Ok((Self { log: Arc::clone(log), jobs, deadline, sent: AtomicU64::new(0), source: source() }, ended))
     }
 
     /// Appends a statement (`Some`) or an erasure (`None`) of a session. `Ok` only when the log has it in time.
@@ -79,13 +81,15 @@ impl Statements {
         value: Option<Vec<u8>>,
         traceparent: Option<Vec<u8>>,
     ) -> Result<Delivered, Problem> {
-        let now_ms = now_ms();
-        let deadline_ms = now_ms + i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX / 2);
-        let headers = self.headers(value.is_none(), now_ms, deadline_ms, traceparent);
-        let key = Some(session_key(session));
-        let record = Outgoing { topic: Topic::Preferences, partition: None, key, value, headers };
+        let key = session_key(session);
+        let partition = partition_of(&key, self.log.partitions());
+        // By the log's time, with which it is compared.
+        let deadline_ms = self.log.append_time_ms(Topic::Preferences, partition)
+            + i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX / 2);
+        let headers = self.headers(value.is_none(), now_ms(), deadline_ms, traceparent);
+        let record = Outgoing { topic: Topic::Preferences, partition: None, key: Some(key), value, headers };
         let (answer, outcome) = oneshot::channel();
-        if self.jobs.try_send(Job { record, deadline_ms, answer }).is_err() {
+        if self.jobs.try_send(Job { record, until: Instant::now() + self.deadline, answer }).is_err() {
             return judge(
                 Some(Err(Undelivered::NotSent("too many statements wait for the log".to_owned()))),
                 deadline_ms,
@@ -132,7 +136,7 @@ fn judge(outcome: Option<Result<Delivered, Undelivered>>, deadline_ms: i64) -> R
 fn send_all(producer: &dyn stream::Producer, acks: &Unacknowledged, mut queue: mpsc::Receiver<Job>, fatal: &Fatal) {
     let mut token = 0;
     while let Some(job) = queue.blocking_recv() {
-        if now_ms() > job.deadline_ms {
+        if Instant::now() > job.until {
             refuse(job.answer, "it waited for the log until its deadline");
             continue;
         }

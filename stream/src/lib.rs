@@ -5,6 +5,7 @@
 //! on threads of their own.
 
 mod asking;
+mod clock;
 pub mod config;
 pub mod dead_letter;
 mod embedded;
@@ -170,6 +171,9 @@ pub trait Backend: Send + Sync {
     fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError>;
     /// The offsets of the oldest record and of the next one to come.
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError>;
+    /// The append time of a record that this partition took now, as far as it can be told here: for deadlines that are compared
+    /// with it. Milliseconds since 1970.
+    fn append_time_ms(&self, topic: Topic, partition: u32) -> i64;
     /// `Err` with the reason while the log does not answer; for `/readyz`. Cheap: at most one request per second.
     fn health(&self) -> Result<(), String>;
 }

@@ -248,7 +248,7 @@ async fn preferences_of(app: &App, session: SessionId) -> Result<Option<Preferen
     let cell = app.tables.read(Row::Session(session)).await?;
     let cell = cell.map(|cell| serde_json::from_str::<SessionCell>(&cell.json)).transpose();
     let cell = cell.map_err(|error| Problem::internal(&format!("session {session}: {error}")))?;
-    let verdict = app.follower.verdict(session, cell.as_ref().map(|cell| cell.version));
+    let verdict = app.verdict(session, cell.as_ref().map(|cell| cell.version))?;
     let cell = match (verdict, cell) {
         (Verdict::Serve, Some(cell)) => cell,
         (Verdict::Pending, _) => return Ok(None),

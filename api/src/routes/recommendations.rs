@@ -233,7 +233,7 @@ async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look, Problem> 
     let version = head
         .map_err(|error| Problem::internal(&format!("recommendations of {session}: cell items: {error}")))?
         .map(|head| head.preference_version);
-    let verdict = app.follower.verdict(session, version);
+    let verdict = app.verdict(session, version)?;
     // An erased or replaced row is not told of.
     let version = version.filter(|_| verdict == Verdict::Serve);
     Ok(Look { step: decide(verdict, version, ask.min_version), row, version })

@@ -102,14 +102,27 @@ impl Desk {
         let log = stream::open(&log).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tables = runtime.block_on(store::open(&store)).unwrap();
-        let mut desk = Self::run(config, appraiser, log, tables, watch);
+        let mut desk = Self::run(config, appraiser, log, tables, watch, false);
+        desk.eventually("the API is ready", || desk.api().ready().is_ok());
         desk.directory = Some(directory);
         desk
     }
 
     /// Another process of the same API.
     pub fn start_beside(other: &Self) -> Self {
-        Self::run(Config::default(), None, Arc::clone(&other.log), Arc::clone(&other.tables.inner), None)
+        let desk = Self::start_endless_or_not(other, false);
+        desk.eventually("the API is ready", || desk.api().ready().is_ok());
+        desk
+    }
+
+    /// Another process of the same API, which never knows that it has read the log to its end.
+    pub fn start_endless_beside(other: &Self) -> Self {
+        Self::start_endless_or_not(other, true)
+    }
+
+    fn start_endless_or_not(other: &Self, endless: bool) -> Self {
+        let (log, tables) = (Arc::clone(&other.log), Arc::clone(&other.tables.inner));
+        Self::run(Config::default(), None, log, tables, None, endless)
     }
 
     fn run(
@@ -118,6 +131,7 @@ impl Desk {
         log: stream::Log,
         tables: store::Tables,
         watch: Option<Dispatch>,
+        endless: bool,
     ) -> Self {
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         if let Some(watch) = watch {
@@ -125,7 +139,8 @@ impl Desk {
         }
         let runtime = threads.worker_threads(2).enable_all().build().unwrap();
         let delivery = Arc::new(Mutex::new(Delivery::Honest));
-        let faulty: stream::Log = Arc::new(FaultyLog { inner: Arc::clone(&log), delivery: Arc::clone(&delivery) });
+        let faulty: stream::Log =
+            Arc::new(FaultyLog { inner: Arc::clone(&log), delivery: Arc::clone(&delivery), endless });
         let tables = Arc::new(FaultyTables { inner: tables, away: AtomicBool::new(false) });
         let fatal = Arc::new(Mutex::new(Vec::new()));
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..config };
@@ -140,9 +155,7 @@ impl Desk {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        let desk = Self { runtime, api: Some(api), log, delivery, tables, fatal, base, agent, directory: None };
-        desk.eventually("the API is ready", || desk.api().ready().is_ok());
-        desk
+        Self { runtime, api: Some(api), log, delivery, tables, fatal, base, agent, directory: None }
     }
 
     pub fn api(&self) -> &Api {

@@ -10,7 +10,10 @@ use schemas::money::Money;
 use schemas::topic::Topic;
 use schemas::vocabulary::Transaction;
 use store::{Answer, ByMarket, Cell, RecommendationRow, Row, StoreError, Table, Tables, Write};
-use stream::{AckSink, Delivered, DeliveryError, GroupStart, Log, LogError, Outgoing, Producer, Reader, Start};
+use stream::{AckSink, Delivered, DeliveryError, Event, GroupStart, Log, LogError, Outgoing, Producer, Reader, Start};
+
+/// How far a log's time is ahead.
+const AHEAD_MS: i64 = 3_600_000;
 
 /// What becomes of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub enum Delivery {
     Silent,
     /// The log has it and says that it appended it after the deadline.
     Late,
+    /// The log's own time is ahead of the clock.
+    Ahead,
     /// The log has it and says that it failed.
     Failing,
     /// The log does not take it.
@@ -33,7 +38,11 @@ pub enum Delivery {
 pub struct FaultyLog {
     pub inner: Log,
     pub delivery: Arc<Mutex<Delivery>>,
+    /// Whether no end of a partition is ever told.
+    pub endless: bool,
 }
+
+struct Endless(Box<dyn Reader>);
 
 struct FaultyProducer(Box<dyn Producer>, Arc<Mutex<Delivery>>);
 struct FaultyAcks(Arc<dyn AckSink>, Arc<Mutex<Delivery>>);
@@ -47,7 +56,8 @@ impl stream::Backend for FaultyLog {
         Ok(Box::new(FaultyProducer(self.inner.producer(acks)?, Arc::clone(&self.delivery))))
     }
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
-        self.inner.follow(starts)
+        let reader = self.inner.follow(starts)?;
+        Ok(if self.endless { Box::new(Endless(reader)) } else { reader })
     }
     fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError> {
         self.inner.join(group, instance, topic, start)
@@ -55,8 +65,29 @@ impl stream::Backend for FaultyLog {
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
         self.inner.range(topic, partition)
     }
+    fn append_time_ms(&self, topic: Topic, partition: u32) -> i64 {
+        let ahead = *self.delivery.lock().unwrap() == Delivery::Ahead;
+        self.inner.append_time_ms(topic, partition) + if ahead { AHEAD_MS } else { 0 }
+    }
     fn health(&self) -> Result<(), String> {
         self.inner.health()
+    }
+}
+
+impl Reader for Endless {
+    fn poll(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
+        let outcome = self.0.poll(timeout, events);
+        events.retain(|event| !matches!(event, Event::End { .. }));
+        outcome
+    }
+    fn poll_control(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
+        self.0.poll_control(timeout, events)
+    }
+    fn commit(&mut self, partition: u32, next_offset: u64) -> Result<(), LogError> {
+        self.0.commit(partition, next_offset)
+    }
+    fn commit_sync(&mut self, timeout: Duration) -> Result<(), LogError> {
+        self.0.commit_sync(timeout)
     }
 }
 
@@ -79,7 +110,9 @@ impl AckSink for FaultyAcks {
         let delivery = *self.1.lock().unwrap();
         let outcome = match delivery {
             Delivery::Silent => return,
-            Delivery::Late => outcome.map(|d| Delivered { append_time_ms: d.append_time_ms + 3_600_000, ..d }),
+            Delivery::Late | Delivery::Ahead => {
+                outcome.map(|d| Delivered { append_time_ms: d.append_time_ms + AHEAD_MS, ..d })
+            }
             Delivery::Failing => Err(DeliveryError { topic: "preferences", reason: "timed out".to_owned() }),
             Delivery::Honest | Delivery::Refused | Delivery::Panic => outcome,
         };

@@ -185,3 +185,21 @@ fn a_panic_of_the_thread_that_appends_statements_ends_the_process() {
     let told = std::mem::take(&mut *desk.fatal.lock().unwrap());
     assert_eq!(told, ["api-statements panicked: look at the lines above for where"]);
 }
+
+#[test]
+fn a_log_whose_time_is_ahead_takes_statements_by_its_own_time() {
+    let desk = Desk::start();
+    *desk.delivery.lock().unwrap() = Delivery::Ahead;
+    desk.state();
+}
+
+#[test]
+fn a_process_that_does_not_know_yet_what_was_erased_serves_no_session() {
+    let desk = Desk::start();
+    let accepted = desk.state();
+    let token = accepted["token"].as_str().unwrap();
+    desk.recommend(session(token), accepted["version"].as_u64().unwrap());
+    assert_eq!(desk.get_as(token, "/api/v1/recommendations").status, 200);
+    let beside = Desk::start_endless_beside(&desk);
+    beside.get_as(token, "/api/v1/recommendations").problem(503, "starting");
+}

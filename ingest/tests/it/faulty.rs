@@ -89,6 +89,9 @@ impl Backend for Faulty {
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
         self.log.range(topic, partition)
     }
+    fn append_time_ms(&self, topic: Topic, partition: u32) -> i64 {
+        self.log.append_time_ms(topic, partition)
+    }
     fn health(&self) -> Result<(), String> {
         self.log.health()
     }

@@ -11,8 +11,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustc_hash::FxHashMap;
 use schemas::topic::{Cleanup, DELETE_RETENTION_MS, MIN_COMPACTION_LAG_MS, Topic};
 
-use super::writer::{Command, now_ms};
+use super::writer::Command;
 use super::{Shared, codec};
+use crate::clock::now_ms;
 use crate::config::EmbeddedConfig;
 use crate::{LogError, metrics};
 

@@ -28,6 +28,7 @@ use self::producer::{EmbeddedProducer, Lane};
 use self::reader::EmbeddedReader;
 use self::volume::Volume;
 use self::writer::{Command, Durability, Writer};
+use crate::clock;
 use crate::config::EmbeddedConfig;
 use crate::init::Change;
 use crate::{AckSink, Backend, GroupStart, LogError, Producer, Reader, Start};
@@ -195,6 +196,11 @@ impl Backend for EmbeddedLog {
         self.shared.range(topic, partition)
     }
 
+    fn append_time_ms(&self, topic: Topic, partition: u32) -> i64 {
+        // As the writer does: a clock that was ahead for a while has left its time here.
+        self.shared.heads.get(topic, partition).1.max(clock::now_ms())
+    }
+
     fn health(&self) -> Result<(), String> {
         self.shared.trouble().map_or(Ok(()), Err)
     }
@@ -213,5 +219,21 @@ impl Drop for EmbeddedLog {
         // Readers and producers may live on; the directory is free from here.
         self.shared.input.volume.close();
         self.shared.derived.volume.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_a_log_whose_clock_was_put_back_is_that_of_its_last_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig { directory: directory.path().to_owned(), partitions: 2, ..Default::default() };
+        let log = EmbeddedLog::open(&config).unwrap();
+        let ahead = clock::now_ms() + 3_600_000;
+        log.shared.heads.advance(Topic::Preferences, 1, 1, ahead);
+        assert_eq!(log.append_time_ms(Topic::Preferences, 1), ahead);
+        assert!(log.append_time_ms(Topic::Preferences, 0) < ahead, "each partition has a time of its own");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
 use rustc_hash::FxHashMap;
@@ -17,6 +17,7 @@ use super::groups::Groups;
 use super::heads::Heads;
 use super::producer::Append;
 use super::volume::{Change, Failure, Volume};
+use crate::clock::now_ms;
 use crate::{Delivered, DeliveryError, metrics};
 
 /// Records in one batch: bounds what is written again after a failure, and how long the first waits for the last.
@@ -244,10 +245,4 @@ impl Writer {
             }
         }
     }
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_ms() -> i64 {
-    // A clock before 1970 is none; the log's time does not go back anyway.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

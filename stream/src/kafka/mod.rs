@@ -28,6 +28,7 @@ use self::producer::KafkaProducer;
 use self::reader::KafkaReader;
 use self::topics::Topics;
 use self::watch::Watch;
+use crate::clock;
 use crate::config::KafkaConfig;
 use crate::{AckSink, Backend, GroupStart, LogError, Producer, Reader, Start};
 
@@ -113,6 +114,11 @@ impl Backend for KafkaLog {
     fn range(&self, topic: Topic, partition: u32) -> Result<(u64, u64), LogError> {
         let ranges = offsets::ranges(&self.probe, &self.topics, &[(topic, partition)], LOOK_UP)?;
         ranges.first().copied().ok_or_else(|| LogError::Unavailable(format!("{topic}/{partition}: no offsets named")))
+    }
+
+    fn append_time_ms(&self, _topic: Topic, _partition: u32) -> i64 {
+        // The brokers' clocks are kept together with ours by whoever runs both.
+        clock::now_ms()
     }
 
     fn health(&self) -> Result<(), String> {
