@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::response::Redirect;
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
@@ -43,6 +44,8 @@ pub fn router(app: Arc<App>) -> Router {
     let (routes, _) = OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).split_for_parts();
     routes
         .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", openapi()))
+        // Who opens the port in a browser looks for this.
+        .route("/", get(async || Redirect::temporary("/docs/")))
         .route("/problems", get(problems::list))
         .route("/problems/{slug}", get(problems::read))
         .fallback(no_route)

@@ -22,6 +22,15 @@ pub enum Drained {
     StatementsLeft(usize),
 }
 
+impl std::fmt::Display for Drained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clean => f.write_str("finished everything"),
+            Self::StatementsLeft(left) => write!(f, "ran out of time: {left} statements are unfinished and read again"),
+        }
+    }
+}
+
 /// The running enricher.
 pub struct Enricher {
     stop: Arc<Stop>,

@@ -22,7 +22,7 @@ impl State {
     /// It works.
     pub(crate) fn well(&self) {
         if let Some(Waiting { reason, since }) = self.lock().take() {
-            tracing::info!("enricher works ({reason}, for {} s)", since.elapsed().as_secs());
+            tracing::info!("enricher works; for {} s it had waited: {reason}", since.elapsed().as_secs());
         }
     }
 

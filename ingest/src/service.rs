@@ -41,6 +41,15 @@ pub enum Drained {
     RecordsLeft(usize),
 }
 
+impl std::fmt::Display for Drained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clean => f.write_str("finished everything"),
+            Self::RecordsLeft(left) => write!(f, "ran out of time: {left} raw records are unfinished and read again"),
+        }
+    }
+}
+
 /// Running ingest.
 pub struct Ingest {
     stop: Arc<Stop>,

@@ -21,7 +21,7 @@ impl State {
     pub(crate) fn well(&self) {
         let was = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Waiting { reason, since }) = was {
-            tracing::info!("ingest works ({reason}, for {} s)", since.elapsed().as_secs());
+            tracing::info!("ingest works; for {} s it had waited: {reason}", since.elapsed().as_secs());
         }
     }
 

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     match command::run(arguments) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("roost: {error:#}");
+            eprintln!("roost: {}", command::told(&error));
             // 2: the input is wrong (config, arguments); 1: it is right and could not be done.
             ExitCode::from(if error.is::<config::ConfigError>() { 2 } else { 1 })
         }

@@ -166,13 +166,13 @@ impl Services {
         }
         block_in_place(|| {
             if let Some(ingest) = parts.ingest {
-                tracing::info!("ingest: {:?}", ingest.stop(left()));
+                tracing::info!("ingest: {}", ingest.stop(left()));
             }
             if let Some(enricher) = parts.enricher {
-                tracing::info!("enricher: {:?}", enricher.stop(left()));
+                tracing::info!("enricher: {}", enricher.stop(left()));
             }
             if let Some(scorer) = parts.scorer {
-                tracing::info!("scorer: {:?}", scorer.stop(left()));
+                tracing::info!("scorer: {}", scorer.stop(left()));
             }
         });
         tracing::info!("stopped");

@@ -60,6 +60,22 @@ pub enum Drained {
     RowsLeft(usize),
 }
 
+impl std::fmt::Display for Drained {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Clean => f.write_str("finished everything"),
+            Self::RowsLeft(left) => {
+                write!(f, "ran out of time: {left} rows are unwritten; their next owner writes them")
+            }
+        }
+    }
+}
+
+/// Numbers as a person reads them.
+fn list(numbers: &[u32]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 enum Input {
     Events(Vec<Event>),
     LostSight(Topic, String),
@@ -384,11 +400,12 @@ impl Bench {
                         Event::Record(record) => self.judge.record(record),
                         Event::End { topic, partition, next_offset } => self.judge.end(topic, partition, next_offset),
                         Event::Assigned(assignments) => {
-                            tracing::info!(?assignments, "shards were handed to this process");
+                            let shards: Vec<u32> = assignments.iter().map(|given| given.partition).collect();
+                            tracing::info!("shards {} were handed to this process", list(&shards));
                             self.judge.assigned(&assignments);
                         }
                         Event::Revoked(partitions) => {
-                            tracing::info!(?partitions, "shards were taken from this process");
+                            tracing::info!("shards {} were taken from this process", list(&partitions));
                             self.judge.revoked(&partitions);
                         }
                     }

@@ -41,6 +41,14 @@ fn the_list_of_routes_is_that_of_the_document() {
 }
 
 #[test]
+fn the_root_leads_to_the_documentation() {
+    let desk = Desk::start();
+    let docs = desk.get("/");
+    assert_eq!((docs.status, docs.header("location")), (307, Some("/docs/")));
+    assert_eq!(desk.get("/docs/").status, 200);
+}
+
+#[test]
 fn a_token_is_asked_for_where_one_is_needed_and_a_wrong_one_is_refused() {
     let desk = Desk::start();
     for (method, path, needs_token, _) in ROUTES {
@@ -112,8 +120,7 @@ fn a_huge_body_is_refused_whether_its_length_is_told_or_not() {
 #[test]
 fn what_is_no_route_is_a_problem_too() {
     let desk = Desk::start();
-    for path in ["/", "/api", "/api/v1", "/api/v1/", "/api/v2/properties", "/api/v1/preferences/", "/x/%2e%2e/y", "//"]
-    {
+    for path in ["/api", "/api/v1", "/api/v1/", "/api/v2/properties", "/api/v1/preferences/", "/x/%2e%2e/y", "//"] {
         desk.get(path).problem(404, "not-found");
     }
     let secret = desk.get("/nowhere?token=secret").problem(404, "not-found");

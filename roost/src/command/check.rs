@@ -12,7 +12,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         Ok(text) => println!("[+] {name}: {text}"),
         Err(error) => {
             well = false;
-            println!("[-] {name}: {error:#}");
+            println!("[-] {name}: {}", super::told(&error));
         }
     };
     crate::telemetry::install_warnings();

@@ -81,6 +81,17 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// An error with its causes, each said once: some errors say their cause themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// A rate as a person writes it: most synthetic events a second.
 fn per_second(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= MAX_PER_SECOND);
@@ -95,6 +106,14 @@ const MAX_PER_SECOND: f64 = 10_000_000.0;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_its_error_names_is_not_said_again() {
+        let in_use = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let cause = in_use.to_string();
+        let named = anyhow::Error::from(in_use).context(format!("port 1: {cause}; free it"));
+        assert_eq!(told(&named.context("ingest")), format!("ingest: port 1: {cause}; free it"));
+    }
 
     #[test]
     fn a_rate_that_nothing_could_be_paced_by_is_refused() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use fjall::{Keyspace, KeyspaceCreateOptions};
@@ -48,7 +49,8 @@ fn check_format(directory: &Path) -> Result<(), StoreError> {
             "make the directory readable and writable, or name another one in store.embedded.directory",
         )
     };
-    fs::create_dir_all(directory).map_err(failed)?;
+    // For its owner alone: preferences are private.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let file = directory.join("FORMAT");
     match fs::read_to_string(&file) {
         Ok(format) if format.trim() == FORMAT => Ok(()),

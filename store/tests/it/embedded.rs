@@ -67,6 +67,15 @@ async fn a_directory_that_cannot_be_made_is_named() {
     assert!(said.contains("tables: ") && said.contains("store.embedded.directory"), "{said}");
 }
 
+#[tokio::test]
+async fn a_new_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let _tables = open(directory.path()).await.unwrap();
+    let mode = std::fs::metadata(directory.path().join("tables")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
 /// Plays the process that is killed; does nothing in a run of all tests.
 #[tokio::test]
 async fn child_writes_until_it_is_killed() {

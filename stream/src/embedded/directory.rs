@@ -1,7 +1,8 @@
 //! The directory of the embedded log: for one process at a time, of one format, with one partition count.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use crate::LogError;
@@ -23,7 +24,9 @@ pub(super) struct Locked {
 pub(super) fn enter(config: &EmbeddedConfig) -> Result<Locked, LogError> {
     let directory = &config.directory;
     config.check()?;
-    fs::create_dir_all(directory).map_err(|error| cannot(directory, "be made", &error))?;
+    // For its owner alone: preferences are private.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| cannot(directory, "be made", &error))?;
     let file = lock(directory)?;
     let is_new = check(directory, config.partitions)?;
     Ok(Locked { _file: file, is_new })

@@ -63,6 +63,17 @@ fn init_makes_the_directory_once() {
 }
 
 #[test]
+fn a_new_directory_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (parent, log) = (directory.path().join("data"), directory.path().join("data/log"));
+    stream::init(&embedded_config(&log)).unwrap();
+    for made in [parent, log] {
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700, "{}", made.display());
+    }
+}
+
+#[test]
 fn a_log_that_is_closed_says_so() {
     let house = embedded();
     let (producer, _acks) = house.producer();
