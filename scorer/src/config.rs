@@ -10,9 +10,13 @@ use serde::Deserialize;
 pub enum EngineKind {
     /// Brute force: the definition. For checks.
     Oracle,
-    /// Buckets and buffers, safe and portable.
+    /// Buckets and buffers, with the fastest instructions that the processor has.
     #[default]
+    Auto,
+    /// The same with those that every processor has.
     Scalar,
+    /// The same with AVX-512 VBMI.
+    Avx512,
 }
 
 /// `[scorer]`.
@@ -48,7 +52,7 @@ impl Default for Config {
         Self {
             group: "scorer".into(),
             instance: String::new(),
-            engine: EngineKind::Scalar,
+            engine: EngineKind::Auto,
             session_life: Duration::from_secs(30 * 86_400),
             window: 256,
             market_every: Duration::from_secs(1),

@@ -149,15 +149,74 @@ impl ListingFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlaceFacts {
     /// Ascending.
-    pub cities: Box<[Market]>,
+    pub cities: Cities,
+    /// What else; most sessions name cities alone.
+    pub beyond: Option<Box<Beyond>>,
+}
+
+impl PlaceFacts {
+    /// What is named beside cities.
+    pub fn beyond(&self) -> &Beyond {
+        self.beyond.as_deref().unwrap_or(&NOWHERE)
+    }
+}
+
+/// The parts of a place that are no cities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
     /// Ascending.
-    pub postal_codes: Box<[PostalKey]>,
+    pub postal_codes: Vec<PostalKey>,
     /// The countries of those.
-    pub postal_countries: Box<[Country]>,
+    pub postal_countries: Vec<Country>,
     /// A circle, in any country.
     pub circle: Option<Disc>,
     /// A whole country.
     pub country: Option<Country>,
+}
+
+static NOWHERE: Beyond = Beyond { postal_codes: Vec::new(), postal_countries: Vec::new(), circle: None, country: None };
+
+/// Cities, ascending. One, as most sessions have it, stands in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cities {
+    /// One.
+    One(Market),
+    /// None, or more than one.
+    Many(Box<[Market]>),
+}
+
+impl Default for Cities {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
+}
+
+impl From<Vec<Market>> for Cities {
+    fn from(mut cities: Vec<Market>) -> Self {
+        match cities.len() {
+            1 => cities.pop().map_or_else(Self::default, Self::One),
+            _ => Self::Many(cities.into()),
+        }
+    }
+}
+
+impl std::ops::Deref for Cities {
+    type Target = [Market];
+    fn deref(&self) -> &[Market] {
+        match self {
+            Self::One(city) => std::slice::from_ref(city),
+            Self::Many(cities) => cities,
+        }
+    }
+}
+
+impl std::ops::DerefMut for Cities {
+    fn deref_mut(&mut self) -> &mut [Market] {
+        match self {
+            Self::One(city) => std::slice::from_mut(city),
+            Self::Many(cities) => cities,
+        }
+    }
 }
 
 /// A session, as the score sees it. Every divisor is at least 1.
@@ -202,6 +261,12 @@ impl SessionFacts {
     pub fn of(preferences: &Preferences) -> Self {
         let place = &preferences.place;
         let keys = place.postal_codes.iter().filter_map(|postal| PostalKey::of(postal.country, &postal.code));
+        let beyond = Beyond {
+            postal_codes: ascending(keys),
+            postal_countries: ascending(place.postal_codes.iter().map(|postal| postal.country)),
+            circle: place.within.as_ref().map(Disc::of),
+            country: place.country,
+        };
         Self {
             transaction: preferences.transaction,
             currency: preferences.currency,
@@ -210,19 +275,16 @@ impl SessionFacts {
             min_area_sqft: preferences.min_living_area_sqft.filter(|area| *area > 0),
             max_commute_minutes: preferences.max_commute_minutes.map(|minutes| minutes.max(1)),
             place: PlaceFacts {
-                cities: ascending(place.cities.iter().cloned()),
-                postal_codes: ascending(keys),
-                postal_countries: ascending(place.postal_codes.iter().map(|postal| postal.country)),
-                circle: place.within.as_ref().map(Disc::of),
-                country: place.country,
+                cities: ascending(place.cities.iter().cloned()).into(),
+                beyond: Some(beyond).filter(|beyond| *beyond != NOWHERE).map(Box::new),
             },
             min_bedrooms: preferences.min_bedrooms,
             min_bathrooms: preferences.min_bathrooms,
-            sub_types: ascending(preferences.property_sub_types.iter().copied()),
+            sub_types: ascending(preferences.property_sub_types.iter().copied()).into(),
             min_school_rating: preferences.min_school_rating,
             required: preferences.required_amenities,
             preferred: preferences.preferred_amenities,
-            dismissed: ascending(preferences.dismissed.iter().cloned()),
+            dismissed: ascending(preferences.dismissed.iter().cloned()).into(),
             include_coming_soon: preferences.include_coming_soon,
             include_under_contract: preferences.include_under_contract,
             profile: preferences.profile,
@@ -230,11 +292,11 @@ impl SessionFacts {
     }
 }
 
-fn ascending<T: Ord>(items: impl Iterator<Item = T>) -> Box<[T]> {
+fn ascending<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
     let mut items: Vec<T> = items.collect();
     items.sort_unstable();
     items.dedup();
-    items.into()
+    items
 }
 
 #[cfg(test)]

@@ -132,14 +132,18 @@ pub fn merits(l: &ListingFacts) -> [i64; 3] {
 
 /// The best of the parts that match; `None` if none does.
 fn place(place: &PlaceFacts, l: &ListingFacts) -> Option<i64> {
-    if place.cities.contains(&l.market) || l.postal_code.is_some_and(|code| place.postal_codes.contains(&code)) {
+    if place.cities.contains(&l.market) {
         return Some(FULL);
     }
-    let circle = place
+    let beyond = place.beyond.as_deref()?;
+    if l.postal_code.is_some_and(|code| beyond.postal_codes.contains(&code)) {
+        return Some(FULL);
+    }
+    let circle = beyond
         .circle
         .zip(l.position)
         .and_then(|(disc, at)| disc.distance_m(at).map(|distance| FULL - distance * FULL / disc.radius_m()));
-    circle.max((place.country == Some(l.country)).then_some(NEUTRAL))
+    circle.max((beyond.country == Some(l.country)).then_some(NEUTRAL))
 }
 
 fn at_least<T: PartialOrd>(asked: Option<T>, has: Option<T>) -> bool {

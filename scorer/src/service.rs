@@ -17,7 +17,9 @@ use stream::{
 };
 
 use crate::config::{Config, EngineKind};
-use crate::engine::{Engine, oracle::Oracle, scalar::Scalar};
+use crate::engine::indexed::Indexed;
+use crate::engine::kernel::Kernel;
+use crate::engine::{Engine, oracle::Oracle};
 use crate::facts::ScoreEpoch;
 use crate::judge::{Effect, Judge, Rules, Safeguards, Then};
 use crate::metrics;
@@ -46,6 +48,11 @@ pub enum StartError {
     /// The log.
     #[error("scorer: {0}")]
     Log(#[from] LogError),
+    /// The engine that was asked for.
+    #[error(
+        "scorer.engine: avx512 is asked for, and this processor has not F, BW, DQ, VL and VBMI of AVX-512 (expected \"auto\" or \"scalar\")"
+    )]
+    NoAvx512,
     /// A thread.
     #[error("scorer: cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -128,6 +135,7 @@ mod parking {
 impl Scorer {
     /// Starts to read; must be called on a runtime, on which statements are performed.
     pub fn start(config: Config, log: Log, tables: Tables, fatal: Fatal) -> Result<Self, StartError> {
+        let engine = engine(config.engine)?;
         let partitions = log.partitions();
         let of = |topic: Topic| (0..partitions).map(move |p| (topic, p, Start::Earliest));
         let facts = log.follow(&of(Topic::ListingsPriced).collect::<Vec<_>>())?;
@@ -170,7 +178,7 @@ impl Scorer {
             safeguards: Safeguards::default(),
         };
         let bench = Bench {
-            judge: Judge::new(rules, engine(config.engine)),
+            judge: Judge::new(rules, engine),
             instance,
             inputs,
             acks,
@@ -216,11 +224,14 @@ impl Scorer {
     }
 }
 
-fn engine(kind: EngineKind) -> Box<dyn Engine> {
-    match kind {
-        EngineKind::Oracle => Box::new(Oracle::default()),
-        EngineKind::Scalar => Box::new(Scalar::default()),
-    }
+fn engine(kind: EngineKind) -> Result<Box<dyn Engine>, StartError> {
+    let kernel = match kind {
+        EngineKind::Oracle => return Ok(Box::new(Oracle::default())),
+        EngineKind::Auto => Kernel::best(),
+        EngineKind::Scalar => Kernel::Portable,
+        EngineKind::Avx512 => Kernel::avx512().ok_or(StartError::NoAvx512)?,
+    };
+    Ok(Box::new(Indexed::new(kernel)))
 }
 
 fn instance_name() -> String {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::cells::ShardCell;
 use schemas::topic::{Topic, partition_of};
-use scorer::engine::{Engine, oracle::Oracle, scalar::Scalar};
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
+use scorer::engine::{Engine, oracle::Oracle};
 use scorer::judge::{Effect, Judge, Rules, Then};
 use store::{Row, Write};
 use stream::{Assignment, Outgoing};
@@ -124,7 +126,7 @@ impl Scorers {
 
     fn process(&mut self, life: u64) -> Process {
         let engine: Box<dyn Engine> =
-            if self.engines.percent(50) { Box::new(Scalar::default()) } else { Box::new(Oracle::default()) };
+            if self.engines.percent(50) { Box::new(Indexed::new(Kernel::best())) } else { Box::new(Oracle::default()) };
         Process {
             judge: Judge::new(self.rules.clone(), engine),
             life,

@@ -108,7 +108,7 @@ const LIMITS: &[(&str, Rule)] = &[
     ("enricher.source_reliability", Shares),
     // Scorer.
     ("scorer.group", Filled),
-    ("scorer.engine", OneOf(&["scalar", "oracle"])),
+    ("scorer.engine", OneOf(&["auto", "scalar", "avx512", "oracle"])),
     ("scorer.session_life", Time("1s", "3650days")),
     ("scorer.window", Whole(1, 65_536)),
     ("scorer.market_every", Time("10ms", "1day")),
@@ -350,7 +350,10 @@ mod tests {
     #[test]
     fn what_is_refused_says_what_is_right() {
         let said = |line: &str| told(line).unwrap().1;
-        assert_eq!(said("scorer.engine = \"gpu\""), "\"gpu\" is not allowed (expected \"scalar\" or \"oracle\")");
+        assert_eq!(
+            said("scorer.engine = \"gpu\""),
+            "\"gpu\" is not allowed (expected \"auto\" or \"scalar\" or \"avx512\" or \"oracle\")"
+        );
         assert!(
             said("api.listen = \"x\"")
                 .starts_with("\"x\" is not allowed (expected an address and a port, such as \"127")

@@ -5,6 +5,8 @@ use std::hash::Hash;
 
 use rustc_hash::FxHashMap;
 
+use super::kernel;
+
 /// Values by key and by slot.
 #[derive(Debug)]
 pub(super) struct Arena<K, V> {
@@ -60,12 +62,12 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
 
     /// The value at a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&V> {
-        self.entries[slot as usize].as_ref()?.1.as_ref()
+        self.entries.get(slot as usize)?.as_ref()?.1.as_ref()
     }
 
     /// The value at a slot.
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut V> {
-        self.entries[slot as usize].as_mut()?.1.as_mut()
+        self.entries.get_mut(slot as usize)?.as_mut()?.1.as_mut()
     }
 
     /// The value of a key.
@@ -93,6 +95,19 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
         }
         // Set in the line above if it was not there.
         (slot, self.get_mut(slot).expect("a value"))
+    }
+
+    /// One more than the greatest slot that was ever in use.
+    pub(super) fn slots_end(&self) -> u32 {
+        // Four thousand million entries do not fit in memory.
+        self.entries.len() as u32
+    }
+
+    /// Tells the processor that this slot is needed soon.
+    pub(super) fn prefetch(&self, slot: u32) {
+        if let Some(entry) = self.entries.get(slot as usize) {
+            kernel::prefetch(entry);
+        }
     }
 
     /// Forgets the keys that have no value and frees their slots.

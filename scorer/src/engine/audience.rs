@@ -1,13 +1,15 @@
-//! The sessions with their shortlists: takes in a listing's step from what it was to what it is, and remembers who may
-//! see something else at the end of the batch.
+//! The sessions with their shortlists: takes in what listings were and are, and remembers who may see something else at
+//! the end of the batch.
 
 use std::cmp::Reverse;
 
+use rustc_hash::FxHashSet;
 use schemas::id::{ListingId, SessionId};
 
 use super::arena::Arena;
-use super::buckets::{self, BucketKey, Buckets, Seats};
-use super::ceiling::Offer;
+use super::buckets::{Buckets, Moved, Seen, Standing};
+use super::indexed::Tuning;
+use super::seats::Hit;
 use super::shelves::Listings;
 use super::shortlist::{Entry, Shortlist};
 use super::{Emit, Key, SHOWN, TopThree};
@@ -18,12 +20,14 @@ use crate::facts::{ListingFacts, SessionFacts};
 pub(super) struct Audience {
     pub(super) sessions: Arena<SessionId, Session>,
     buckets: Buckets,
-    /// Sessions that the current step may concern.
-    hits: Vec<u32>,
-    /// Sessions whose shortlist was left thin by the current step.
-    thin: Vec<u32>,
+    /// Sessions that the current steps may concern.
+    hits: Vec<Hit>,
+    /// Sessions whose seat changed.
+    moved: Vec<Moved>,
     /// Sessions whose shortlist has to be made by a search at the end of the batch.
     closed: Vec<u32>,
+    /// Listings of the batch of which something else is shown.
+    shown_anew: FxHashSet<u32>,
     /// What sessions saw before the batch: every session that may see something else after it.
     touched: Vec<Touched>,
 }
@@ -32,7 +36,7 @@ pub(super) struct Audience {
 pub(super) struct Session {
     pub(super) facts: SessionFacts,
     pub(super) shortlist: Shortlist,
-    seats: Seats,
+    standing: Standing,
     /// Index in `touched` during a batch.
     touched: Option<u32>,
 }
@@ -45,131 +49,131 @@ struct Touched {
     saw: View,
 }
 
-/// What a session sees: the entries shown, and their content.
-type View = [Option<(Entry, u64)>; SHOWN];
+/// The entries that a session sees.
+type View = [Option<Entry>; SHOWN];
 
-fn view(shortlist: &Shortlist, listings: &Listings) -> View {
+fn view(shortlist: &Shortlist) -> View {
     let mut shown = shortlist.shown().iter();
-    // A listing on a shortlist is on offer.
-    [(); SHOWN].map(|()| shown.next().and_then(|entry| Some((*entry, listings.get(entry.slot)?.content))))
+    [(); SHOWN].map(|()| shown.next().copied())
 }
 
-/// A listing at one time.
-#[derive(Clone, Copy)]
-pub(super) struct Version<'a> {
-    pub(super) facts: &'a ListingFacts,
-    pub(super) offer: Offer,
-}
-
-/// One listing's step from what it was to what it is.
+/// One listing's step from what it was to what it is. Of one listing there is one step in a batch.
 #[derive(Clone, Copy)]
 pub(super) struct Step<'a> {
     pub(super) slot: u32,
     pub(super) id: &'a ListingId,
-    pub(super) old: Option<Version<'a>>,
-    pub(super) new: Option<Version<'a>>,
-}
-
-impl Step<'_> {
-    /// The buckets that are concerned, each with the part of the step that it sees. A session may stand in one bucket of
-    /// what the listing was and in another of what it is: it must see it leave before it sees it enter.
-    fn by_bucket(self) -> Vec<(BucketKey, Self)> {
-        let before = self.old.map(|old| buckets::of_listing(old.facts));
-        let after = self.new.map(|new| buckets::of_listing(new.facts));
-        let (before, after) =
-            (before.as_ref().map_or(&[][..], |it| &it[..]), after.as_ref().map_or(&[][..], |it| &it[..]));
-        let leaves = |bucket| if after.contains(bucket) { self } else { Self { new: None, ..self } };
-        let from = before.iter().map(|bucket| (bucket.clone(), leaves(bucket)));
-        let to = after.iter().filter(|bucket| !before.contains(bucket));
-        from.chain(to.map(|bucket| (bucket.clone(), Self { old: None, ..self }))).collect()
-    }
-
-    /// The listing's entry on the session's shortlist, if it reaches it.
-    fn entry(&self, session: &Session, version: Option<Version<'_>>, listings: &Listings) -> Option<Entry> {
-        session.shortlist.entry(&session.facts, self.slot, self.id, version?.facts, listings)
-    }
+    pub(super) old: Option<&'a ListingFacts>,
+    pub(super) new: Option<&'a ListingFacts>,
+    /// What is shown of it is another.
+    pub(super) shows_anew: bool,
 }
 
 impl Audience {
-    /// Shows a listing's step to the sessions it may concern. `listings` is as it was before the step, but knows the id.
-    pub(super) fn watch(&mut self, step: Step<'_>, listings: &Listings) {
-        for (bucket, step) in step.by_bucket() {
-            let offers = [step.old.as_ref(), step.new.as_ref()].map(|version| version.map(|version| &version.offer));
-            self.buckets.takers(&bucket, offers, &mut self.hits);
-            for slot in self.hits.drain(..) {
-                let Some(session) = self.sessions.get_mut(slot) else { continue };
-                let old = step.entry(session, step.old, listings);
-                let new = step.entry(session, step.new, listings);
-                if old.is_none() && new.is_none() {
-                    continue;
+    /// Shows listings' steps to the sessions that they may concern. `listings` is as it was before the steps, but knows the ids.
+    pub(super) fn watch(&mut self, steps: &[Step<'_>], listings: &Listings, tuning: Tuning) {
+        let (mut changes, mut enters) = (Vec::new(), Vec::new());
+        for (number, step) in (0..).zip(steps) {
+            if step.shows_anew {
+                self.shown_anew.insert(step.slot);
+            }
+            let seen = Seen { step: number, old: step.old, new: step.new };
+            self.buckets.of(seen, &mut changes, &mut enters);
+        }
+        // A session may stand in one bucket of what a listing was and in another of what it is: it must see it leave before it
+        // sees it enter.
+        for mut seen in [changes, enters] {
+            seen.sort_by_key(|(bucket, _)| *bucket);
+            for of_bucket in seen.chunk_by(|a, b| a.0 == b.0) {
+                let mut hits = std::mem::take(&mut self.hits);
+                self.buckets.concerned(of_bucket[0].0, of_bucket, tuning, &mut hits);
+                for (index, hit) in hits.iter().enumerate() {
+                    if let Some(later) = hits.get(index + PREFETCHED) {
+                        self.sessions.prefetch(later.slot);
+                    }
+                    let seen = &of_bucket[hit.listing as usize].1;
+                    self.show(hit.slot, seen, &steps[seen.step as usize], listings);
                 }
-                session.touch(slot, listings, &mut self.touched);
-                if old == new {
-                    continue; // the same key: at most its content changed
-                }
-                let bound = session.shortlist.bound_score();
-                if old.is_some() {
-                    session.shortlist.withdraw(step.slot);
-                }
-                // The bound may have risen when the old key left.
-                if let Some(new) = new
-                    && session.shortlist.reaches(new, listings)
-                {
-                    session.shortlist.admit(new, listings);
-                }
-                if session.shortlist.bound_score() != bound {
-                    self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
-                }
-                if session.shortlist.is_thin() {
-                    self.thin.push(slot);
-                }
+                hits.clear();
+                self.hits = hits;
             }
         }
-        for slot in self.thin.drain(..) {
-            if let Some(session) = self.sessions.get_mut(slot)
-                && session.shortlist.is_thin()
-            {
-                session.shortlist = Shortlist::CLOSED;
-                self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
-                self.closed.push(slot);
-            }
+    }
+
+    /// Shows a session a step, as far as its bucket sees it.
+    fn show(&mut self, slot: u32, seen: &Seen<'_>, step: &Step<'_>, listings: &Listings) {
+        let Some(session) = self.sessions.get_mut(slot) else { return };
+        let entry = |session: &Session, facts: Option<&ListingFacts>| {
+            session.shortlist.entry(&session.facts, step.slot, step.id, facts?, listings)
+        };
+        let (old, new) = (entry(session, seen.old), entry(session, seen.new));
+        if old.is_none() && new.is_none() {
+            return;
+        }
+        session.touch(slot, &mut self.touched);
+        if old == new {
+            return; // the same key: at most its content changed
+        }
+        let bound = session.shortlist.bound_score();
+        if old.is_some() {
+            session.shortlist.withdraw(step.slot);
+        }
+        // The bound may have risen when the old key left.
+        if let Some(new) = new
+            && session.shortlist.reaches(new, listings)
+        {
+            session.shortlist.admit(new, listings);
+        }
+        if session.shortlist.is_thin() {
+            session.shortlist = Shortlist::CLOSED;
+            self.buckets.set_bound(&session.standing, None);
+            self.closed.push(slot);
+        } else if session.shortlist.bound_score() != bound {
+            self.buckets.set_bound(&session.standing, Some(session.shortlist.bound_score()));
         }
     }
 
     /// Takes in a session's statement, or its end.
-    pub(super) fn state(&mut self, id: SessionId, facts: Option<&SessionFacts>, listings: &Listings) {
+    pub(super) fn state(&mut self, id: SessionId, facts: Option<SessionFacts>) {
         let Some(facts) = facts else {
             if let Some(slot) = self.sessions.slot(&id)
                 && let Some(session) = self.sessions.set(slot, None)
             {
-                self.buckets.unseat(&session.seats);
+                self.buckets.unseat(&session.standing);
             }
             return;
         };
         let slot = self.sessions.slot_or_new(&id);
         match self.sessions.get_mut(slot) {
             Some(session) => {
-                session.touch(slot, listings, &mut self.touched).stated = true;
-                if session.facts == *facts {
+                session.touch(slot, &mut self.touched).stated = true;
+                if session.facts == facts {
                     return;
                 }
-                self.buckets.unseat(&session.seats);
-                session.seats = self.buckets.seat(facts, slot);
-                session.facts = facts.clone();
+                self.buckets.unseat(&session.standing);
+                session.standing = self.buckets.seat(&facts, slot, &mut self.moved);
+                session.facts = facts;
                 session.shortlist = Shortlist::CLOSED;
             }
             None => {
-                let mut session = Session {
-                    facts: facts.clone(),
-                    shortlist: Shortlist::CLOSED,
-                    seats: self.buckets.seat(facts, slot),
-                    touched: None,
-                };
-                session.touch(slot, listings, &mut self.touched).stated = true;
+                let standing = self.buckets.seat(&facts, slot, &mut self.moved);
+                let mut session = Session { facts, shortlist: Shortlist::CLOSED, standing, touched: None };
+                session.touch(slot, &mut self.touched).stated = true;
                 self.sessions.set(slot, Some(session));
             }
         }
         self.closed.push(slot);
+        self.follow_moves();
+        let Self { sessions, buckets, moved, .. } = self;
+        buckets.ladder_anew(|slot| Some(&sessions.get(slot)?.facts), moved);
+        self.follow_moves();
+    }
+
+    fn follow_moves(&mut self) {
+        for Moved { session, bucket, spot } in self.moved.drain(..) {
+            if let Some(session) = self.sessions.get_mut(session) {
+                session.standing.moved(bucket, spot);
+            }
+        }
     }
 
     /// Makes the closed shortlists anew: `search` offers every listing to the session's empty list.
@@ -180,7 +184,7 @@ impl Audience {
                 && session.shortlist.is_closed()
             {
                 session.shortlist = search(&session.facts);
-                self.buckets.set_bound(&session.seats, session.shortlist.bound_score());
+                self.buckets.set_bound(&session.standing, Some(session.shortlist.bound_score()));
             }
         }
     }
@@ -193,21 +197,27 @@ impl Audience {
             if session.touched.take_if(|it| *it == index).is_none() {
                 continue;
             }
-            if touched.stated || touched.saw != view(&session.shortlist, listings) {
+            let is_shown_anew = || session.shortlist.shown().iter().any(|entry| self.shown_anew.contains(&entry.slot));
+            if touched.stated || touched.saw != view(&session.shortlist) || is_shown_anew() {
                 let top = session.top_three(listings);
                 emits.push(Emit { session: *self.sessions.key(touched.session), top });
             }
         }
+        self.shown_anew.clear();
         self.sessions.sweep();
-        self.buckets.sweep();
+        self.buckets.sweep(&mut self.moved);
+        self.follow_moves();
     }
 }
 
+/// How many sessions ahead are fetched while one is looked at: as many as a core can wait for at once.
+const PREFETCHED: usize = 8;
+
 impl Session {
     /// Remembers what it sees, the first time in a batch.
-    fn touch<'a>(&mut self, slot: u32, listings: &Listings, touched: &'a mut Vec<Touched>) -> &'a mut Touched {
+    fn touch<'a>(&mut self, slot: u32, touched: &'a mut Vec<Touched>) -> &'a mut Touched {
         let index = *self.touched.get_or_insert_with(|| {
-            touched.push(Touched { session: slot, stated: false, saw: view(&self.shortlist, listings) });
+            touched.push(Touched { session: slot, stated: false, saw: view(&self.shortlist) });
             // At most as many as there are sessions.
             (touched.len() - 1) as u32
         });

@@ -11,8 +11,11 @@ use schemas::preferences::Profile;
 use schemas::vocabulary::Transaction;
 
 use super::arena::Arena;
-use super::ceiling::{Offer, Scale, Seeker, SeekerBlock, floor};
-use super::rows::{Rows, lanes};
+use super::clusters::Spot;
+use super::indexed::Tuning;
+use super::kernel::Kernel;
+use super::lookup::{Codes, Ladder, Lookup, floor, most_amenities};
+use super::seats::{Hit, Reach, Seated, Seats};
 use crate::facts::{ListingFacts, PlaceFacts, SessionFacts};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,14 +27,14 @@ enum Area {
 
 /// Names a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct BucketKey {
+struct BucketKey {
     area: Area,
     transaction: Transaction,
     currency: Currency,
 }
 
 /// The buckets that a listing looks into.
-pub(super) fn of_listing(listing: &ListingFacts) -> [BucketKey; 3] {
+fn of_listing(listing: &ListingFacts) -> [BucketKey; 3] {
     let ListingFacts { transaction, currency, .. } = *listing;
     [Area::City(listing.market.clone()), Area::Country(listing.country), Area::World].map(|area| BucketKey {
         area,
@@ -42,10 +45,11 @@ pub(super) fn of_listing(listing: &ListingFacts) -> [BucketKey; 3] {
 
 /// The areas that a session stands in: none within another.
 fn areas(place: &PlaceFacts) -> Vec<Area> {
-    if place.circle.is_some() {
+    let beyond = place.beyond();
+    if beyond.circle.is_some() {
         return vec![Area::World];
     }
-    let mut countries: Vec<Country> = place.postal_countries.iter().copied().chain(place.country).collect();
+    let mut countries: Vec<Country> = beyond.postal_countries.iter().copied().chain(beyond.country).collect();
     countries.sort_unstable();
     countries.dedup();
     let cities = place.cities.iter().filter(|market| !countries.contains(&market.country()));
@@ -53,75 +57,207 @@ fn areas(place: &PlaceFacts) -> Vec<Area> {
     countries.into_iter().map(Area::Country).chain(cities).collect()
 }
 
-/// In the order of their rows in a bucket.
+/// In the order of their seats in a bucket.
 const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
+/// Sessions after which it is looked at whether the ladder suits them.
+const ENOUGH: usize = 64;
+/// Listings whose tables fit the first-level cache together, with the block that is looked at.
+const AT_ONCE: usize = 24;
 
 /// The sessions of one bucket, by profile: within one the weights are the same.
-#[derive(Debug, Default)]
-struct Bucket([Rows<SeekerBlock>; PROFILES.len()]);
-
-/// The rows of one session.
 #[derive(Debug)]
-pub(super) struct Seats {
-    most: f32,
-    profile: usize,
-    /// Bucket and row.
-    rows: Box<[(u32, u32)]>,
+struct Bucket {
+    ladder: Box<Ladder>,
+    seats: [Seats; PROFILES.len()],
+    /// Sessions that came since the ladder was made, and those of them whose budgets are beyond it.
+    came: usize,
+    beyond: usize,
+}
+
+impl Bucket {
+    fn around(cents: i64) -> Self {
+        Self { ladder: Box::new(Ladder::around(cents)), seats: Default::default(), came: 0, beyond: 0 }
+    }
+}
+
+/// Where one session sits.
+#[derive(Debug)]
+pub(super) struct Standing {
+    most_amenities: u32,
+    profile: u8,
+    /// Bucket and spot.
+    spots: Box<[(u32, Spot)]>,
+}
+
+impl Standing {
+    /// The session got another spot in a bucket.
+    pub(super) fn moved(&mut self, bucket: u32, spot: Spot) {
+        if let Some(own) = self.spots.iter_mut().find(|own| own.0 == bucket) {
+            own.1 = spot;
+        }
+    }
+}
+
+/// A session that got another spot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) session: u32,
+    pub(super) bucket: u32,
+    pub(super) spot: Spot,
+}
+
+/// What a listing was and is, as far as one bucket sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// Which of the batch.
+    pub(super) step: u32,
+    pub(super) old: Option<&'a ListingFacts>,
+    pub(super) new: Option<&'a ListingFacts>,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Buckets(Arena<BucketKey, Bucket>);
+pub(super) struct Buckets {
+    all: Arena<BucketKey, Bucket>,
+    /// The bucket that is tidied next.
+    next: u32,
+    /// A bucket whose ladder does not suit its sessions.
+    off_ladder: Option<u32>,
+}
 
 impl Buckets {
-    /// Puts a session into its buckets. It takes no notice of listings until it gets its bound.
-    pub(super) fn seat(&mut self, session: &SessionFacts, slot: u32) -> Seats {
-        let seeker = Seeker::of(session);
+    /// Seats a session. It takes no notice of listings until it gets its bound.
+    pub(super) fn seat(&mut self, session: &SessionFacts, slot: u32, moved: &mut Vec<Moved>) -> Standing {
         let SessionFacts { transaction, currency, .. } = *session;
         let profile = PROFILES.into_iter().position(|profile| profile == session.profile).unwrap_or_default();
         let keys = areas(&session.place).into_iter().map(|area| BucketKey { area, transaction, currency });
-        let rows = keys.map(|key| {
-            let (number, bucket) = self.0.get_or_insert_with(&key, Bucket::default);
-            (number, bucket.0[profile].insert(&seeker, slot))
+        let spots = keys.map(|key| {
+            let (bucket, of_key) = self.all.get_or_insert_with(&key, || Bucket::around(session.budget.cents()));
+            let mut others = Vec::new();
+            let codes = Codes::of(session, &of_key.ladder);
+            of_key.came += 1;
+            of_key.beyond += usize::from(codes.is_beyond());
+            let spot = of_key.seats[profile].insert(&Seated::shut(codes, slot), &mut others);
+            if of_key.beyond * 4 > of_key.came && of_key.came >= ENOUGH {
+                self.off_ladder = Some(bucket);
+            }
+            moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
+            (bucket, spot)
         });
-        Seats { most: seeker.most(), profile, rows: rows.collect() }
+        // Below 256 × 4,095.
+        let most_amenities = most_amenities(session) as u32;
+        Standing { most_amenities, profile: profile as u8, spots: spots.collect() }
     }
 
-    /// Takes a session out of the buckets it was put into.
-    pub(super) fn unseat(&mut self, seats: &Seats) {
-        for &(number, row) in &seats.rows {
-            let Some(bucket) = self.0.get_mut(number) else { continue };
-            bucket.0[seats.profile].remove(row);
-            if bucket.0.iter().all(Rows::is_empty) {
-                self.0.set(number, None);
+    /// Takes away the seats of a session.
+    pub(super) fn unseat(&mut self, standing: &Standing) {
+        for &(number, spot) in &standing.spots {
+            let Some(bucket) = self.all.get_mut(number) else { continue };
+            bucket.seats[usize::from(standing.profile)].remove(spot);
+            if bucket.seats.iter().all(|seats| seats.len() == 0) {
+                self.all.set(number, None);
             }
         }
     }
 
-    /// From now on only listings that may have this score concern the session.
-    pub(super) fn set_bound(&mut self, seats: &Seats, score: u32) {
-        for &(number, row) in &seats.rows {
-            if let Some(bucket) = self.0.get_mut(number) {
-                let (block, lane) = bucket.0[seats.profile].block_mut(row);
-                block.set_floor(lane, floor(score, seats.most));
+    /// From now on the session takes notice of listings that may reach its bound; with `None` of none.
+    pub(super) fn set_bound(&mut self, standing: &Standing, bound: Option<u32>) {
+        let floor = bound.map(|bound| floor(bound, i64::from(standing.most_amenities)));
+        for &(number, spot) in &standing.spots {
+            if let Some(bucket) = self.all.get_mut(number) {
+                bucket.seats[usize::from(standing.profile)].set_floor(spot, floor);
             }
         }
     }
 
-    /// Forgets the empty buckets.
-    pub(super) fn sweep(&mut self) {
-        self.0.sweep();
+    /// The buckets that a listing's step from old to new concerns: those that see it leave or change, and those that only
+    /// see it enter.
+    pub(super) fn of<'a>(&self, step: Seen<'a>, changes: &mut Vec<(u32, Seen<'a>)>, enters: &mut Vec<(u32, Seen<'a>)>) {
+        let numbers = |facts: Option<&ListingFacts>| {
+            facts.map_or([None; 3], |facts| of_listing(facts).map(|key| self.all.slot(&key)))
+        };
+        let stays = match (step.old, step.new) {
+            (Some(old), Some(new)) => {
+                (&old.market, old.transaction, old.currency) == (&new.market, new.transaction, new.currency)
+            }
+            _ => false,
+        };
+        let before = numbers(step.old);
+        let after = if stays { before } else { numbers(step.new) };
+        for bucket in before.into_iter().flatten() {
+            let new = step.new.filter(|_| after.contains(&Some(bucket)));
+            changes.push((bucket, Seen { new, ..step }));
+        }
+        for bucket in after.into_iter().filter(|bucket| !before.contains(bucket)).flatten() {
+            enters.push((bucket, Seen { old: None, ..step }));
+        }
     }
 
-    /// Adds the slots of every session of the bucket on whose shortlist one of the offers is or may come, and of some others.
-    pub(super) fn takers(&self, bucket: &BucketKey, offers: [Option<&Offer>; 2], slots: &mut Vec<u32>) {
-        let Some(bucket) = self.0.find(bucket) else { return };
-        for (rows, profile) in bucket.0.iter().zip(PROFILES) {
-            let scale = Scale::of(profile);
-            for block in rows.blocks() {
-                let mask = offers.iter().flatten().fold(0, |mask, offer| mask | block.takers(offer, &scale));
-                slots.extend(lanes(mask).map(|lane| block.slot(lane)));
+    /// The sessions of a bucket that these listings may concern; of one session the listings in order. In each hit the number
+    /// of the listing is its place in `seen`.
+    pub(super) fn concerned(&self, bucket: u32, seen: &[(u32, Seen<'_>)], tuning: Tuning, hits: &mut Vec<Hit>) {
+        let Some(Bucket { ladder, seats, .. }) = self.all.get(bucket) else { return };
+        for (seats, profile) in seats.iter().zip(PROFILES).filter(|(seats, _)| seats.len() > 0) {
+            if seats.len() <= tuning.few {
+                for listing in 0..seen.len() as u32 {
+                    hits.extend(seats.open().map(|slot| Hit { slot, listing }));
+                }
+                continue;
+            }
+            for (number, chunk) in (0_u32..).zip(seen.chunks(AT_ONCE)) {
+                let first = number * AT_ONCE as u32;
+                let reaches: Vec<Reach> =
+                    chunk.iter().map(|(_, seen)| reach(seen, profile, ladder, tuning.kernel)).collect();
+                seats.concerned(&reaches, first, tuning.kernel, hits);
             }
         }
     }
+
+    /// Makes a ladder anew where too many budgets are beyond it, and seats everybody of that bucket by it. Rare: a bucket begins
+    /// with the ladder of its first session.
+    pub(super) fn ladder_anew<'a>(&mut self, facts: impl Fn(u32) -> Option<&'a SessionFacts>, moved: &mut Vec<Moved>) {
+        let Some(number) = self.off_ladder.take() else { return };
+        let Some(bucket) = self.all.get_mut(number) else { return };
+        let mut rows: [Vec<Seated>; PROFILES.len()] = Default::default();
+        rows.iter_mut().zip(&bucket.seats).for_each(|(rows, seats)| rows.extend(seats.rows()));
+        let mut budgets: Vec<i64> =
+            rows.iter().flatten().filter_map(|row| Some(facts(row.slot)?.budget.cents())).collect();
+        let middle = budgets.len() / 2;
+        if budgets.is_empty() {
+            return;
+        }
+        let (_, median, _) = budgets.select_nth_unstable(middle);
+        let mut made = Bucket::around(*median);
+        for (rows, seats) in rows.iter_mut().zip(&mut made.seats) {
+            let mut spots = Vec::new();
+            for row in rows.iter_mut() {
+                if let Some(facts) = facts(row.slot) {
+                    row.codes = Codes::of(facts, &made.ladder);
+                }
+                let spot = seats.insert(row, &mut spots);
+                spots.push((row.slot, spot));
+            }
+            moved.extend(spots.into_iter().map(|(session, spot)| Moved { session, bucket: number, spot }));
+        }
+        *bucket = made;
+    }
+
+    /// Forgets the empty buckets, and tidies one that is not.
+    pub(super) fn sweep(&mut self, moved: &mut Vec<Moved>) {
+        self.all.sweep();
+        self.next = if self.next + 1 < self.all.slots_end() { self.next + 1 } else { 0 };
+        let bucket = self.next;
+        let Some(Bucket { seats, .. }) = self.all.get_mut(bucket) else { return };
+        let mut others = Vec::new();
+        seats.iter_mut().for_each(|seats| seats.tidy(&mut others));
+        moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
+    }
+}
+
+fn reach(seen: &Seen<'_>, profile: Profile, ladder: &Ladder, kernel: Kernel) -> Reach {
+    let mut lookup = Lookup::NONE;
+    for facts in [seen.old, seen.new].into_iter().flatten() {
+        kernel.offer(&mut lookup, facts, profile, ladder);
+    }
+    Reach::of(lookup)
 }

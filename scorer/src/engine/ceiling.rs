@@ -6,8 +6,9 @@
 
 use schemas::preferences::Profile;
 
+use super::clusters::{self, LANES, SIDES, lanes};
 use super::codes::{CodeColumns, Codes};
-use super::rows::{Block, Keep, LANES, lanes};
+use super::keep::Keep;
 use crate::facts::{ListingFacts, SessionFacts};
 use crate::score::{AFFORDABILITY_SLOPE, FULL, NEUTRAL, USUAL_COMMUTE_MINUTES, extra_bedrooms, merits, weights};
 
@@ -109,8 +110,8 @@ impl Seeker {
         let scale = Scale::of(session.profile);
         let area = session.min_area_sqft.is_some();
         let wishes = Wishes { min_bedrooms: codes.bedrooms, area, preferred: session.preferred.bits() };
-        let place = &session.place;
-        let by_name = !place.cities.is_empty() || !place.postal_codes.is_empty() || place.circle.is_some();
+        let (cities, beyond) = (&session.place.cities, session.place.beyond());
+        let by_name = !cities.is_empty() || !beyond.postal_codes.is_empty() || beyond.circle.is_some();
         let place = if by_name { FULL } else { NEUTRAL };
         let minutes = session.max_commute_minutes.unwrap_or(USUAL_COMMUTE_MINUTES);
         Self {
@@ -125,17 +126,8 @@ impl Seeker {
 
     /// What affordability, commute and merits must give to reach a score.
     pub(super) fn floor(&self, score: u32) -> f32 {
-        floor(score, self.most)
+        score as f32 - self.most - SLACK
     }
-
-    pub(super) const fn most(&self) -> f32 {
-        self.most
-    }
-}
-
-/// See [`Seeker::floor`].
-pub(super) fn floor(score: u32, most: f32) -> f32 {
-    score as f32 - most - SLACK
 }
 
 /// A listing, as a row.
@@ -160,74 +152,78 @@ impl Offer {
     }
 }
 
-/// 64 sessions of one profile.
-#[derive(Debug)]
-pub(super) struct SeekerBlock {
-    codes: CodeColumns,
-    floor: [f32; LANES],
-    per_unit: [f32; LANES],
-    per_minute: [f32; LANES],
-    preferred: [u64; LANES],
-    slot: [u32; LANES],
+/// An offer on its shelf.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shelved {
+    pub(super) offer: Offer,
+    pub(super) slot: u32,
 }
 
-impl Block for SeekerBlock {
-    type Row = Seeker;
+impl clusters::Row for Shelved {
+    const LASTING: usize = SIDES;
 
-    fn free() -> Self {
-        Self {
-            codes: CodeColumns::FREE,
-            floor: [0.0; LANES],
-            per_unit: [0.0; LANES],
-            per_minute: [0.0; LANES],
-            preferred: [0; LANES],
-            slot: [0; LANES],
-        }
+    fn point(&self) -> [f32; SIDES] {
+        let Offer { codes, price, minutes, merits: [schools, value, momentum] } = self.offer;
+        [
+            // As sessions are asked: a step of the budget is a step of the price.
+            price.max(1.0).ln() * 270_000.0,
+            schools * 28.0 + value * 44.0 + momentum * 16.0,
+            f32::from(codes.bedrooms.min(8)) * 40_000.0,
+            minutes.clamp(0.0, 127.0) * 2_000.0,
+            codes.amenities.count_ones() as f32 * 8_000.0,
+        ]
     }
 
-    /// A new row takes no notice of any listing until it gets its bound.
-    fn set(&mut self, lane: usize, row: &Seeker, slot: u32) {
-        self.codes.set(lane, &row.codes);
-        self.floor[lane] = f32::INFINITY;
-        self.per_unit[lane] = row.per_unit;
-        self.per_minute[lane] = row.per_minute;
-        self.preferred[lane] = row.wishes.preferred;
-        self.slot[lane] = slot;
-    }
-
-    fn clear(&mut self, lane: usize) {
-        self.codes.clear(lane);
+    fn slot(&self) -> u32 {
+        self.slot
     }
 }
 
-impl SeekerBlock {
-    pub(super) fn set_floor(&mut self, lane: usize, floor: f32) {
-        self.floor[lane] = floor;
-    }
+/// The best that any of some listings has of everything.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    codes: Codes,
+    price: f32,
+    /// [`UNKNOWN_MINUTES`] counts apart.
+    minutes: f32,
+    is_unknown: bool,
+    merits: [f32; 3],
+}
 
-    pub(super) const fn slot(&self, lane: usize) -> u32 {
-        self.slot[lane]
-    }
+impl clusters::Bounds for Best {
+    type Row = Shelved;
+    const NONE: Self = Self {
+        codes: Codes::WORST,
+        price: f32::INFINITY,
+        minutes: f32::INFINITY,
+        is_unknown: false,
+        merits: [f32::NEG_INFINITY; 3],
+    };
 
-    /// The sessions that may be shown the listing and whose floor it may reach.
-    pub(super) fn takers(&self, offer: &Offer, scale: &Scale) -> u64 {
-        let mut keep = Keep::all();
-        self.codes.takers(&offer.codes, &mut keep);
-        let merits = scale.merits(offer.merits);
-        let mut spare = [0.0; LANES];
-        for (lane, spare) in spare.iter_mut().enumerate() {
-            *spare = scale.affordability(offer.price, self.per_unit[lane])
-                + scale.commute(offer.minutes, self.per_minute[lane])
-                + merits
-                - self.floor[lane];
+    fn widen(&mut self, row: &Shelved) {
+        let Offer { codes, price, minutes, merits } = row.offer;
+        self.codes.better(&codes);
+        self.price = self.price.min(price);
+        if minutes == UNKNOWN_MINUTES {
+            self.is_unknown = true;
+        } else {
+            self.minutes = self.minutes.min(minutes);
         }
-        keep.only(&spare, |spare| spare >= 0.0);
-        lanes(keep.mask()).fold(0, |mask, lane| {
-            let (min_bedrooms, area) = self.codes.space(lane);
-            let wishes = Wishes { min_bedrooms, area: area > 0, preferred: self.preferred[lane] };
-            let missed = wishes.most(scale) - scale.wishes(&wishes, offer.codes.bedrooms, offer.codes.amenities);
-            mask | u64::from(spare[lane] >= missed) << lane
-        })
+        self.merits.iter_mut().zip(merits).for_each(|(best, merit)| *best = best.max(merit));
+    }
+}
+
+impl Best {
+    /// How far above the floor one of the listings may be with the session; `None`: no filter lets any of them through.
+    pub(super) fn spare(&self, seeker: &Seeker, floor: f32) -> Option<f32> {
+        if !self.codes.may_suit(&seeker.codes) {
+            return None;
+        }
+        let Seeker { scale, wishes, per_unit, per_minute, .. } = seeker;
+        let known = scale.commute(self.minutes, *per_minute);
+        let commute = if self.is_unknown { known.max(scale.commute(UNKNOWN_MINUTES, *per_minute)) } else { known };
+        let missed = wishes.most(scale) - scale.wishes(wishes, self.codes.bedrooms, self.codes.amenities);
+        Some(scale.affordability(self.price, *per_unit) + commute + scale.merits(self.merits) - missed - floor)
     }
 }
 
@@ -239,37 +235,66 @@ pub(super) struct OfferBlock {
     minutes: [f32; LANES],
     merits: [[f32; LANES]; 3],
     slot: [u32; LANES],
+    best: Best,
+    taken: u64,
 }
 
-impl Block for OfferBlock {
-    type Row = Offer;
+impl clusters::Block for OfferBlock {
+    type Row = Shelved;
+    type Bounds = Best;
 
-    fn free() -> Self {
+    fn empty() -> Self {
         Self {
             codes: CodeColumns::FREE,
             price: [0.0; LANES],
             minutes: [0.0; LANES],
             merits: [[0.0; LANES]; 3],
             slot: [0; LANES],
+            best: <Best as clusters::Bounds>::NONE,
+            taken: 0,
         }
     }
 
-    fn set(&mut self, lane: usize, row: &Offer, slot: u32) {
-        self.codes.set(lane, &row.codes);
-        self.price[lane] = row.price;
-        self.minutes[lane] = row.minutes;
-        self.merits.iter_mut().zip(row.merits).for_each(|(column, merit)| column[lane] = merit);
-        self.slot[lane] = slot;
+    fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    fn put(&mut self, lane: usize, row: &Shelved) {
+        let Shelved { offer, slot } = row;
+        self.codes.set(lane, &offer.codes);
+        self.price[lane] = offer.price;
+        self.minutes[lane] = offer.minutes;
+        self.merits.iter_mut().zip(offer.merits).for_each(|(column, merit)| column[lane] = merit);
+        self.slot[lane] = *slot;
+        self.taken |= 1 << lane;
+        clusters::Bounds::widen(&mut self.best, row);
     }
 
     fn clear(&mut self, lane: usize) {
         self.codes.clear(lane);
+        self.taken &= !(1 << lane);
+    }
+
+    fn row(&self, lane: usize) -> Shelved {
+        let offer = Offer {
+            codes: self.codes.get(lane),
+            price: self.price[lane],
+            minutes: self.minutes[lane],
+            merits: [self.merits[0][lane], self.merits[1][lane], self.merits[2][lane]],
+        };
+        Shelved { offer, slot: self.slot[lane] }
     }
 }
 
 impl OfferBlock {
-    /// The slots of the listings that the session may be shown and that may reach the floor.
-    pub(super) fn offers(&self, seeker: &Seeker, floor: f32) -> impl Iterator<Item = u32> {
+    /// See [`Best::spare`].
+    pub(super) fn spare(&self, seeker: &Seeker, floor: f32) -> Option<f32> {
+        self.best.spare(seeker, floor)
+    }
+
+    /// The listings that the session may be shown and that may reach the floor.
+    #[inline(always)]
+    pub(super) fn offers(&self, seeker: &Seeker, floor: f32) -> u64 {
         let Seeker { codes, scale, wishes, per_unit, per_minute, .. } = *seeker;
         let mut keep = Keep::all();
         self.codes.offers(&codes, &mut keep);
@@ -283,128 +308,47 @@ impl OfferBlock {
         }
         keep.only(&spare, |spare| spare >= 0.0);
         let most = wishes.most(&scale);
-        lanes(keep.mask())
-            .filter(move |lane| {
-                let (bedrooms, amenities) = self.codes.wished(*lane);
-                spare[*lane] >= most - scale.wishes(&wishes, bedrooms, amenities)
-            })
-            .map(|lane| self.slot[lane])
+        lanes(keep.mask()).fold(0, |mask, lane| {
+            let (bedrooms, amenities) = self.codes.wished(lane);
+            let reaches = spare[lane] >= most - scale.wishes(&wishes, bedrooms, amenities);
+            mask | u64::from(reaches) << lane
+        })
+    }
+
+    /// The slot in a lane.
+    pub(super) const fn slot(&self, lane: usize) -> u32 {
+        self.slot[lane]
     }
 
     /// The slots of all rows.
     pub(super) fn slots(&self) -> impl Iterator<Item = u32> {
-        (0..LANES).filter(|lane| self.codes.is_taken(*lane)).map(|lane| self.slot[lane])
+        lanes(self.taken).map(|lane| self.slot[lane])
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proptest::sample::select;
-    use schemas::amenities::AmenitySet;
-    use schemas::money::{Currency, MAX_CENTS, Money};
-    use schemas::preferences::{Place, Preferences};
-    use schemas::priced::PriceTrend;
-    use schemas::units::SchoolRating;
-    use schemas::vocabulary::{StandardStatus, Transaction};
 
+    use super::super::samples::pair;
+    use super::clusters::Block as _;
     use super::*;
     use crate::score::{passes, score};
-
-    fn cents() -> impl Strategy<Value = i64> {
-        prop_oneof![1..100_i64, 10_000_000..100_000_000_i64, 1..=MAX_CENTS]
-    }
-
-    fn session() -> impl Strategy<Value = SessionFacts> {
-        let asked = (
-            prop::option::of(prop_oneof![0..6_u16, any::<u16>()]),
-            prop::option::of(prop_oneof![1..3_000_u32, any::<u32>()]),
-            prop::option::of(1..=600_u16),
-        );
-        let profile = select(vec![Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter]);
-        (cents(), asked, any::<u64>(), any::<u64>(), any::<bool>(), profile).prop_map(
-            |(budget, (min_bedrooms, min_living_area_sqft, max_commute_minutes), few, fewer, named, profile)| {
-                let cities = if named { vec!["us/wa/seattle".parse().unwrap()] } else { vec![] };
-                let place = Place { cities, country: "us".parse().ok(), ..Place::default() };
-                SessionFacts::of(&Preferences {
-                    transaction: Transaction::Sale,
-                    budget: Money::from_cents(budget).unwrap(),
-                    currency: Currency::USD,
-                    place,
-                    min_bedrooms,
-                    min_bathrooms: None,
-                    min_living_area_sqft,
-                    property_sub_types: vec![],
-                    max_commute_minutes,
-                    min_school_rating: None,
-                    required_amenities: AmenitySet::EMPTY,
-                    preferred_amenities: AmenitySet::from_bits(few & fewer),
-                    dismissed: vec![],
-                    include_coming_soon: false,
-                    include_under_contract: false,
-                    profile,
-                })
-            },
-        )
-    }
-
-    fn listing() -> impl Strategy<Value = ListingFacts> {
-        let home = (
-            prop::option::weighted(0.9, prop_oneof![0..8_u16, any::<u16>()]),
-            prop::option::weighted(0.9, prop_oneof![1..4_000_u32, any::<u32>()]),
-            prop::option::weighted(0.9, prop_oneof![0..100_u16, any::<u16>()]),
-            prop::option::of(any::<u64>()),
-        );
-        let worth = (prop::option::of(0..=100_u8), prop::option::of(0..=100_u8), prop::option::of(-100..600));
-        let trend = select(vec![PriceTrend::Falling, PriceTrend::Stable, PriceTrend::Rising]);
-        (cents(), home, worth, trend).prop_map(|(price, home, (school_rating, deal, on_market_day), price_trend)| {
-            ListingFacts {
-                status: StandardStatus::Active,
-                display_allowed: true,
-                transaction: Transaction::Sale,
-                currency: Currency::USD,
-                price: Money::from_cents(price),
-                market: "us/wa/seattle".parse().unwrap(),
-                country: "us".parse().unwrap(),
-                postal_code: None,
-                position: None,
-                bedrooms: home.0,
-                bathrooms: None,
-                area_sqft: home.1,
-                sub_type: None,
-                commute_minutes: home.2,
-                school_rating: school_rating.and_then(SchoolRating::from_steps),
-                amenities: home.3.map(AmenitySet::from_bits),
-                deal,
-                price_trend,
-                on_market_day,
-            }
-        })
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_ceiling_is_never_below_the_score(session in session(), mut listing in listing(), share in 0.0..1.2_f64) {
-            // Most prices are below the budget, of whatever size that is.
-            if share < 1.0 {
-                listing.price = Money::from_cents((session.budget.cents() as f64 * share) as i64);
-            }
+        fn a_ceiling_is_never_below_the_score((session, listing) in pair()) {
             if !passes(&session, &"a:1".parse().unwrap(), &listing) {
                 return Ok(());
             }
             let (seeker, offer) = (Seeker::of(&session), Offer::of(&listing));
             let floor = seeker.floor(score(&session, &listing));
-
-            let mut sessions = SeekerBlock::free();
-            sessions.set(7, &seeker, 1);
-            sessions.set_floor(7, floor);
-            prop_assert_eq!(sessions.takers(&offer, &seeker.scale), 1 << 7);
-
-            let mut listings = OfferBlock::free();
-            listings.set(63, &offer, 5);
-            prop_assert_eq!(listings.offers(&seeker, floor).collect::<Vec<_>>(), [5]);
+            let mut listings = OfferBlock::empty();
+            listings.put(63, &Shelved { offer, slot: 5 });
+            prop_assert!(listings.spare(&seeker, floor).is_some_and(|spare| spare >= 0.0));
+            prop_assert_eq!((listings.offers(&seeker, floor), listings.slot(63)), (1 << 63, 5));
         }
     }
 }

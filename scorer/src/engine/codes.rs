@@ -1,12 +1,13 @@
-//! The hard filters as columns: 64 sessions against one listing, or 64 listings against one session, a compare per column
-//! that the compiler turns into vector instructions.
+//! The hard filters as columns: 64 listings against one session, a compare per column that the compiler turns into vector
+//! instructions.
 //!
 //! A sieve, not the filter: codes are rounded so that whatever passes `score::filters` passes here (the place and what is
 //! dismissed are not looked at), and what passes here is verified there.
 
 use schemas::vocabulary::{PropertySubType, StandardStatus};
 
-use super::rows::{Keep, LANES};
+use super::clusters::LANES;
+use super::keep::Keep;
 use crate::facts::{ListingFacts, SessionFacts};
 
 /// One row. A listing's row holds what it has, a session's row what it asks; each code grows with its value.
@@ -63,6 +64,47 @@ impl Codes {
             kinds: listing.sub_type.map_or(UNKNOWN_KIND, |kind| 1 << kind as u32),
             amenities: listing.amenities.unwrap_or_default().bits(),
         }
+    }
+}
+
+impl Codes {
+    /// A listing that suits nobody.
+    pub(super) const WORST: Self = Self {
+        price: u32::MAX,
+        area: 0,
+        bedrooms: 0,
+        bathrooms: 0,
+        school: 0,
+        statuses: 0,
+        commute: u16::MAX,
+        kinds: 0,
+        amenities: 0,
+    };
+
+    /// Of two listings the better in everything.
+    pub(super) fn better(&mut self, other: &Self) {
+        self.price = self.price.min(other.price);
+        self.area = self.area.max(other.area);
+        self.bedrooms = self.bedrooms.max(other.bedrooms);
+        self.bathrooms = self.bathrooms.max(other.bathrooms);
+        self.school = self.school.max(other.school);
+        self.statuses |= other.statuses;
+        self.commute = self.commute.min(other.commute);
+        self.kinds |= other.kinds;
+        self.amenities |= other.amenities;
+    }
+
+    /// Whether the listing may suit the session.
+    pub(super) const fn may_suit(&self, session: &Self) -> bool {
+        self.price <= session.price
+            && self.area >= session.area
+            && self.bedrooms >= session.bedrooms
+            && self.bathrooms >= session.bathrooms
+            && self.school >= session.school
+            && self.statuses & session.statuses != 0
+            && self.commute <= session.commute
+            && self.kinds & session.kinds != 0
+            && session.amenities & !self.amenities == 0
     }
 }
 
@@ -134,32 +176,23 @@ impl CodeColumns {
         self.statuses[lane] = 0;
     }
 
-    pub(super) fn is_taken(&self, lane: usize) -> bool {
-        self.statuses[lane] != 0
-    }
-
-    /// Codes of bedrooms and area, of one row.
-    pub(super) const fn space(&self, lane: usize) -> (u8, u32) {
-        (self.bedrooms[lane], self.area[lane])
+    pub(super) const fn get(&self, lane: usize) -> Codes {
+        Codes {
+            price: self.price[lane],
+            area: self.area[lane],
+            bedrooms: self.bedrooms[lane],
+            bathrooms: self.bathrooms[lane],
+            school: self.school[lane],
+            statuses: self.statuses[lane],
+            commute: self.commute[lane],
+            kinds: self.kinds[lane],
+            amenities: self.amenities[lane],
+        }
     }
 
     /// Code of bedrooms and the amenities, of one row.
     pub(super) const fn wished(&self, lane: usize) -> (u8, u64) {
         (self.bedrooms[lane], self.amenities[lane])
-    }
-
-    /// The rows are sessions: keeps those that the listing may suit.
-    #[inline(always)]
-    pub(super) fn takers(&self, listing: &Codes, keep: &mut Keep) {
-        keep.only(&self.price, |budget| listing.price <= budget);
-        keep.only(&self.area, |least| listing.area >= least);
-        keep.only(&self.bedrooms, |least| listing.bedrooms >= least);
-        keep.only(&self.bathrooms, |least| listing.bathrooms >= least);
-        keep.only(&self.school, |least| listing.school >= least);
-        keep.only(&self.statuses, |wanted| listing.statuses & wanted != 0);
-        keep.only(&self.commute, |most| listing.commute <= most);
-        keep.only(&self.kinds, |wanted| listing.kinds & wanted != 0);
-        keep.only(&self.amenities, |required| required & !listing.amenities == 0);
     }
 
     /// The rows are listings: keeps those that may suit the session.

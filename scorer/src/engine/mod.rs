@@ -3,16 +3,22 @@
 //!
 //! Does not know how a score is computed (`score.rs`), which of two statements is newer (the caller's merge), or what is
 //! written of the result (`present.rs`, the shard). One interface, implementations held equal by property tests:
-//! [`oracle`] is the definition, [`scalar`] is for use.
+//! [`oracle`] is the definition, [`indexed`] is for use, with either of two kernels.
 
 mod arena;
 mod audience;
 mod buckets;
 mod ceiling;
+mod clusters;
 mod codes;
+pub mod indexed;
+mod keep;
+pub mod kernel;
+mod lookup;
 pub mod oracle;
-mod rows;
-pub mod scalar;
+#[cfg(test)]
+mod samples;
+mod seats;
 mod shelves;
 mod shortlist;
 

@@ -1,5 +1,5 @@
 //! The definition: every session against every listing, after every batch. As simple as possible, for tests and small
-//! installations; what `scalar` must equal.
+//! installations; what every other must equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 

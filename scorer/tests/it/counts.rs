@@ -5,14 +5,15 @@ use schemas::preferences::Preferences;
 use schemas::units::Instant;
 use schemas::vocabulary::StandardStatus;
 use scorer::counts::count;
-use scorer::engine::scalar::Scalar;
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
 use scorer::engine::{Change, Engine};
 use scorer::facts::{ListingFacts, SessionFacts};
 
 use crate::world::{anything, bare, listing_id};
 
 fn counted(listings: &[ListingFacts], preferences: &Preferences) -> (u64, Option<(String, u64)>) {
-    let mut engine = Scalar::default();
+    let mut engine = Indexed::new(Kernel::best());
     let change = |(number, facts): (usize, &ListingFacts)| Change::Listing {
         id: listing_id(number),
         facts: Some(facts.clone()),

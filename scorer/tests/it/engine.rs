@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use schemas::id::{ListingId, SessionId};
 use schemas::money::{Currency, Money};
 use schemas::vocabulary::{StandardStatus, Transaction};
+use scorer::engine::indexed::{Indexed, Tuning};
+use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
-use scorer::engine::scalar::Scalar;
 use scorer::engine::{Change, Emit, Engine, TopThree};
 use scorer::facts::SessionFacts;
 use scorer::score::matches;
@@ -112,21 +113,27 @@ fn dense(mut batches: Vec<Vec<Change>>) -> Vec<Vec<Change>> {
     batches
 }
 
-fn equals_the_oracle(batches: Vec<Vec<Change>>) -> Result<(), TestCaseError> {
-    let (mut oracle, mut scalar, mut reader) = (Oracle::default(), Scalar::default(), Reader::default());
+/// Every kernel of this machine, with tables even for the smallest bucket, and as it ships.
+fn tunings() -> Vec<Tuning> {
+    let kernels = [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten();
+    kernels.flat_map(|kernel| [0, 3].map(|few| Tuning { kernel, few })).collect()
+}
+
+fn equals_the_oracle(batches: &[Vec<Change>], tuning: Tuning) -> Result<(), TestCaseError> {
+    let (mut oracle, mut engine, mut reader) = (Oracle::default(), Indexed::tuned(tuning), Reader::default());
     for batch in batches {
         let (mut expected, mut emits) = (Vec::new(), Vec::new());
-        oracle.apply(&batch, &mut expected);
-        scalar.apply(&batch, &mut emits);
+        oracle.apply(batch, &mut expected);
+        engine.apply(batch, &mut emits);
         prop_assert_eq!(sorted(emits.clone()), sorted(expected), "emits");
-        prop_assert_eq!(top_threes(&scalar), top_threes(&oracle), "state");
-        prop_assert_eq!(scalar.size(), oracle.size());
-        prop_assert_eq!(scalar.audit(), Ok(()));
+        prop_assert_eq!(top_threes(&engine), top_threes(&oracle), "state");
+        prop_assert_eq!(engine.size(), oracle.size());
+        prop_assert_eq!(engine.audit(), Ok(()));
 
-        reader.learn(&batch);
+        reader.learn(batch);
         reader.take(&emits);
         for (&session, &alive) in &reader.alive {
-            let now = scalar.top_three(session);
+            let now = engine.top_three(session);
             prop_assert_eq!(now.is_some(), alive);
             if let Some(top) = now {
                 prop_assert_eq!(reader.cells.get(&session), Some(&reader.cell(&top)), "an emit is missing");
@@ -138,10 +145,11 @@ fn equals_the_oracle(batches: Vec<Vec<Change>>) -> Result<(), TestCaseError> {
 
 fn newest_facts_alone(history: &[Vec<Change>], sizes: &[usize], mut seed: u64) -> Result<(), TestCaseError> {
     let changes: Vec<Change> = history.concat();
-    let run = |batches: &[Vec<Change>]| {
-        let mut scalar = Scalar::default();
-        batches.iter().for_each(|batch| scalar.apply(batch, &mut Vec::new()));
-        scalar
+    let mut tunings = tunings().into_iter().cycle().skip(seed as usize % 4);
+    let mut run = |batches: &[Vec<Change>]| {
+        let mut engine = Indexed::tuned(tunings.next().expect("an endless cycle"));
+        batches.iter().for_each(|batch| engine.apply(batch, &mut Vec::new()));
+        engine
     };
     let as_it_was = run(history);
     prop_assert_eq!(top_threes(&run(&split(&changes, sizes))), top_threes(&as_it_was), "split otherwise");
@@ -176,13 +184,14 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn scalar_equals_the_oracle_after_every_batch(batches in batches(0..150)) {
-        equals_the_oracle(batches)?;
+    fn every_kernel_equals_the_oracle_after_every_batch(batches in batches(0..150)) {
+        tunings().into_iter().try_for_each(|tuning| equals_the_oracle(&batches, tuning))?;
     }
 
     #[test]
-    fn scalar_equals_the_oracle_where_every_listing_suits_every_session(batches in batches(0..150)) {
-        equals_the_oracle(dense(batches))?;
+    fn every_kernel_equals_the_oracle_where_every_listing_suits_every_session(batches in batches(0..150)) {
+        let batches = dense(batches);
+        tunings().into_iter().try_for_each(|tuning| equals_the_oracle(&batches, tuning))?;
     }
 
     #[test]
@@ -198,11 +207,11 @@ proptest! {
     /// What counts and previews look at.
     #[test]
     fn each_in_place_hands_out_at_least_what_matches_and_once(batches in batches(0..150)) {
-        let mut scalar = Scalar::default();
+        let mut engine = Indexed::new(Kernel::best());
         let mut oracle = Oracle::default();
         let mut sessions = BTreeMap::new();
         for batch in batches {
-            scalar.apply(&batch, &mut Vec::new());
+            engine.apply(&batch, &mut Vec::new());
             oracle.apply(&batch, &mut Vec::new());
             for change in batch {
                 if let Change::Session { id, facts: Some(facts) } = change {
@@ -217,7 +226,7 @@ proptest! {
                 keys.sort();
                 keys
             };
-            prop_assert_eq!(matching(&scalar), matching(&oracle));
+            prop_assert_eq!(matching(&engine), matching(&oracle));
         }
     }
 }

@@ -5,8 +5,9 @@ use schemas::id::ListingId;
 use schemas::money::Money;
 use schemas::preferences::{Place, Preferences};
 use schemas::vocabulary::StandardStatus;
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
-use scorer::engine::scalar::Scalar;
 use scorer::engine::{Change, Engine};
 use scorer::facts::{ListingFacts, SessionFacts};
 
@@ -16,7 +17,7 @@ use crate::world::{anything, bare, listing_id, session_id};
 type Apply<'a> = dyn FnMut(&[Change]) -> (Vec<usize>, bool) + 'a;
 
 fn on_each_engine(test: impl Fn(&mut Apply<'_>)) {
-    let engines: [Box<dyn Engine>; 2] = [Box::new(Oracle::default()), Box::new(Scalar::default())];
+    let engines: [Box<dyn Engine>; 2] = [Box::new(Oracle::default()), Box::new(Indexed::new(Kernel::best()))];
     for mut engine in engines {
         test(&mut |batch| {
             let mut emits = Vec::new();

@@ -3,6 +3,7 @@
 mod counts;
 mod engine;
 mod engine_cases;
+mod engine_crowd;
 mod judge;
 mod market_numbers;
 mod present;

@@ -1,0 +1,327 @@
+//! Rows in blocks of 64 and blocks in groups, so that what is alike stands together and most of it need not be looked at.
+//!
+//! Where a row stands is never seen in a result. It changes: a full group is parted in two, one that has seen much coming
+//! and going is sorted again; whoever keeps a row's spot is told. Does not know what stands in a row.
+
+/// Rows of a block: the bits of a mask.
+pub(super) const LANES: usize = 64;
+/// Rows that a group is parted at: 16 blocks, so that sorting it takes some 100 µs.
+const PARTED_AT: u32 = 16 * LANES as u32;
+/// Groups that are looked at per call of [`Clusters::tidy`].
+const LOOKED_AT: usize = 8;
+/// Numbers that say where a row stands among others.
+pub(super) const SIDES: usize = 5;
+
+/// What stands in a lane.
+pub(super) trait Row: Copy {
+    /// Of these sides the first do not change while the row is there: they lead the way to its group.
+    const LASTING: usize;
+    /// In something like points of the score, so that all sides are of one measure.
+    fn point(&self) -> [f32; SIDES];
+    /// Whose it is.
+    fn slot(&self) -> u32;
+}
+
+/// 64 rows.
+pub(super) trait Block {
+    /// What stands in a lane.
+    type Row: Row;
+    /// What is true of all rows of a group.
+    type Bounds: Bounds<Row = Self::Row> + std::fmt::Debug;
+    /// Without any row.
+    fn empty() -> Self;
+    /// The lanes in which a row stands.
+    fn taken(&self) -> u64;
+    /// Fills a lane.
+    fn put(&mut self, lane: usize, row: &Self::Row);
+    /// Empties a lane.
+    fn clear(&mut self, lane: usize);
+    /// The row in a lane that is taken.
+    fn row(&self, lane: usize) -> Self::Row;
+}
+
+/// What is true of all rows of a group, and may be true of more.
+pub(super) trait Bounds: Copy {
+    /// What stands in a lane.
+    type Row;
+    /// Of no rows.
+    const NONE: Self;
+    /// Of one more.
+    fn widen(&mut self, row: &Self::Row);
+}
+
+/// Where a row stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    group: u32,
+    at: u32,
+}
+
+/// Rows that are near each other.
+#[derive(Debug)]
+pub(super) struct Group<B: Block> {
+    pub(super) blocks: Vec<B>,
+    pub(super) bounds: B::Bounds,
+    len: u32,
+    /// Rows that came or went since the group was sorted.
+    churn: u32,
+}
+
+impl<B: Block> Group<B> {
+    const fn new() -> Self {
+        Self { blocks: Vec::new(), bounds: B::Bounds::NONE, len: 0, churn: 0 }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = B::Row> + '_ {
+        self.blocks.iter().flat_map(|block| lanes(block.taken()).map(|lane| block.row(lane)))
+    }
+
+    /// The block of a row, and its lane there.
+    pub(super) fn block_mut(&mut self, spot: Spot) -> (&mut B, usize) {
+        (&mut self.blocks[spot.at as usize / LANES], spot.at as usize % LANES)
+    }
+
+    fn insert(&mut self, row: &B::Row) -> u32 {
+        let free = self.blocks.iter().rposition(|block| block.taken() != u64::MAX);
+        let at = free.unwrap_or_else(|| {
+            self.blocks.push(B::empty());
+            self.blocks.len() - 1
+        });
+        let lane = self.blocks[at].taken().trailing_ones() as usize;
+        self.blocks[at].put(lane, row);
+        self.bounds.widen(row);
+        self.len += 1;
+        self.churn += 1;
+        (at * LANES + lane) as u32
+    }
+
+    /// These rows and no others, alike ones together; tells where each stands.
+    fn fill(&mut self, mut rows: Vec<B::Row>, mut told: impl FnMut(u32, u32)) {
+        *self = Self::new();
+        self.len = rows.len() as u32;
+        let mut parts = Vec::new();
+        split(&mut rows, &mut parts);
+        for part in parts {
+            let mut block = B::empty();
+            for (lane, row) in part.iter().enumerate() {
+                block.put(lane, row);
+                self.bounds.widen(row);
+                told(row.slot(), (self.blocks.len() * LANES + lane) as u32);
+            }
+            self.blocks.push(block);
+        }
+    }
+}
+
+/// A way to a group: left below the value.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Fork { side: usize, value: f32, left: u32, right: u32 },
+    Group(u32),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Clusters<B: Block> {
+    ways: Vec<Way>,
+    groups: Vec<Group<B>>,
+    /// Of two ways each, the first of both; of groups.
+    unused: (Vec<u32>, Vec<u32>),
+    len: usize,
+    /// The group that is looked at next for whether it should be sorted.
+    next: usize,
+}
+
+impl<B: Block> Default for Clusters<B> {
+    fn default() -> Self {
+        Self { ways: vec![Way::Group(0)], groups: vec![Group::new()], unused: Default::default(), len: 0, next: 0 }
+    }
+}
+
+impl<B: Block> Clusters<B> {
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Those with rows.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group<B>> {
+        self.groups.iter().filter(|group| group.len > 0)
+    }
+
+    /// All rows.
+    pub(super) fn rows(&self) -> impl Iterator<Item = B::Row> + '_ {
+        self.groups().flat_map(Group::rows)
+    }
+
+    /// The group of a row.
+    pub(super) fn group_mut(&mut self, spot: Spot) -> &mut Group<B> {
+        &mut self.groups[spot.group as usize]
+    }
+
+    /// Adds a row. `moved` gets whoever comes to stand elsewhere for it.
+    pub(super) fn insert(&mut self, row: &B::Row, moved: &mut Vec<(u32, Spot)>) -> Spot {
+        self.len += 1;
+        loop {
+            let (way, group) = self.way(&row.point());
+            // A group whose rows are all alike cannot be parted, and grows.
+            if self.groups[group as usize].len < PARTED_AT || !self.part(way, group, moved) {
+                return Spot { group, at: self.groups[group as usize].insert(row) };
+            }
+        }
+    }
+
+    /// Takes away a row that is there.
+    pub(super) fn remove(&mut self, spot: Spot) {
+        let group = self.group_mut(spot);
+        let (block, lane) = group.block_mut(spot);
+        block.clear(lane);
+        group.len -= 1;
+        group.churn += 1;
+        self.len -= 1;
+    }
+
+    /// Sorts one group that has seen much coming and going, if there is one among the next few; one that has become small is put
+    /// together with its neighbour.
+    pub(super) fn tidy(&mut self, moved: &mut Vec<(u32, Spot)>) {
+        for _ in 0..LOOKED_AT.min(self.groups.len()) {
+            self.next = (self.next + 1) % self.groups.len();
+            let group = &mut self.groups[self.next];
+            if group.churn * 4 <= group.len + LANES as u32 {
+                continue;
+            }
+            let number = self.next as u32;
+            if group.len * 8 < PARTED_AT && self.join(number, moved) {
+                return;
+            }
+            let group = &mut self.groups[self.next];
+            let rows = group.rows().collect();
+            return group.fill(rows, |slot, at| moved.push((slot, Spot { group: number, at })));
+        }
+    }
+
+    /// Puts a group together with the one beside it, if both are small.
+    fn join(&mut self, group: u32, moved: &mut Vec<(u32, Spot)>) -> bool {
+        let is_its = |way: u32| matches!(self.ways[way as usize], Way::Group(number) if number == group);
+        let fork = self.ways.iter().enumerate().find_map(|(at, way)| match way {
+            Way::Fork { left, right, .. } if is_its(*left) || is_its(*right) => Some((at, *left, *right)),
+            _ => None,
+        });
+        let Some((fork, left, right)) = fork else { return false };
+        let (Way::Group(kept), Way::Group(other)) = (self.ways[left as usize], self.ways[right as usize]) else {
+            return false;
+        };
+        let [low, high] = [kept, other].map(|number| &self.groups[number as usize]);
+        if (low.len + high.len) * 2 > PARTED_AT {
+            return false;
+        }
+        let rows = low.rows().chain(high.rows()).collect();
+        self.groups[other as usize] = Group::new();
+        self.groups[kept as usize].fill(rows, |slot, at| moved.push((slot, Spot { group: kept, at })));
+        self.ways[fork] = Way::Group(kept);
+        self.unused.0.push(left);
+        self.unused.1.push(other);
+        true
+    }
+
+    fn way(&self, point: &[f32; SIDES]) -> (usize, u32) {
+        let mut at = 0;
+        loop {
+            match self.ways[at] {
+                Way::Group(group) => return (at, group),
+                Way::Fork { side, value, left, right } => at = if point[side] < value { left } else { right } as usize,
+            }
+        }
+    }
+
+    fn part(&mut self, way: usize, group: u32, moved: &mut Vec<(u32, Spot)>) -> bool {
+        let mut rows: Vec<B::Row> = self.groups[group as usize].rows().collect();
+        let Some((side, value)) = cut(&mut rows) else { return false };
+        let (low, high) = rows.into_iter().partition(|row| row.point()[side] < value);
+        let other = self.unused.1.pop().unwrap_or_else(|| {
+            self.groups.push(Group::new());
+            // Four thousand million groups do not fit in memory.
+            (self.groups.len() - 1) as u32
+        });
+        for (group, part) in [(group, low), (other, high)] {
+            self.groups[group as usize].fill(part, |slot, at| moved.push((slot, Spot { group, at })));
+        }
+        let left = self.unused.0.pop().unwrap_or_else(|| {
+            self.ways.extend([Way::Group(group); 2]);
+            (self.ways.len() - 2) as u32
+        });
+        self.ways[left as usize] = Way::Group(group);
+        self.ways[left as usize + 1] = Way::Group(other);
+        self.ways[way] = Way::Fork { side, value, left, right: left + 1 };
+        true
+    }
+}
+
+/// Cuts the rows at the middle of their widest side, again and again, into whole blocks and a rest.
+fn split<'a, R: Row>(rows: &'a mut [R], parts: &mut Vec<&'a [R]>) {
+    if rows.len() <= LANES {
+        if !rows.is_empty() {
+            parts.push(rows);
+        }
+        return;
+    }
+    let side = widest(rows);
+    let middle = rows.len().div_ceil(LANES).div_ceil(2) * LANES;
+    rows.select_nth_unstable_by(middle, |a, b| a.point()[side].total_cmp(&b.point()[side]));
+    let (low, high) = rows.split_at_mut(middle);
+    split(low, parts);
+    split(high, parts);
+}
+
+/// The side along which they are spread most.
+fn widest<R: Row>(rows: &[R]) -> usize {
+    let spreads = spreads(rows);
+    (0..SIDES).fold(0, |best, side| if spreads[side] > spreads[best] { side } else { best })
+}
+
+/// Half of the range and the standard deviation together: a few far off count, and so does the crowd.
+fn spreads<R: Row>(rows: &[R]) -> [f64; SIDES] {
+    let mut sums = [(0.0_f64, 0.0_f64, f32::INFINITY, f32::NEG_INFINITY); SIDES];
+    for row in rows {
+        for (sum, value) in sums.iter_mut().zip(row.point()) {
+            let exact = f64::from(value);
+            *sum = (sum.0 + exact, sum.1 + exact * exact, sum.2.min(value), sum.3.max(value));
+        }
+    }
+    let count = rows.len() as f64;
+    sums.map(|(sum, squares, low, high)| {
+        let variance = (squares / count - (sum / count) * (sum / count)).max(0.0);
+        f64::from(high - low) / 2.0 + variance.sqrt()
+    })
+}
+
+/// A lasting side and a value below which at least an eighth of the rows are, and at most seven; of the sides that have one, the
+/// widest.
+fn cut<R: Row>(rows: &mut [R]) -> Option<(usize, f32)> {
+    let spreads = spreads(rows);
+    let mut sides: Vec<usize> = (0..R::LASTING).collect();
+    sides.sort_by(|a, b| spreads[*b].total_cmp(&spreads[*a]));
+    sides.into_iter().find_map(|side| {
+        let value = |row: &R| row.point()[side];
+        let middle = rows.len() / 2;
+        rows.select_nth_unstable_by(middle, |a, b| value(a).total_cmp(&value(b)));
+        let median = value(&rows[middle]);
+        // Many may be equal to the median: then above them.
+        let above = rows.iter().map(value).filter(|it| *it > median).fold(f32::INFINITY, f32::min);
+        [median, above]
+            .into_iter()
+            .find(|cut| {
+                let below = rows.iter().filter(|row| value(row) < *cut).count();
+                below * 8 >= rows.len() && (rows.len() - below) * 8 >= rows.len()
+            })
+            .map(|cut| (side, cut))
+    })
+}
+
+/// The set bits, ascending.
+pub(super) fn lanes(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lane = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (lane < LANES).then_some(lane)
+    })
+}

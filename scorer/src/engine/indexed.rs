@@ -1,0 +1,217 @@
+//! The engine for use. Never holds a pair of session and listing: a change of a listing looks up the sessions of its
+//! buckets (`buckets.rs`) in tables made for it (`lookup.rs`, 64 sessions at once: `kernel.rs`), a new session the listings
+//! of its shelves (`shelves.rs`) by their filters (`codes.rs`) and by the most they can score (`ceiling.rs`); what comes
+//! through is scored exactly against the session's shortlist (`shortlist.rs`).
+//!
+//! Of the changes of a batch the last of each thing counts. Searches for sessions that need one, and emits, wait for the end
+//! of the batch, once per session.
+
+use rustc_hash::FxHashSet;
+use schemas::id::{ListingId, Market, SessionId};
+
+use super::audience::{Audience, Step};
+use super::ceiling::{OfferBlock, Seeker};
+use super::clusters::{Spot, lanes};
+use super::kernel::Kernel;
+use super::shelves::{Listings, Offered, Shelves};
+use super::shortlist::{Entry, Shortlist};
+use super::{Change, Emit, Engine, Size, TopThree};
+use crate::facts::{ListingFacts, SessionFacts};
+use crate::score::{passes, score};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Indexed {
+    tuning: Tuning,
+    names: Names,
+    listings: Listings,
+    shelves: Shelves,
+    audience: Audience,
+}
+
+/// Sessions of a bucket that are asked one by one: making tables takes longer.
+const FEW: usize = 24;
+
+/// What changes the work and never the result.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// How sessions are looked up.
+    pub kernel: Kernel,
+    /// Sessions of a bucket that are asked one by one.
+    pub few: usize,
+}
+
+/// Each market's name once, so that comparing two of them does not leave the cache. As many as there ever were.
+#[derive(Debug, Default)]
+struct Names(FxHashSet<Market>);
+
+impl Names {
+    fn shared(&mut self, market: &Market) -> Market {
+        if let Some(known) = self.0.get(market) {
+            return known.clone();
+        }
+        self.0.insert(market.clone());
+        market.clone()
+    }
+
+    fn of(&mut self, session: &SessionFacts) -> SessionFacts {
+        let mut facts = session.clone();
+        facts.place.cities.iter_mut().for_each(|city| *city = self.shared(city));
+        facts
+    }
+}
+
+/// A listing's newest facts in a batch.
+struct Fresh<'a> {
+    slot: u32,
+    id: &'a ListingId,
+    facts: Option<&'a ListingFacts>,
+    content: u64,
+}
+
+impl Fresh<'_> {
+    fn step<'a>(&'a self, listings: &'a Listings) -> Step<'a> {
+        let old = listings.get(self.slot);
+        let shows_anew = old.is_some_and(|old| old.content != self.content);
+        Step { slot: self.slot, id: self.id, old: old.map(|old| &old.facts), new: self.facts, shows_anew }
+    }
+}
+
+impl Indexed {
+    /// Without listings or sessions.
+    pub fn new(kernel: Kernel) -> Self {
+        Self::tuned(Tuning { kernel, few: FEW })
+    }
+
+    /// The same with numbers of one's own.
+    pub fn tuned(tuning: Tuning) -> Self {
+        let (names, listings, shelves, audience) = Default::default();
+        Self { tuning, names, listings, shelves, audience }
+    }
+
+    /// The last change of each listing of the batch that is no repeat.
+    fn fresh<'a>(&mut self, batch: &'a [Change]) -> Vec<Fresh<'a>> {
+        let mut seen = FxHashSet::default();
+        let mut fresh = Vec::with_capacity(batch.len());
+        for change in batch.iter().rev() {
+            let Change::Listing { id, facts, content } = change else { continue };
+            if batch.len() > 1 && !seen.insert(id) {
+                continue;
+            }
+            // What nobody may be shown is not kept.
+            let facts = facts.as_ref().filter(|facts| facts.is_offered());
+            let known = if facts.is_some() { Some(self.listings.slot_or_new(id)) } else { self.listings.slot(id) };
+            let Some(slot) = known else { continue };
+            let old = self.listings.get(slot).map(|old| (&old.facts, old.content));
+            if old != facts.map(|facts| (facts, *content)) {
+                fresh.push(Fresh { slot, id, facts, content: *content });
+            }
+        }
+        fresh
+    }
+
+    fn keep(&mut self, fresh: &[Fresh<'_>]) {
+        let mut moved = Vec::new();
+        for Fresh { slot, facts, content, .. } in fresh {
+            if let Some(old) = self.listings.set(*slot, None) {
+                self.shelves.take(&old.facts, old.standing);
+            }
+            if let Some(facts) = facts {
+                let standing = self.shelves.put(facts, *slot, &mut moved);
+                let facts = ListingFacts { market: self.names.shared(&facts.market), ..(*facts).clone() };
+                self.listings.set(*slot, Some(Offered { facts, content: *content, standing }));
+            }
+            // Before anything else moves.
+            self.follow(&mut moved);
+        }
+    }
+
+    fn follow(&mut self, moved: &mut Vec<(u32, Spot)>) {
+        for (slot, spot) in moved.drain(..) {
+            if let Some(offered) = self.listings.get_mut(slot) {
+                offered.standing.moved(spot);
+            }
+        }
+    }
+
+    /// Offers the session the listings of its place, the most promising first.
+    fn search(&self, session: &SessionFacts) -> Shortlist {
+        let seeker = Seeker::of(session);
+        let mut shortlist = Shortlist::EMPTY;
+        self.shelves.best_first(session, &seeker, |block| {
+            let mask = self.tuning.kernel.offers(block, &seeker, seeker.floor(shortlist.bound_score()));
+            for slot in lanes(mask).map(|lane| block.slot(lane)) {
+                let Some(offered) = self.listings.get(slot) else { continue };
+                let id = self.listings.key(slot);
+                if let Some(entry) = shortlist.entry(session, slot, id, &offered.facts, &self.listings) {
+                    shortlist.admit(entry, &self.listings);
+                }
+            }
+            seeker.floor(shortlist.bound_score())
+        });
+        shortlist
+    }
+
+    /// Checks every shortlist against a search: that it holds exactly the listings that reach its bound, with their
+    /// current scores. For tests and drills; costs a search per session.
+    pub fn audit(&self) -> Result<(), String> {
+        for (_, id, session) in self.audience.sessions.iter() {
+            let mut reaching = 0;
+            for (slot, listing, offered) in self.listings.iter() {
+                if !passes(&session.facts, listing, &offered.facts) {
+                    continue;
+                }
+                let entry = Entry { score: score(&session.facts, &offered.facts), slot };
+                let kept = session.shortlist.entries().contains(&entry);
+                reaching += usize::from(kept);
+                if kept != session.shortlist.reaches(entry, &self.listings) {
+                    return Err(format!("{id}: {listing} has {entry:?}, but {:?}", session.shortlist));
+                }
+            }
+            if reaching != session.shortlist.entries().len() || session.shortlist.is_thin() {
+                return Err(format!("{id}: {reaching} listings reach {:?}", session.shortlist));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Engine for Indexed {
+    fn apply(&mut self, batch: &[Change], emits: &mut Vec<Emit>) {
+        let fresh = self.fresh(batch);
+        for change in batch {
+            if let Change::Session { id, facts } = change {
+                let facts = facts.as_ref().map(|facts| self.names.of(facts));
+                self.audience.state(*id, facts);
+            }
+        }
+        let steps: Vec<Step<'_>> = fresh.iter().map(|it| it.step(&self.listings)).collect();
+        self.audience.watch(&steps, &self.listings, self.tuning);
+        self.keep(&fresh);
+        // Apart, because the search reads what the audience does not hold.
+        let mut audience = std::mem::take(&mut self.audience);
+        audience.refill(|session| self.search(session));
+        audience.emit(&self.listings, emits);
+        self.audience = audience;
+        self.listings.sweep();
+        let mut moved = Vec::new();
+        self.shelves.sweep(&mut moved);
+        self.follow(&mut moved);
+    }
+
+    fn top_three(&self, session: SessionId) -> Option<TopThree> {
+        Some(self.audience.sessions.find(&session)?.top_three(&self.listings))
+    }
+
+    fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
+        for slot in self.shelves.blocks(session).flat_map(OfferBlock::slots) {
+            if let Some(offered) = self.listings.get(slot) {
+                visit(self.listings.key(slot), &offered.facts);
+            }
+        }
+    }
+
+    fn size(&self) -> Size {
+        Size { listings: self.listings.len(), sessions: self.audience.sessions.len() }
+    }
+}

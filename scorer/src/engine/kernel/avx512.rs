@@ -1,0 +1,91 @@
+//! The look at 64 sessions in some thirty instructions: each table lies in two or four registers, and `vpermi2b` looks 64
+//! codes up at once.
+
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::{
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_adds_epu8, _mm512_cmpge_epu8_mask, _mm512_loadu_si512,
+    _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_test_epi8_mask,
+};
+
+use schemas::preferences::Profile;
+
+use super::super::ceiling::{OfferBlock, Seeker};
+use super::super::lookup::{Ladder, Lookup};
+use super::super::seats::{Block, Hit};
+use super::Avx512;
+use crate::facts::ListingFacts;
+
+/// As `super::scan`.
+pub(super) fn scan(_: Avx512, blocks: &[Block], near: &[(u32, &Lookup)], hits: &mut Vec<Hit>) {
+    // SAFETY: an `Avx512` is made only where the processor was found to have the features.
+    unsafe { scan_all(blocks, near, hits) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn scan_all(blocks: &[Block], near: &[(u32, &Lookup)], hits: &mut Vec<Hit>) {
+    super::scan(blocks, near, hits, |block, lookup| look(block, lookup));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn look(block: &Block, lookup: &Lookup) -> u64 {
+    let [low, high] = [0, 128].map(|half| up(&lookup.budget[half..], &block.budget));
+    let budget = _mm512_mask_blend_epi8(_mm512_movepi8_mask(load(&block.budget)), low, high);
+    let space = up(&lookup.space, &block.space);
+    let commute = up(&lookup.commute, &block.commute);
+    let size = up(&lookup.size, &block.size);
+    let passes = _mm512_test_epi8_mask(budget, budget)
+        & _mm512_test_epi8_mask(space, space)
+        & _mm512_test_epi8_mask(commute, commute)
+        & _mm512_test_epi8_mask(size, size);
+    let sum = _mm512_adds_epu8(_mm512_adds_epu8(budget, space), _mm512_adds_epu8(commute, size));
+    passes & _mm512_cmpge_epu8_mask(sum, load(&block.floor)) & block.open
+}
+
+/// Looks 64 codes up in the first 128 bytes of a table; the highest bit of a code does not count.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn up(table: &[u8], codes: &[u8; 64]) -> __m512i {
+    let (pages, _) = table.as_chunks::<64>();
+    _mm512_permutex2var_epi8(load(&pages[0]), load(codes), load(&pages[1]))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 bytes are read where 64 bytes are, and the load asks for no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// Every line of the cache that it lies in.
+#[inline(always)]
+pub(super) fn prefetch<T>(it: &T) {
+    let at = std::ptr::from_ref(it).cast::<i8>();
+    for line in (0..size_of::<T>()).step_by(64) {
+        // SAFETY: a hint, which every x86-64 has; it reads nothing and faults nowhere.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(line)) };
+    }
+}
+
+/// As `OfferBlock::offers`.
+pub(super) fn offers(_: Avx512, block: &OfferBlock, seeker: &Seeker, floor: f32) -> u64 {
+    // SAFETY: as in `scan`.
+    unsafe { offers_wide(block, seeker, floor) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+fn offers_wide(block: &OfferBlock, seeker: &Seeker, floor: f32) -> u64 {
+    block.offers(seeker, floor)
+}
+
+/// As `Lookup::offer`, which the compiler makes of wider registers here.
+pub(super) fn offer(_: Avx512, lookup: &mut Lookup, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+    // SAFETY: as in `scan`.
+    unsafe { offer_wide(lookup, listing, profile, ladder) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+fn offer_wide(lookup: &mut Lookup, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+    lookup.offer(listing, profile, ladder);
+}

@@ -1,0 +1,287 @@
+//! The most that a listing can score with a session, from four bytes of the session: one table per byte, made once for
+//! each changed listing, so that 64 sessions are looked up at once.
+//!
+//! Not the score: sums in steps of [`UNIT`], rounded up, blind to amenities and to where in its place a listing lies. What a
+//! table says is never below what the part of the score is (a test holds it to that); 0 says that a filter refuses.
+
+use schemas::preferences::Profile;
+use schemas::vocabulary::StandardStatus;
+
+use crate::facts::{ListingFacts, SessionFacts};
+use crate::score::{AFFORDABILITY_SLOPE, FULL, NEUTRAL, USUAL_COMMUTE_MINUTES, extra_bedrooms, merits, weights};
+
+/// Points per step of a table. With less a sum does not fit a byte; losses from the best in finer steps gained nothing.
+const UNIT: i64 = 4_096;
+/// Each table counts one more than its steps, since 0 refuses.
+const TABLES: i64 = 4;
+/// Points: more than all rounding of the floats below.
+const SLACK: f32 = 16.0;
+
+/// Upper ends of the ranges of budgets, in cents: steps of 2.5 %, nine octaves.
+#[derive(Debug)]
+pub(super) struct Ladder {
+    ends: [i64; CODES],
+    /// Rounded up.
+    ends_f: [f32; CODES],
+    /// Affordability lost per cent of price, rounded down.
+    per_cent: [f32; CODES],
+}
+
+const CODES: usize = 256;
+const STEPS_PER_OCTAVE: f64 = 28.0;
+
+impl Ladder {
+    /// With this budget in the middle.
+    pub(super) fn around(cents: i64) -> Self {
+        let middle = CODES as f64 / 2.0;
+        let end = |code: usize| {
+            let end = cents as f64 * ((code as f64 - middle) / STEPS_PER_OCTAVE).exp2();
+            if code == CODES - 1 { i64::MAX } else { end.ceil() as i64 }
+        };
+        let ends: [i64; CODES] = std::array::from_fn(end);
+        Self {
+            ends,
+            ends_f: ends.map(|end| (end as f32).next_up()),
+            per_cent: ends.map(|end| (AFFORDABILITY_SLOPE as f32 / end as f32) * 0.999_999),
+        }
+    }
+
+    fn code(&self, cents: i64) -> u8 {
+        // At most 255: the last end is above every budget.
+        self.ends.partition_point(|end| *end < cents).min(CODES - 1) as u8
+    }
+}
+
+/// What stands for a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Codes {
+    /// Step of the ladder.
+    pub(super) budget: u8,
+    /// Minimum of bedrooms (3 bits: none, 0..=5, 6 or more), whether an area is asked, minimum of the school rating (3 bits).
+    pub(super) space: u8,
+    /// Longest commute in minutes, 127 for more; 0: any.
+    pub(super) commute: u8,
+    /// Minimum of the area (5 bits: none, steps of 19 %), which statuses are wanted beside active ones (2 bits).
+    pub(super) size: u8,
+}
+
+/// Lower ends of the ranges of school ratings, tenths; the first is none.
+const SCHOOLS: [u8; 8] = [0, 0, 31, 41, 51, 61, 71, 81];
+
+/// Lower and upper end of a range of areas.
+fn areas(code: usize) -> (u32, u32) {
+    let end = |code: usize| (300.0 * (code as f64 / 4.0).exp2()) as u32;
+    match code {
+        0 | 1 => (1, end(2) - 1),
+        31 => (end(31), u32::MAX),
+        code => (end(code), end(code + 1) - 1),
+    }
+}
+
+impl Codes {
+    pub(super) fn of(session: &SessionFacts, ladder: &Ladder) -> Self {
+        let bedrooms = session.min_bedrooms.map_or(0, |min| 1 + min.min(6) as u8);
+        let school =
+            session.min_school_rating.map_or(0, |min| (SCHOOLS.partition_point(|low| *low <= min.steps()) - 1) as u8);
+        let size = session.min_area_sqft.map_or(0, |min| (2..=31).take_while(|code| areas(*code).0 <= min).count() + 1);
+        let statuses = u8::from(session.include_coming_soon) | u8::from(session.include_under_contract) << 1;
+        Self {
+            budget: ladder.code(session.budget.cents()),
+            space: bedrooms << 4 | u8::from(session.min_area_sqft.is_some()) << 3 | school,
+            commute: session.max_commute_minutes.map_or(0, |minutes| minutes.min(127) as u8),
+            size: (size as u8) << 2 | statuses,
+        }
+    }
+
+    /// Whether the budget is at an end of the ladder, where the tables tell little.
+    pub(super) const fn is_beyond(self) -> bool {
+        self.budget == 0 || self.budget == u8::MAX
+    }
+
+    /// How far apart sessions are in each of these, in something like points: what belongs together stands together.
+    pub(super) fn point(self) -> [f32; 4] {
+        let minutes = if self.commute == 0 { 128.0 } else { f32::from(self.commute) };
+        [
+            f32::from(self.budget) * 7_000.0,
+            f32::from(self.space >> 4) * 60_000.0 + f32::from(self.space & 7) * 14_000.0,
+            minutes.ln() * 60_000.0,
+            f32::from(self.size >> 2) * 8_000.0 + f32::from(self.size & 3) * 20_000.0,
+        ]
+    }
+}
+
+/// The most that amenities give a session.
+pub(super) fn most_amenities(session: &SessionFacts) -> i64 {
+    let best = if session.preferred.bits() == 0 { NEUTRAL } else { FULL };
+    best * i64::from(weights(session.profile)[5])
+}
+
+/// What the tables must sum up to, so that the session's bound may be reached. At most 255, where sums saturate.
+pub(super) fn floor(bound: u32, most_amenities: i64) -> u8 {
+    let points = (i64::from(bound) - most_amenities).max(0);
+    (TABLES + (points + UNIT - 1) / UNIT).min(255) as u8
+}
+
+/// What a listing gives to a session of each code. With two versions of it: the better of both.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub(super) struct Lookup {
+    pub(super) budget: [u8; CODES],
+    pub(super) space: [u8; 128],
+    pub(super) commute: [u8; 128],
+    pub(super) size: [u8; 128],
+}
+
+impl Lookup {
+    /// Nobody is given anything.
+    pub(super) const NONE: Self = Self { budget: [0; CODES], space: [0; 128], commute: [0; 128], size: [0; 128] };
+
+    /// Adds a version of a listing.
+    #[inline(always)]
+    pub(super) fn offer(&mut self, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+        let [affordability, place, space, commute, schools, _, value, momentum] = weights(profile).map(i64::from);
+        let own = merits(listing);
+        let always = place * FULL + schools * own[0] + value * own[1] + momentum * own[2];
+        self.offer_price(listing, affordability as f32, always as f32, ladder);
+        self.offer_space(listing, space);
+        self.offer_commute(listing, commute);
+        self.offer_size(listing, space);
+    }
+
+    #[inline(always)]
+    fn offer_price(&mut self, listing: &ListingFacts, weight: f32, always: f32, ladder: &Ladder) {
+        let Some(price) = listing.price else { return };
+        let price = (price.cents() as f32).next_down();
+        let columns = self.budget.iter_mut().zip(&ladder.ends_f).zip(&ladder.per_cent);
+        for ((gives, end), per_cent) in columns {
+            let affordability = (AFFORDABILITY_SLOPE as f32 - price * per_cent).min(FULL as f32);
+            let points = affordability * weight + always + SLACK;
+            let steps = 1 + ((points + (UNIT - 1) as f32) * (1.0 / UNIT as f32)) as i32;
+            let steps = if price <= *end { steps.clamp(1, 255) } else { 0 };
+            *gives = (*gives).max(steps as u8);
+        }
+    }
+
+    #[inline(always)]
+    fn offer_space(&mut self, listing: &ListingFacts, weight: i64) {
+        let school = listing.school_rating.map_or(0, |rating| rating.steps());
+        for bedrooms in 0..8_u16 {
+            let beyond = match (bedrooms, listing.bedrooms) {
+                (0, _) => None,
+                (min, Some(has)) if has.saturating_add(1) >= min => Some(has.saturating_add(1) - min),
+                _ => continue,
+            };
+            let best = extra_bedrooms(beyond);
+            for (area, best) in [(0, best), (1, (best + 1) / 2)] {
+                for (code, low) in SCHOOLS.iter().enumerate() {
+                    if code > 0 && (listing.school_rating.is_none() || school < *low) {
+                        continue;
+                    }
+                    let gives = &mut self.space[usize::from(bedrooms) << 4 | area << 3 | code];
+                    *gives = (*gives).max(steps(best * weight));
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn offer_commute(&mut self, listing: &ListingFacts, weight: i64) {
+        let Some(minutes) = listing.commute_minutes else {
+            self.commute[0] = self.commute[0].max(steps(NEUTRAL * weight));
+            return;
+        };
+        let usual = i64::from(USUAL_COMMUTE_MINUTES);
+        let left = ((usual - i64::from(minutes)) * FULL / usual).max(0);
+        self.commute[0] = self.commute[0].max(steps(left * weight));
+        let (minutes, weight) = (f32::from(minutes), weight as f32);
+        for (max, (gives, per_minute)) in (1_u8..).zip(self.commute[1..].iter_mut().zip(&PER_MINUTE[1..])) {
+            let points = (FULL as f32 - minutes * per_minute) * weight + SLACK;
+            let steps = 1 + ((points + (UNIT - 1) as f32) * (1.0 / UNIT as f32)) as i32;
+            // The last stands for any longer one.
+            let steps = if minutes <= f32::from(max) || max == 127 { steps.clamp(1, 255) } else { 0 };
+            *gives = (*gives).max(steps as u8);
+        }
+    }
+
+    #[inline(always)]
+    fn offer_size(&mut self, listing: &ListingFacts, weight: i64) {
+        let wanted = |statuses: usize| match listing.status {
+            StandardStatus::ComingSoon => statuses & 1 != 0,
+            StandardStatus::ActiveUnderContract => statuses & 2 != 0,
+            _ => true,
+        };
+        for code in 0..32 {
+            let points = match (code, listing.area_sqft) {
+                (0, _) => 0,
+                (code, Some(has)) if has >= areas(code).0 => {
+                    let least = i64::from(areas(code).0);
+                    (NEUTRAL + ((i64::from(has) - least) * 2047 / least).min(2047) + 1) / 2
+                }
+                _ => continue,
+            };
+            for statuses in (0..4).filter(|statuses| wanted(*statuses)) {
+                let gives = &mut self.size[code << 2 | statuses];
+                *gives = (*gives).max(steps(points * weight));
+            }
+        }
+    }
+}
+
+/// Of the commute, lost per minute for each longest commute, rounded down; nothing for the last, which is any longer one.
+const PER_MINUTE: [f32; 128] = {
+    let mut losses = [0.0; 128];
+    let mut max = 1;
+    while max < 127 {
+        losses[max] = FULL as f32 / max as f32 * 0.999_999;
+        max += 1;
+    }
+    losses
+};
+
+const fn steps(points: i64) -> u8 {
+    // The greatest weight of one part is below a hundred steps.
+    (1 + (points + UNIT - 1) / UNIT) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::clusters::{Block as _, Bounds as _};
+    use super::super::kernel::Kernel;
+    use super::super::samples::pair;
+    use super::super::seats::{Block, Bounds, Hit, Reach, Seated};
+    use super::*;
+    use crate::score::{passes, score};
+
+    /// Whether each kernel finds the session for the listing when it is the listing's score that is asked for.
+    fn is_found(session: &SessionFacts, listing: &ListingFacts, ladder: &Ladder) -> Result<(), TestCaseError> {
+        let floor = floor(score(session, listing), most_amenities(session));
+        let row = Seated::open(Codes::of(session, ladder), 7, floor);
+        let mut block = Block::empty();
+        block.put(63, &row);
+        let mut bounds = Bounds::NONE;
+        bounds.widen(&row);
+        for kernel in [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten() {
+            let mut lookup = Lookup::NONE;
+            kernel.offer(&mut lookup, listing, session.profile, ladder);
+            let mut hits = Vec::new();
+            kernel.scan(std::slice::from_ref(&block), &[(3, &lookup)], &mut hits);
+            prop_assert!(matches!(hits[..], [Hit { slot: 7, listing: 3 }]), "{kernel:?}: {hits:?}, {row:?}");
+            prop_assert!(Reach::of(lookup).may_concern(&bounds), "{kernel:?}: {bounds:?}");
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whoever_may_be_shown_a_listing_is_found_by_its_tables((session, listing) in pair(), middle in 1_i64..=1 << 40) {
+            if passes(&session, &"a:1".parse().unwrap(), &listing) {
+                is_found(&session, &listing, &Ladder::around(session.budget.cents()))?;
+                is_found(&session, &listing, &Ladder::around(middle))?;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One market with so many sessions and listings that groups are parted, sorted and joined and ladders made anew: after
+//! weeks of coming and going everybody's shortlist is what a search of everything says.
+
+use schemas::money::Money;
+use schemas::units::SchoolRating;
+use scorer::engine::indexed::{Indexed, Tuning};
+use scorer::engine::kernel::Kernel;
+use scorer::engine::{Change, Engine};
+use scorer::facts::{ListingFacts, SessionFacts};
+
+use crate::world::{anything, bare, listing_id, session_id};
+
+const SESSIONS: usize = 4_000;
+const LISTINGS: usize = 2_500;
+
+/// Xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
+    }
+
+    fn listing(&mut self) -> ListingFacts {
+        ListingFacts {
+            price: Money::from_units(200_000 + 1_000 * self.below(1_500) as i64),
+            bedrooms: Some(self.below(7) as u16),
+            area_sqft: Some(600 + self.below(3_000) as u32),
+            commute_minutes: Some(self.below(100) as u16),
+            school_rating: SchoolRating::from_steps(self.below(101) as u8),
+            deal: Some(self.below(101) as u8),
+            ..bare()
+        }
+    }
+
+    fn session(&mut self) -> SessionFacts {
+        let mut preferences = anything();
+        preferences.budget = Money::from_units(250_000 + 1_000 * self.below(1_500) as i64).unwrap();
+        preferences.min_bedrooms = (self.below(3) > 0).then(|| self.below(5) as u16);
+        preferences.min_living_area_sqft = (self.below(3) == 0).then(|| 500 + self.below(2_000) as u32);
+        preferences.max_commute_minutes = (self.below(2) == 0).then(|| 20 + self.below(70) as u16);
+        preferences.min_school_rating =
+            (self.below(4) == 0).then(|| SchoolRating::from_steps(self.below(80) as u8)).flatten();
+        SessionFacts::of(&preferences)
+    }
+}
+
+fn lived_through(kernel: Kernel, seed: u64) -> Indexed {
+    let mut random = Random(seed);
+    let mut engine = Indexed::tuned(Tuning { kernel, few: 0 });
+    let mut emits = Vec::new();
+    // The first budget is far from all others, so that the bucket begins with a ladder that suits nobody.
+    let mut odd = anything();
+    odd.budget = Money::from_cents(100).unwrap();
+    let first = Change::Session { id: session_id(SESSIONS), facts: Some(SessionFacts::of(&odd)) };
+    engine.apply(&[first], &mut emits);
+    for round in 0..40 {
+        let mut batch = Vec::new();
+        for _ in 0..500 {
+            // At first all come, in the middle most go, at the end some come back.
+            let comes = random.below(10) < if (16..32).contains(&round) { 2 } else { 9 };
+            let id = listing_id(random.below(LISTINGS as u64) as usize);
+            batch.push(Change::Listing { id, facts: comes.then(|| random.listing()), content: random.below(3) });
+            let id = session_id(random.below(SESSIONS as u64) as usize);
+            batch.push(Change::Session { id, facts: comes.then(|| random.session()) });
+        }
+        // Batches of every size from one on.
+        let mut rest = &batch[..];
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at((1 + random.below(200) as usize).min(rest.len()));
+            engine.apply(now, &mut emits);
+            rest = later;
+        }
+        if round % 8 == 7 {
+            assert_eq!(engine.audit(), Ok(()), "round {round}, seed {seed}");
+        }
+    }
+    engine
+}
+
+#[test]
+fn shortlists_are_right_after_weeks_of_coming_and_going() {
+    let seed = 0x5EED_0001;
+    let engines: Vec<Indexed> = [Some(Kernel::Portable), Kernel::avx512()]
+        .into_iter()
+        .flatten()
+        .map(|kernel| lived_through(kernel, seed))
+        .collect();
+    for engine in &engines[1..] {
+        for session in (0..=SESSIONS).map(session_id) {
+            assert_eq!(engine.top_three(session), engines[0].top_three(session), "{session}");
+        }
+    }
+}
