@@ -30,6 +30,13 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// Seconds of CPU that this thread has used so far.
+pub fn thread_seconds() -> f64 {
+    // Nanoseconds on a processor come first.
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|field| field.parse::<f64>().ok()).unwrap_or_default() / 1e9
+}
+
 /// Megabytes of memory that a process occupies.
 pub fn resident_mb(pid: u32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;

@@ -4,9 +4,12 @@
 //! Not a test: nothing here asserts a time. Not for a busy machine either: the load is printed with the numbers.
 
 mod bare;
+mod brute;
 mod embedded;
+mod engine;
 mod http;
 mod latency;
+mod listing_mark;
 mod machine;
 mod market;
 mod poll;
@@ -25,6 +28,9 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use e2e::harness::Servers;
 
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
+
 use crate::report::Report;
 
 /// As in `roost`: the embedded house runs in this process, and a peer is owed the same.
@@ -37,6 +43,9 @@ struct Arguments {
     /// Which; without any, all.
     #[arg(value_enum)]
     which: Vec<Which>,
+    /// Sizes of ListingMark for `engine`.
+    #[arg(long, value_delimiter = ',', default_value = "S,M,HOT")]
+    sizes: Vec<String>,
     /// Also put the table into bench/RESULTS.md, in the place of the one before.
     #[arg(long)]
     record: bool,
@@ -53,6 +62,8 @@ enum Which {
     Latency,
     /// The same in one process on the embedded log and tables.
     Embedded,
+    /// The engine alone, on ListingMark.
+    Engine,
 }
 
 fn main() -> Result<ExitCode> {
@@ -62,6 +73,9 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     std::env::set_current_dir(e2e::harness::repository())?;
+    if arguments.which == [Which::Engine] {
+        return engines(&arguments.sizes);
+    }
     let servers = Servers::from_environment()
         .context("no servers: run `make bench`, or name them in ROOST_TEST_KAFKA and ROOST_TEST_CQL")?;
     let chosen = |which| arguments.which.is_empty() || arguments.which.contains(&which);
@@ -81,6 +95,19 @@ fn main() -> Result<ExitCode> {
     if arguments.record {
         report::record(&text)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn engines(sizes: &[String]) -> Result<ExitCode> {
+    let mut report = Report::begin();
+    for size in listing_mark::SIZES.into_iter().filter(|size| sizes.iter().any(|name| name == size.name)) {
+        let peer = engine::brute_force(size, &mut report);
+        for (name, kernel) in [("avx512", Kernel::avx512()), ("scalar", Some(Kernel::Portable))] {
+            let Some(kernel) = kernel else { continue };
+            engine::run(size, name, Box::new(Indexed::new(kernel)), peer, &mut report)?;
+        }
+    }
+    println!("{}", report.end());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,0 +1,188 @@
+//! The engine alone, on ListingMark: changes a second, one by one and in batches, how long one takes, new preferences, how
+//! long the start takes, memory; and whether what it says is right.
+//!
+//! No log, no store, one thread: time is this thread's own CPU time beside the wall's.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use scorer::engine::{Change, Emit, Engine, TopThree};
+use scorer::facts::SessionFacts;
+use scorer::score;
+
+use crate::brute::Brute;
+use crate::listing_mark::{Size, World};
+use crate::machine;
+use crate::report::{Line, Report, line};
+
+/// What everything follows from.
+const SEED: u64 = 42;
+/// Things per batch while the engine fills.
+const FILL: usize = 4_096;
+/// How long each way of feeding is measured at most, and how many changes at most.
+const TIME: Duration = Duration::from_secs(10);
+const CHANGES: usize = 400_000;
+/// Pairs that brute force may look at to start.
+const PAIRS: usize = 1_000_000_000;
+/// Sessions whose top three is compared with brute force.
+const CHECKED: usize = 500;
+/// New preferences that are timed.
+const PREFERENCES: usize = 5_000;
+
+/// Runs one size with one engine.
+pub fn run(size: Size, name: &str, mut engine: Box<dyn Engine>, peer: Option<f64>, report: &mut Report) -> Result<()> {
+    let mut world = World::new(size, SEED);
+    let before = machine::resident_mb(std::process::id())?;
+    let of = format!("ListingMark {}, {name}", size.name);
+    let mut emits = Vec::new();
+
+    let begun = Instant::now();
+    for homes in world.homes.chunks(FILL) {
+        let batch: Vec<Change> = homes.iter().map(|home| world.listing(home)).collect();
+        engine.apply(&batch, &mut emits);
+    }
+    let listings = (begun.elapsed(), machine::resident_mb(std::process::id())?);
+    let begun = Instant::now();
+    for people in world.people.chunks(FILL) {
+        let batch: Vec<Change> = people.iter().map(|person| world.session(person)).collect();
+        engine.apply(&batch, &mut emits);
+        emits.clear();
+    }
+    let sessions = (begun.elapsed(), machine::resident_mb(std::process::id())?);
+    report.add(line(
+        format!("{of}: start, {} listings + {} sessions", size.homes, size.people),
+        format!("{:.1} + {:.1} s", listings.0.as_secs_f64(), sessions.0.as_secs_f64()),
+        "1M sessions ≤ 10 s",
+    ));
+    let bytes = |mb: f64, things: usize| mb * 1_048_576.0 / things as f64;
+    report.add(line(
+        format!("{of}: memory a listing / a session"),
+        format!("{:.0} / {:.0} B", bytes(listings.1 - before, size.homes), bytes(sessions.1 - listings.1, size.people)),
+        "≤ 50 / ≤ 128 B",
+    ));
+
+    for per_batch in [1, 16, 256] {
+        changes(&of, (per_batch, peer), &mut world, engine.as_mut(), &mut emits, report);
+    }
+    preferences(&of, &mut world, engine.as_mut(), &mut emits, report);
+    let wrong = check(&world, engine.as_ref())?;
+    report.add(line(format!("{of}: mismatches in {CHECKED} sessions"), wrong.to_string(), "0"));
+    Ok(())
+}
+
+fn changes(
+    of: &str,
+    (per_batch, peer): (usize, Option<f64>),
+    world: &mut World,
+    engine: &mut dyn Engine,
+    emits: &mut Vec<Emit>,
+    report: &mut Report,
+) {
+    let (mut times, mut count, mut emitted) = (Vec::new(), 0, 0);
+    let (mut wall, cpu) = (Duration::ZERO, machine::thread_seconds());
+    let mut fed = 0.0;
+    while wall < TIME && count < CHANGES {
+        // Made outside of what is measured.
+        let making = machine::thread_seconds();
+        let batch: Vec<Change> = (0..per_batch)
+            .map(|_| {
+                let home = world.change();
+                world.listing(&home)
+            })
+            .collect();
+        fed += machine::thread_seconds() - making;
+        let begun = Instant::now();
+        engine.apply(&batch, emits);
+        let took = begun.elapsed();
+        wall += took;
+        times.push(took.as_secs_f64() * 1e6);
+        count += batch.len();
+        emitted += emits.len();
+        emits.clear();
+    }
+    let cpu = machine::thread_seconds() - cpu - fed;
+    times.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let per_second = count as f64 / wall.as_secs_f64();
+    let seen = format!(
+        "{per_second:.0}/s ({:.0} per CPU second); a batch {:.1} / {:.1} / {:.1} µs; {:.2} emits a change",
+        count as f64 / cpu,
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        emitted as f64 / count as f64
+    );
+    report.add(Line {
+        what: format!("{of}: changes, {per_batch} a batch"),
+        seen,
+        peer: peer.map_or_else(
+            || "brute force: not run, it looks at every pair to start".to_owned(),
+            |peer| format!("brute force, one by one: {peer:.0}/s; {:.1}×", per_second / peer),
+        ),
+        goal: "L ≥ 100,000/s quiet, HOT ≥ 5,000/s; p99 ≤ 250 µs, HOT ≤ 2 ms; M ≥ 3×, L ≥ 25×".to_owned(),
+    });
+}
+
+/// Changes a second of the peer; `None` where it would take minutes to start.
+pub fn brute_force(size: Size, report: &mut Report) -> Option<f64> {
+    if size.homes * (size.people / size.markets) > PAIRS {
+        return None;
+    }
+    report.say(&format!("ListingMark {}, brute force", size.name));
+    let mut world = World::new(size, SEED);
+    let mut brute = Brute::default();
+    // Listings last: with them there, each session would look through its market.
+    world.people.iter().for_each(|person| brute.apply(&world.session(person), 0));
+    world.homes.iter().for_each(|home| brute.apply(&world.listing(home), home.id));
+    let (mut wall, mut count) = (Duration::ZERO, 0);
+    while wall < TIME && count < CHANGES {
+        let home = world.change();
+        let change = world.listing(&home);
+        let begun = Instant::now();
+        brute.apply(&change, home.id);
+        wall += begun.elapsed();
+        count += 1;
+    }
+    Some(count as f64 / wall.as_secs_f64())
+}
+
+fn preferences(of: &str, world: &mut World, engine: &mut dyn Engine, emits: &mut Vec<Emit>, report: &mut Report) {
+    let mut times = Vec::new();
+    for _ in 0..PREFERENCES {
+        let id = world.people.len() as u32;
+        let person = world.person(id);
+        world.people.push(person);
+        let batch = [world.session(&person)];
+        let begun = Instant::now();
+        engine.apply(&batch, emits);
+        times.push(begun.elapsed().as_secs_f64() * 1e6);
+        emits.clear();
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    report.add(line(
+        format!("{of}: a new preference, p50 / p99"),
+        format!("{:.1} / {:.1} µs", at(0.5), at(0.99)),
+        "≤ 8 / ≤ 60 µs",
+    ));
+}
+
+/// How many of some sessions see something else than brute force says.
+fn check(world: &World, engine: &dyn Engine) -> Result<usize> {
+    let mut wrong = 0;
+    let step = (world.people.len() / CHECKED).max(1);
+    for person in world.people.iter().step_by(step).take(CHECKED) {
+        let Change::Session { id, facts: Some(session) } = world.session(person) else { continue };
+        let seen = engine.top_three(id);
+        ensure!(seen.is_some(), "{id} is not known");
+        let of_market = world.homes.iter().filter(|home| home.market == person.market && home.is_offered);
+        let keys = of_market.filter_map(|home| key(&session, &world.listing(home))).collect();
+        wrong += usize::from(seen != Some(TopThree::best_of(keys)));
+    }
+    Ok(wrong)
+}
+
+fn key(session: &SessionFacts, listing: &Change) -> Option<score::Key> {
+    let Change::Listing { id, facts: Some(facts), .. } = listing else { return None };
+    score::matches(session, id, facts)
+}
