@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
+use schemas::cells::MarketCell;
 use schemas::header;
-use schemas::id::{ListingId, SessionId};
+use schemas::id::{ListingId, Market, SessionId};
 use schemas::listing::Listing;
+use schemas::market_day::{MarketDay, MarketNumbers};
 use schemas::recommendation::items_hash;
 use schemas::topic::Topic;
+use schemas::vocabulary::Transaction;
 use scorer::facts::ScoreEpoch;
 use stream::Record;
 
@@ -109,6 +112,29 @@ pub fn tables_equal_the_logs(installation: &Installation) -> Result<usize> {
         None => Ok(wanted.len()),
         Some(difference) => anyhow::bail!(difference),
     }
+}
+
+/// The newest observation of each market's day tells of what is on offer now: it is made within a second of the last change.
+pub fn days_tell_of_the_markets(installation: &Installation) -> Result<usize> {
+    let rows = installation.rows()?;
+    let mut observed: BTreeMap<(&Market, Transaction), MarketDay> = BTreeMap::new();
+    for (row, cell) in &rows {
+        if let store::Row::MarketDay(market, transaction, _) = row {
+            // In the order of days.
+            observed.insert((market, *transaction), serde_json::from_str(cell)?);
+        }
+    }
+    for (row, cell) in &rows {
+        let store::Row::Market(market) = row else { continue };
+        let now: MarketCell = serde_json::from_str(cell)?;
+        for transaction in [Transaction::Sale, Transaction::Lease] {
+            let of = |numbers: Option<&MarketNumbers>| numbers.map(|it| (it.active_listings, it.mean_list_price));
+            let seen = of(observed.get(&(market, transaction)).and_then(|day| day.numbers.as_ref()));
+            let is = of(now.numbers(transaction));
+            ensure!(seen == is, "{market} {transaction:?}: observed {seen:?}, on offer {is:?}");
+        }
+    }
+    Ok(observed.len())
 }
 
 /// Who follows `recommendations` and ignores smaller write timestamps ends with what the rows say: the newest event of each

@@ -35,6 +35,7 @@ fn one_process_on_embedded_backends_ends_in_the_tables_of_kafka_and_cql() -> Res
         fates.canonical.len(),
         feeds.records
     );
+    until("markets are observed", patience(30), || checks::days_tell_of_the_markets(&apart).map(Some))?;
     let on_servers = apart.rows()?;
     drop(apart);
 
