@@ -24,7 +24,7 @@ mod throughput;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use e2e::harness::Servers;
 
@@ -73,7 +73,11 @@ fn main() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     std::env::set_current_dir(e2e::harness::repository())?;
-    if arguments.which == [Which::Engine] {
+    if arguments.which.contains(&Which::Engine) {
+        ensure!(
+            arguments.which == [Which::Engine] && !arguments.record,
+            "engine runs alone, and --record keeps the table of the others: leave them out"
+        );
         return engines(&arguments.sizes);
     }
     let servers = Servers::from_environment()
@@ -99,6 +103,10 @@ fn main() -> Result<ExitCode> {
 }
 
 fn engines(sizes: &[String]) -> Result<ExitCode> {
+    let known = listing_mark::SIZES.map(|size| size.name);
+    for size in sizes {
+        ensure!(known.contains(&size.as_str()), "--sizes: {size} is no size (expected some of {})", known.join(", "));
+    }
     let mut report = Report::begin();
     for size in listing_mark::SIZES.into_iter().filter(|size| sizes.iter().any(|name| name == size.name)) {
         let peer = engine::brute_force(size, &mut report);

@@ -59,7 +59,8 @@ fn areas(place: &PlaceFacts) -> Vec<Area> {
 
 /// In the order of their seats in a bucket.
 const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
-/// Sessions after which it is looked at whether the ladder suits them.
+/// Sessions after which it is looked at whether the ladder suits them; of a larger bucket half as many as it has, so that
+/// budgets that suit no ladder cost a constant number of seats for each session.
 const ENOUGH: usize = 64;
 /// Listings whose tables fit the first-level cache together, with the block that is looked at.
 const AT_ONCE: usize = 24;
@@ -138,7 +139,8 @@ impl Buckets {
             of_key.came += 1;
             of_key.beyond += usize::from(codes.is_beyond());
             let spot = of_key.seats[profile].insert(&Seated::shut(codes, slot), &mut others);
-            if of_key.beyond * 4 > of_key.came && of_key.came >= ENOUGH {
+            let enough = ENOUGH.max(of_key.seats.iter().map(Seats::len).sum::<usize>() / 2);
+            if of_key.beyond * 4 > of_key.came && of_key.came >= enough {
                 self.off_ladder = Some(bucket);
             }
             moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));

@@ -63,13 +63,15 @@ pub(super) struct Group<B: Block> {
     pub(super) blocks: Vec<B>,
     pub(super) bounds: B::Bounds,
     len: u32,
+    /// Rows at which it is to be parted: more where it could not be, its rows being alike.
+    parted_at: u32,
     /// Rows that came or went since the group was sorted.
     churn: u32,
 }
 
 impl<B: Block> Group<B> {
     const fn new() -> Self {
-        Self { blocks: Vec::new(), bounds: B::Bounds::NONE, len: 0, churn: 0 }
+        Self { blocks: Vec::new(), bounds: B::Bounds::NONE, len: 0, parted_at: PARTED_AT, churn: 0 }
     }
 
     fn rows(&self) -> impl Iterator<Item = B::Row> + '_ {
@@ -163,9 +165,14 @@ impl<B: Block> Clusters<B> {
         self.len += 1;
         loop {
             let (way, group) = self.way(&row.point());
-            // A group whose rows are all alike cannot be parted, and grows.
-            if self.groups[group as usize].len < PARTED_AT || !self.part(way, group, moved) {
-                return Spot { group, at: self.groups[group as usize].insert(row) };
+            let whole = &mut self.groups[group as usize];
+            if whole.len < whole.parted_at {
+                return Spot { group, at: whole.insert(row) };
+            }
+            if !self.part(way, group, moved) {
+                // Alike rows cannot be parted: it grows, and is not looked through again before it has doubled.
+                let whole = &mut self.groups[group as usize];
+                whole.parted_at = whole.len.saturating_mul(2);
             }
         }
     }

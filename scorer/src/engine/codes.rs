@@ -65,9 +65,7 @@ impl Codes {
             amenities: listing.amenities.unwrap_or_default().bits(),
         }
     }
-}
 
-impl Codes {
     /// A listing that suits nobody.
     pub(super) const WORST: Self = Self {
         price: u32::MAX,

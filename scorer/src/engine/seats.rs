@@ -235,3 +235,24 @@ impl Reach {
         !parts.contains(&0) && parts.iter().map(|part| u16::from(*part)).sum::<u16>() >= u16::from(bounds.floor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_alike_sessions_grows_and_is_parted_when_others_have_come() {
+        let (mut seats, mut moved) = (Seats::default(), Vec::new());
+        let mut seat = |budget: u8, slots: std::ops::Range<u32>| {
+            let codes = Codes { budget, ..Codes::default() };
+            for slot in slots {
+                seats.insert(&Seated::shut(codes, slot), &mut moved);
+            }
+            (seats.groups().count(), seats.len(), seats.rows().count())
+        };
+        assert_eq!(seat(7, 0..5_000), (1, 5_000, 5_000));
+        let (groups, len, rows) = seat(200, 5_000..10_000);
+        assert!(groups > 1, "{groups} groups");
+        assert_eq!((len, rows), (10_000, 10_000));
+    }
+}

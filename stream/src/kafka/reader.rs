@@ -20,7 +20,7 @@ use super::failure::{self, Failure};
 use super::lane::Lane;
 use super::topics::Topics;
 use super::watch::{Tracked, Watch};
-use super::{closing, offsets, settings};
+use super::{closing, offsets, settings, start};
 use crate::config::KafkaConfig;
 use crate::metrics;
 use crate::ready::Ready;
@@ -376,7 +376,7 @@ impl KafkaReader {
 fn open(client: &ClientConfig) -> Result<(Arc<BaseConsumer<ReaderContext>>, Arc<Ready>), LogError> {
     let mut consumer: BaseConsumer<ReaderContext> =
         BaseConsumer::from_config_and_context(client, ReaderContext::default())
-            .map_err(|error| LogError::Fatal(format!("no Kafka consumer could be made: {error}; look at log.kafka")))?;
+            .map_err(|error| start::no_client(&error))?;
     let ready = Arc::new(Ready::default());
     let waker = Arc::clone(&ready);
     consumer.set_nonempty_callback(move || waker.main());

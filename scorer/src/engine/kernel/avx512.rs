@@ -1,5 +1,5 @@
 //! The look at 64 sessions in some thirty instructions: each table lies in two or four registers, and `vpermi2b` looks 64
-//! codes up at once.
+//! codes up at once. All that is `unsafe` stands here, the hint to fetch a line too.
 
 #![allow(unsafe_code)]
 
