@@ -323,6 +323,10 @@ impl Judge {
     fn market_day(&mut self, record: &Record) {
         let Some((market, transaction, day)) = self.days.take(record) else { return };
         let shard = shard_of_market(&market, self.rules.partitions);
+        // Meanwhile the market may be again what it was before this observation, and was then not observed.
+        if self.last_day == Some(day) {
+            self.markets.touch(std::iter::once(&market));
+        }
         self.mark(shard, Row::MarketDay(market, transaction, day), false, record.append_time_ms);
     }
 

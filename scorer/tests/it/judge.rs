@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use schemas::cells::ShardCell;
 use schemas::id::SessionId;
+use schemas::market_day::MarketDay;
 use schemas::priced::PricedListing;
 use schemas::topic::{Topic, partition_of, session_key};
 use scorer::engine::oracle::Oracle;
@@ -13,7 +14,7 @@ use scorer::facts::ScoreEpoch;
 use scorer::judge::{Effect, Judge, Rules, Safeguards, Then};
 use serde_json::json;
 use store::{Row, Write};
-use stream::{Assignment, Record};
+use stream::{Assignment, Outgoing, Record};
 
 const SCRUB_EVERY_MS: i64 = 600_000;
 
@@ -46,6 +47,8 @@ struct House {
     partitions: u32,
     /// The shard whose claim is not acknowledged.
     unclaimed: Option<u32>,
+    /// Observations of markets that were appended and not read back.
+    observations: Vec<Outgoing>,
 }
 
 impl House {
@@ -70,6 +73,16 @@ impl House {
             unanswered: None,
             partitions,
             unclaimed: None,
+            observations: Vec::new(),
+        }
+    }
+
+    /// The observations that were appended come back from the log.
+    fn read_back(&mut self) {
+        for Outgoing { topic, key, value, headers, .. } in std::mem::take(&mut self.observations) {
+            let (offset, append_time_ms) = (self.offset, self.now);
+            self.judge.record(Record { topic, partition: 0, offset, append_time_ms, key, value, headers });
+            self.offset += 1;
         }
     }
 
@@ -146,6 +159,9 @@ impl House {
                     }
                     Effect::Append { then: Then::Announced(row, timestamp), .. } => {
                         self.judge.announced(&row, timestamp);
+                    }
+                    Effect::Append { record, then: Then::Nothing } if record.topic == Topic::MarketDays => {
+                        self.observations.push(record);
                     }
                     Effect::Append { then: Then::Nothing, .. } | Effect::Commit { .. } | Effect::Warn(_) => {}
                     Effect::DeadLetter { .. } => panic!("{effect:?}"),
@@ -317,4 +333,31 @@ fn a_log_that_is_out_of_sight_stops_the_time_until_its_ends_are_told_again() {
         house.perform(&mut tables, 0);
         assert_eq!(caught_up(&tables), house.now, "{topic}");
     }
+}
+
+#[test]
+fn a_market_that_changes_back_before_its_observation_is_read_is_observed_again() {
+    let mut tables = BTreeMap::new();
+    let mut house = House::new();
+    house.take_over();
+    house.listing(1, Some(fact(1)));
+    // One home, two, one again; the log is slow to tell of the two.
+    let mut observe = |house: &mut House, is_read: bool| {
+        house.perform(&mut tables, 0);
+        house.second();
+        house.perform(&mut tables, 0);
+        if is_read {
+            house.read_back();
+        }
+    };
+    observe(&mut house, true);
+    house.listing(2, Some(fact(2)));
+    observe(&mut house, false);
+    house.listing(2, None);
+    observe(&mut house, true);
+    observe(&mut house, true);
+    observe(&mut house, true);
+    let day = tables.iter().find_map(|(row, cell)| matches!(row, Row::MarketDay(..)).then_some(cell));
+    let day: MarketDay = serde_json::from_str(day.unwrap()).unwrap();
+    assert_eq!(day.numbers.map(|numbers| numbers.active_listings), Some(1));
 }
