@@ -12,7 +12,7 @@ use schemas::priced::PriceTrend;
 use schemas::units::SchoolRating;
 use schemas::vocabulary::{StandardStatus, Transaction};
 use scorer::engine::Change;
-use scorer::facts::{ListingFacts, PlaceFacts, SessionFacts};
+use scorer::facts::{ListingFacts, PlaceFacts, SessionFacts, SubTypes};
 
 /// Neighbourhoods of a market.
 const HOODS: u64 = 24;
@@ -252,7 +252,7 @@ impl World {
             min_bedrooms: Some(u16::from(person.min_bedrooms)),
             min_bathrooms: None,
             min_area_sqft: None,
-            sub_types: [].into(),
+            sub_types: SubTypes::default(),
             max_commute_minutes: Some(u16::from(person.max_commute)),
             min_school_rating: Some(person.min_school).filter(|steps| *steps > 0).and_then(SchoolRating::from_steps),
             required: AmenitySet::from_bits(u64::from(person.required)),

@@ -219,6 +219,39 @@ impl std::ops::DerefMut for Cities {
     }
 }
 
+/// A set of RESO `PropertySubType`s: bit i is the i-th of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SubTypes(u32);
+
+// One bit is left for what a listing does not say.
+const _: () = assert!(PropertySubType::ALL.len() < 32);
+
+impl SubTypes {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
+    /// Bit i is the i-th sub-type.
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// None of them.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this one is among them.
+    pub const fn contains(self, kind: PropertySubType) -> bool {
+        self.0 >> kind as u32 & 1 == 1
+    }
+}
+
+impl FromIterator<PropertySubType> for SubTypes {
+    fn from_iter<I: IntoIterator<Item = PropertySubType>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | 1 << kind as u32))
+    }
+}
+
 /// A session, as the score sees it. Every divisor is at least 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFacts {
@@ -236,8 +269,8 @@ pub struct SessionFacts {
     pub min_bathrooms: Option<Bathrooms>,
     /// At least; more than 0.
     pub min_area_sqft: Option<u32>,
-    /// Any of these; empty: any at all.
-    pub sub_types: Box<[PropertySubType]>,
+    /// Any of these; none: any at all.
+    pub sub_types: SubTypes,
     /// At most; more than 0.
     pub max_commute_minutes: Option<u16>,
     /// At least.
@@ -280,7 +313,7 @@ impl SessionFacts {
             },
             min_bedrooms: preferences.min_bedrooms,
             min_bathrooms: preferences.min_bathrooms,
-            sub_types: ascending(preferences.property_sub_types.iter().copied()).into(),
+            sub_types: preferences.property_sub_types.iter().copied().collect(),
             min_school_rating: preferences.min_school_rating,
             required: preferences.required_amenities,
             preferred: preferences.preferred_amenities,
@@ -288,6 +321,101 @@ impl SessionFacts {
             include_coming_soon: preferences.include_coming_soon,
             include_under_contract: preferences.include_under_contract,
             profile: preferences.profile,
+        }
+    }
+}
+
+/// What the score reads of a session, however that is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// As in [`SessionFacts`].
+    pub transaction: Transaction,
+    /// As there.
+    pub currency: Currency,
+    /// As there.
+    pub budget: Money,
+    /// Ascending.
+    pub cities: &'a [Market],
+    /// The parts of the place that are no cities.
+    pub beyond: Option<&'a Beyond>,
+    /// As there.
+    pub min_bedrooms: Option<u16>,
+    /// As there.
+    pub min_bathrooms: Option<Bathrooms>,
+    /// As there.
+    pub min_area_sqft: Option<u32>,
+    /// As there.
+    pub sub_types: SubTypes,
+    /// As there.
+    pub max_commute_minutes: Option<u16>,
+    /// As there.
+    pub min_school_rating: Option<SchoolRating>,
+    /// As there.
+    pub required: AmenitySet,
+    /// As there.
+    pub preferred: AmenitySet,
+    /// Ascending.
+    pub dismissed: &'a [ListingId],
+    /// As there.
+    pub include_coming_soon: bool,
+    /// As there.
+    pub include_under_contract: bool,
+    /// As there.
+    pub profile: Profile,
+}
+
+impl Asked<'_> {
+    /// What is named beside cities.
+    pub fn beyond(&self) -> &Beyond {
+        self.beyond.unwrap_or(&NOWHERE)
+    }
+}
+
+impl<'a> From<&Asked<'a>> for Asked<'a> {
+    fn from(asked: &Asked<'a>) -> Self {
+        *asked
+    }
+}
+
+impl<'a> From<&'a SessionFacts> for Asked<'a> {
+    fn from(session: &'a SessionFacts) -> Self {
+        // Every field by its name: one that is added has to be asked for.
+        let SessionFacts {
+            transaction,
+            currency,
+            budget,
+            place: PlaceFacts { cities, beyond },
+            min_bedrooms,
+            min_bathrooms,
+            min_area_sqft,
+            sub_types,
+            max_commute_minutes,
+            min_school_rating,
+            required,
+            preferred,
+            dismissed,
+            include_coming_soon,
+            include_under_contract,
+            profile,
+        } = session;
+        Self {
+            transaction: *transaction,
+            currency: *currency,
+            budget: *budget,
+            cities,
+            beyond: beyond.as_deref(),
+            min_bedrooms: *min_bedrooms,
+            min_bathrooms: *min_bathrooms,
+            min_area_sqft: *min_area_sqft,
+            sub_types: *sub_types,
+            max_commute_minutes: *max_commute_minutes,
+            min_school_rating: *min_school_rating,
+            required: *required,
+            preferred: *preferred,
+            dismissed,
+            include_coming_soon: *include_coming_soon,
+            include_under_contract: *include_under_contract,
+            profile: *profile,
         }
     }
 }

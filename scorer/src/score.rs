@@ -10,7 +10,7 @@ use schemas::preferences::Profile;
 use schemas::priced::PriceTrend;
 use schemas::vocabulary::StandardStatus;
 
-use crate::facts::{ListingFacts, PlaceFacts, SessionFacts};
+use crate::facts::{Asked, ListingFacts};
 
 /// The components of the score.
 pub const COMPONENTS: [&str; 8] =
@@ -47,27 +47,29 @@ pub struct Key {
 }
 
 /// The listing's key, if the session may be shown it.
-pub fn matches(session: &SessionFacts, id: &ListingId, listing: &ListingFacts) -> Option<Key> {
+pub fn matches<'a>(session: impl Into<Asked<'a>>, id: &ListingId, listing: &ListingFacts) -> Option<Key> {
+    let session = &session.into();
     passes(session, id, listing).then(|| Key { score: score(session, listing), listing: Reverse(id.clone()) })
 }
 
 /// Whether the session may be shown the listing.
-pub fn passes(session: &SessionFacts, id: &ListingId, listing: &ListingFacts) -> bool {
+pub fn passes<'a>(session: impl Into<Asked<'a>>, id: &ListingId, listing: &ListingFacts) -> bool {
     filters(session, id, listing).iter().all(|(_, passes)| *passes)
 }
 
 /// The hard filters by name, and whether the listing passes each. What it lacks fails a filter that asks for it.
-pub fn filters(s: &SessionFacts, id: &ListingId, l: &ListingFacts) -> [(&'static str, bool); 15] {
+pub fn filters<'a>(session: impl Into<Asked<'a>>, id: &ListingId, l: &ListingFacts) -> [(&'static str, bool); 15] {
+    let s = session.into();
     [
         ("offered", l.is_offered()),
         ("transaction", l.transaction == s.transaction),
         ("currency", l.currency == s.currency),
-        ("place", place(&s.place, l).is_some()),
+        ("place", place(&s, l).is_some()),
         ("budget", l.price.is_some_and(|price| price <= s.budget)),
         ("min_bedrooms", at_least(s.min_bedrooms, l.bedrooms)),
         ("min_bathrooms", at_least(s.min_bathrooms, l.bathrooms)),
         ("min_living_area_sqft", at_least(s.min_area_sqft, l.area_sqft)),
-        ("property_sub_types", s.sub_types.is_empty() || l.sub_type.is_some_and(|kind| s.sub_types.contains(&kind))),
+        ("property_sub_types", s.sub_types.is_empty() || l.sub_type.is_some_and(|kind| s.sub_types.contains(kind))),
         ("max_commute_minutes", s.max_commute_minutes.is_none_or(|max| l.commute_minutes.is_some_and(|it| it <= max))),
         ("min_school_rating", at_least(s.min_school_rating, l.school_rating)),
         ("required_amenities", l.amenities.unwrap_or_default().contains_all(s.required)),
@@ -78,13 +80,15 @@ pub fn filters(s: &SessionFacts, id: &ListingId, l: &ListingFacts) -> [(&'static
 }
 
 /// Σ component × weight. Means something for listings that pass the filters; any number up to [`MAX_SCORE`] for others.
-pub fn score(session: &SessionFacts, listing: &ListingFacts) -> u32 {
+pub fn score<'a>(session: impl Into<Asked<'a>>, listing: &ListingFacts) -> u32 {
+    let session = &session.into();
     let weighted = components(session, listing).into_iter().zip(weights(session.profile));
     weighted.map(|(component, weight)| u32::from(component) * u32::from(weight)).sum()
 }
 
 /// Each component, 0..=4095, in the order of [`COMPONENTS`].
-pub fn components(s: &SessionFacts, l: &ListingFacts) -> [u16; 8] {
+pub fn components<'a>(session: impl Into<Asked<'a>>, l: &ListingFacts) -> [u16; 8] {
+    let s = session.into();
     let budget = s.budget.cents();
     let affordability = l.price.map_or(0, |price| (budget - price.cents()) * AFFORDABILITY_SLOPE / budget);
 
@@ -100,7 +104,7 @@ pub fn components(s: &SessionFacts, l: &ListingFacts) -> [u16; 8] {
         (0, _) | (_, None) => NEUTRAL,
         (preferred, Some(has)) => i64::from(has.and(s.preferred).len()) * FULL / preferred,
     };
-    let place = place(&s.place, l).unwrap_or(0);
+    let place = place(&s, l).unwrap_or(0);
     let [schools, value, momentum] = merits(l);
     [affordability, place, space, commute, schools, amenities, value, momentum]
         .map(|component| component.clamp(0, FULL) as u16)
@@ -131,11 +135,11 @@ pub fn merits(l: &ListingFacts) -> [i64; 3] {
 }
 
 /// The best of the parts that match; `None` if none does.
-fn place(place: &PlaceFacts, l: &ListingFacts) -> Option<i64> {
-    if place.cities.contains(&l.market) {
+fn place(s: &Asked<'_>, l: &ListingFacts) -> Option<i64> {
+    if s.cities.contains(&l.market) {
         return Some(FULL);
     }
-    let beyond = place.beyond.as_deref()?;
+    let beyond = s.beyond?;
     if l.postal_code.is_some_and(|code| beyond.postal_codes.contains(&code)) {
         return Some(FULL);
     }

@@ -1,17 +1,21 @@
 //! Things by key and by small number: a key keeps its number (slot) until the sweep after it is vacated, so within a
 //! batch a number never changes its meaning.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 
 use super::kernel;
 
-/// Values by key and by slot.
+/// Values by key and by slot. Keys and values stand apart, so that who needs one does not fetch the other.
 #[derive(Debug)]
 pub(super) struct Arena<K, V> {
-    slots: FxHashMap<K, u32>,
-    entries: Vec<Option<(K, Option<V>)>>,
+    /// The slots in use, by the hash of their keys.
+    slots: HashTable<u32>,
+    /// A free slot keeps its last key until it is used again.
+    keys: Vec<K>,
+    values: Vec<Option<V>>,
     /// May have lost their value since the last sweep.
     vacated: Vec<u32>,
     free: Vec<u32>,
@@ -20,19 +24,24 @@ pub(super) struct Arena<K, V> {
 
 impl<K, V> Default for Arena<K, V> {
     fn default() -> Self {
-        Self { slots: FxHashMap::default(), entries: Vec::new(), vacated: Vec::new(), free: Vec::new(), occupied: 0 }
+        let (keys, values, vacated, free) = Default::default();
+        Self { slots: HashTable::new(), keys, values, vacated, free, occupied: 0 }
     }
+}
+
+fn hash(key: &impl Hash) -> u64 {
+    FxBuildHasher.hash_one(key)
 }
 
 impl<K: Clone + Eq + Hash, V> Arena<K, V> {
     /// How many keys have a value.
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.occupied
     }
 
     /// The slot of a key that has, or since the last sweep had, a value.
     pub(super) fn slot(&self, key: &K) -> Option<u32> {
-        self.slots.get(key).copied()
+        self.slots.find(hash(key), |slot| self.keys[*slot as usize] == *key).copied()
     }
 
     /// The slot of a key; a new one has no value yet and goes with the next sweep if it gets none.
@@ -40,16 +49,16 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
         if let Some(slot) = self.slot(key) {
             return slot;
         }
-        let entry = Some((key.clone(), None));
         let slot = if let Some(slot) = self.free.pop() {
-            self.entries[slot as usize] = entry;
+            self.keys[slot as usize] = key.clone();
             slot
         } else {
-            self.entries.push(entry);
+            self.keys.push(key.clone());
+            self.values.push(None);
             // Four thousand million entries do not fit in memory.
-            (self.entries.len() - 1) as u32
+            (self.keys.len() - 1) as u32
         };
-        self.slots.insert(key.clone(), slot);
+        self.slots.insert_unique(hash(key), slot, |slot| hash(&self.keys[*slot as usize]));
         self.vacated.push(slot);
         slot
     }
@@ -57,17 +66,17 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
     /// The key of a slot that is in use.
     pub(super) fn key(&self, slot: u32) -> &K {
         // A slot is handed out with its key and loses it in a sweep only, when nobody holds the slot any more.
-        &self.entries[slot as usize].as_ref().expect("a slot in use has a key").0
+        &self.keys[slot as usize]
     }
 
     /// The value at a slot.
     pub(super) fn get(&self, slot: u32) -> Option<&V> {
-        self.entries.get(slot as usize)?.as_ref()?.1.as_ref()
+        self.values.get(slot as usize)?.as_ref()
     }
 
     /// The value at a slot.
     pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut V> {
-        self.entries.get_mut(slot as usize)?.as_mut()?.1.as_mut()
+        self.values.get_mut(slot as usize)?.as_mut()
     }
 
     /// The value of a key.
@@ -77,9 +86,8 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
 
     /// Puts a value at a slot that is in use, or takes it away; gives back what was there.
     pub(super) fn set(&mut self, slot: u32, value: Option<V>) -> Option<V> {
-        let entry = self.entries[slot as usize].as_mut()?;
         let is = value.is_some();
-        let was = std::mem::replace(&mut entry.1, value);
+        let was = std::mem::replace(&mut self.values[slot as usize], value);
         self.occupied = self.occupied + usize::from(is) - usize::from(was.is_some());
         if !is {
             self.vacated.push(slot);
@@ -98,25 +106,35 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
     }
 
     /// One more than the greatest slot that was ever in use.
-    pub(super) fn slots_end(&self) -> u32 {
+    pub(super) const fn slots_end(&self) -> u32 {
         // Four thousand million entries do not fit in memory.
-        self.entries.len() as u32
+        self.keys.len() as u32
     }
 
-    /// Tells the processor that this slot is needed soon.
+    /// Tells the processor that the value at this slot is needed soon.
     pub(super) fn prefetch(&self, slot: u32) {
-        if let Some(entry) = self.entries.get(slot as usize) {
-            kernel::prefetch(entry);
+        if let Some(value) = self.values.get(slot as usize) {
+            kernel::prefetch(value);
+        }
+    }
+
+    /// Tells the processor that the key of this slot is needed soon.
+    pub(super) fn prefetch_key(&self, slot: u32) {
+        if let Some(key) = self.keys.get(slot as usize) {
+            kernel::prefetch(key);
         }
     }
 
     /// Forgets the keys that have no value and frees their slots.
     pub(super) fn sweep(&mut self) {
         while let Some(slot) = self.vacated.pop() {
-            let entry = &mut self.entries[slot as usize];
-            if let Some((key, None)) = entry {
-                self.slots.remove(key);
-                *entry = None;
+            if self.values[slot as usize].is_some() {
+                continue;
+            }
+            // It may be here twice.
+            let key = &self.keys[slot as usize];
+            if let Ok(known) = self.slots.find_entry(hash(key), |own| *own == slot) {
+                known.remove();
                 self.free.push(slot);
             }
         }
@@ -124,10 +142,8 @@ impl<K: Clone + Eq + Hash, V> Arena<K, V> {
 
     /// Every value with its slot.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &K, &V)> {
-        (0_u32..).zip(&self.entries).filter_map(|(slot, entry)| {
-            let (key, value) = entry.as_ref()?;
-            Some((slot, key, value.as_ref()?))
-        })
+        let values = (0_u32..).zip(&self.keys).zip(&self.values);
+        values.filter_map(|((slot, key), value)| Some((slot, key, value.as_ref()?)))
     }
 }
 

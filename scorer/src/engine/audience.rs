@@ -7,18 +7,24 @@ use rustc_hash::FxHashSet;
 use schemas::id::{ListingId, SessionId};
 
 use super::arena::Arena;
+use super::asks::{Asks, Book};
 use super::buckets::{Buckets, Moved, Seen, Standing};
 use super::indexed::Tuning;
+use super::kernel;
 use super::seats::Hit;
 use super::shelves::Listings;
-use super::shortlist::{Entry, Shortlist};
+use super::shortlist::{Bound, Entries, Entry, NO_ENTRIES, Reaches, Shortlist};
 use super::{Emit, Key, SHOWN, TopThree};
-use crate::facts::{ListingFacts, SessionFacts};
+use crate::facts::{Asked, ListingFacts, SessionFacts};
+use crate::score::{passes, score};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
     pub(super) sessions: Arena<SessionId, Session>,
+    /// What is needed of a session only when something happens to it, by slot.
+    details: Vec<Details>,
+    pub(super) book: Book,
     buckets: Buckets,
     /// Sessions that the current steps may concern.
     hits: Vec<Hit>,
@@ -32,14 +38,25 @@ pub(super) struct Audience {
     touched: Vec<Touched>,
 }
 
+/// What is needed of every session that a listing may concern: one line of the cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(super) struct Session {
-    pub(super) facts: SessionFacts,
-    pub(super) shortlist: Shortlist,
+    asks: Asks,
+    bound: Bound,
     standing: Standing,
-    /// Index in `touched` during a batch.
-    touched: Option<u32>,
 }
+
+const _: () = assert!(size_of::<Option<Session>>() == 64);
+
+#[derive(Clone, Debug)]
+struct Details {
+    entries: Entries,
+    /// Index in `touched` during a batch, or [`UNTOUCHED`].
+    touched: u32,
+}
+
+const UNTOUCHED: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Touched {
@@ -53,8 +70,8 @@ struct Touched {
 type View = [Option<Entry>; SHOWN];
 
 fn view(shortlist: &Shortlist) -> View {
-    let mut shown = shortlist.shown().iter();
-    [(); SHOWN].map(|()| shown.next().copied())
+    let shown = shortlist.shown();
+    std::array::from_fn(|place| shown.get(place).copied())
 }
 
 /// One listing's step from what it was to what it is. Of one listing there is one step in a batch.
@@ -102,111 +119,166 @@ impl Audience {
     /// Shows a session a step, as far as its bucket sees it.
     fn show(&mut self, slot: u32, seen: &Seen<'_>, step: &Step<'_>, listings: &Listings) {
         let Some(session) = self.sessions.get_mut(slot) else { return };
-        let entry = |session: &Session, facts: Option<&ListingFacts>| {
-            session.shortlist.entry(&session.facts, step.slot, step.id, facts?, listings)
+        let asked = self.book.asked(slot, &session.asks);
+        // The bound first: nearly all that comes through the sieve fails there, at a fraction of what the filters cost.
+        let entry = |facts: Option<&ListingFacts>| {
+            let facts = facts?;
+            let entry = Entry { score: score(&asked, facts), slot: step.slot };
+            let reaches = match session.bound.reached_by(entry.score) {
+                Reaches::No => false,
+                Reaches::Yes => true,
+                Reaches::IfBefore => {
+                    Shortlist::of(session.bound, &self.details[slot as usize].entries).reaches(entry, listings)
+                }
+            };
+            (reaches && passes(&asked, step.id, facts)).then_some(entry)
         };
-        let (old, new) = (entry(session, seen.old), entry(session, seen.new));
+        let (old, new) = (entry(seen.old), entry(seen.new));
         if old.is_none() && new.is_none() {
             return;
         }
-        session.touch(slot, &mut self.touched);
+        let details = &mut self.details[slot as usize];
+        let mut shortlist = Shortlist::of(session.bound, &details.entries);
+        details.touch(slot, &shortlist, &mut self.touched);
         if old == new {
             return; // the same key: at most its content changed
         }
-        let bound = session.shortlist.bound_score();
+        let bound = shortlist.bound_score();
         if old.is_some() {
-            session.shortlist.withdraw(step.slot);
+            shortlist.withdraw(step.slot);
         }
         // The bound may have risen when the old key left.
         if let Some(new) = new
-            && session.shortlist.reaches(new, listings)
+            && shortlist.reaches(new, listings)
         {
-            session.shortlist.admit(new, listings);
+            shortlist.admit(new, listings);
         }
-        if session.shortlist.is_thin() {
-            session.shortlist = Shortlist::CLOSED;
-            self.buckets.set_bound(&session.standing, None);
+        if shortlist.is_thin() {
+            shortlist = Shortlist::CLOSED;
+            self.buckets.set_bound(slot, &session.standing, &asked, None);
             self.closed.push(slot);
-        } else if session.shortlist.bound_score() != bound {
-            self.buckets.set_bound(&session.standing, Some(session.shortlist.bound_score()));
+        } else if shortlist.bound_score() != bound {
+            self.buckets.set_bound(slot, &session.standing, &asked, Some(shortlist.bound_score()));
         }
+        (session.bound, details.entries) = shortlist.kept();
     }
 
     /// Takes in a session's statement, or its end.
-    pub(super) fn state(&mut self, id: SessionId, facts: Option<SessionFacts>) {
+    pub(super) fn state(&mut self, id: SessionId, facts: Option<&SessionFacts>) {
         let Some(facts) = facts else {
             if let Some(slot) = self.sessions.slot(&id)
                 && let Some(session) = self.sessions.set(slot, None)
             {
-                self.buckets.unseat(&session.standing);
+                self.buckets.unseat(slot, &session.standing, session.asks.profile());
+                self.book.forget(slot);
             }
             return;
         };
         let slot = self.sessions.slot_or_new(&id);
-        match self.sessions.get_mut(slot) {
+        if self.details.len() <= slot as usize {
+            self.details.resize(slot as usize + 1, Details { entries: NO_ENTRIES, touched: UNTOUCHED });
+        }
+        let details = &mut self.details[slot as usize];
+        match self.sessions.get(slot) {
             Some(session) => {
-                session.touch(slot, &mut self.touched).stated = true;
-                if session.facts == facts {
+                let shortlist = Shortlist::of(session.bound, &details.entries);
+                details.touch(slot, &shortlist, &mut self.touched).stated = true;
+                if self.book.is(slot, &session.asks, facts) {
                     return;
                 }
-                self.buckets.unseat(&session.standing);
-                session.standing = self.buckets.seat(&facts, slot, &mut self.moved);
-                session.facts = facts;
-                session.shortlist = Shortlist::CLOSED;
+                self.buckets.unseat(slot, &session.standing, session.asks.profile());
             }
-            None => {
-                let standing = self.buckets.seat(&facts, slot, &mut self.moved);
-                let mut session = Session { facts, shortlist: Shortlist::CLOSED, standing, touched: None };
-                session.touch(slot, &mut self.touched).stated = true;
-                self.sessions.set(slot, Some(session));
-            }
+            None => details.touch(slot, &Shortlist::CLOSED, &mut self.touched).stated = true,
         }
+        let asks = self.book.pack(slot, facts);
+        let standing = self.buckets.seat(&facts.into(), slot, &mut self.moved);
+        self.sessions.set(slot, Some(Session { asks, bound: Bound::CLOSED, standing }));
         self.closed.push(slot);
         self.follow_moves();
-        let Self { sessions, buckets, moved, .. } = self;
-        buckets.ladder_anew(|slot| Some(&sessions.get(slot)?.facts), moved);
+        let Self { sessions, buckets, moved, book, .. } = self;
+        buckets.ladder_anew(|slot| Some(book.asked(slot, &sessions.get(slot)?.asks)), moved);
         self.follow_moves();
     }
 
     fn follow_moves(&mut self) {
         for Moved { session, bucket, spot } in self.moved.drain(..) {
-            if let Some(session) = self.sessions.get_mut(session) {
-                session.standing.moved(bucket, spot);
+            if let Some(of) = self.sessions.get_mut(session) {
+                self.buckets.moved(session, &mut of.standing, bucket, spot);
             }
         }
     }
 
     /// Makes the closed shortlists anew: `search` offers every listing to the session's empty list.
-    pub(super) fn refill(&mut self, search: impl Fn(&SessionFacts) -> Shortlist) {
+    pub(super) fn refill(&mut self, search: impl Fn(&Asked<'_>) -> Shortlist) {
+        // Who looks for the like looks at the same listings: while they are in the cache.
+        let Self { sessions, closed, .. } = self;
+        closed.sort_by_cached_key(|slot| sessions.get(*slot).map(|session| session.likeness()));
         for slot in self.closed.drain(..) {
             // It may have been erased, or be here twice.
             if let Some(session) = self.sessions.get_mut(slot)
-                && session.shortlist.is_closed()
+                && session.bound == Bound::CLOSED
             {
-                session.shortlist = search(&session.facts);
-                self.buckets.set_bound(&session.standing, Some(session.shortlist.bound_score()));
+                let asked = self.book.asked(slot, &session.asks);
+                let shortlist = search(&asked);
+                self.buckets.set_bound(slot, &session.standing, &asked, Some(shortlist.bound_score()));
+                (session.bound, self.details[slot as usize].entries) = shortlist.kept();
             }
         }
     }
 
     /// Ends the batch: who sees something else.
     pub(super) fn emit(&mut self, listings: &Listings, emits: &mut Vec<Emit>) {
-        for (index, touched) in (0..).zip(self.touched.drain(..)) {
+        for index in 0..self.touched.len() {
+            self.fetch_ahead(index, listings);
+            let touched = &self.touched[index];
+            let slot = touched.session;
+            let details = &mut self.details[slot as usize];
             // It may have been erased, and may then have come anew.
-            let Some(session) = self.sessions.get_mut(touched.session) else { continue };
-            if session.touched.take_if(|it| *it == index).is_none() {
+            if details.touched != index as u32 {
                 continue;
             }
-            let is_shown_anew = || session.shortlist.shown().iter().any(|entry| self.shown_anew.contains(&entry.slot));
-            if touched.stated || touched.saw != view(&session.shortlist) || is_shown_anew() {
-                let top = session.top_three(listings);
-                emits.push(Emit { session: *self.sessions.key(touched.session), top });
+            details.touched = UNTOUCHED;
+            let Some(session) = self.sessions.get(slot) else { continue };
+            let shortlist = Shortlist::of(session.bound, &details.entries);
+            let is_shown_anew = || shortlist.shown().iter().any(|entry| self.shown_anew.contains(&entry.slot));
+            if touched.stated || touched.saw != view(&shortlist) || is_shown_anew() {
+                emits.push(Emit { session: *self.sessions.key(slot), top: top_three(&shortlist, listings) });
             }
         }
+        self.touched.clear();
         self.shown_anew.clear();
         self.sessions.sweep();
         self.buckets.sweep(&mut self.moved);
         self.follow_moves();
+    }
+
+    /// What a later session's emit needs is on its way before it is its turn.
+    fn fetch_ahead(&self, index: usize, listings: &Listings) {
+        if let Some(later) = self.touched.get(index + 2 * PREFETCHED) {
+            self.sessions.prefetch(later.session);
+            self.sessions.prefetch_key(later.session);
+            if let Some(details) = self.details.get(later.session as usize) {
+                kernel::prefetch(details);
+            }
+        }
+        if let Some(later) = self.touched.get(index + PREFETCHED)
+            && let Some(details) = self.details.get(later.session as usize)
+        {
+            details.entries[..SHOWN].iter().for_each(|entry| listings.prefetch_key(entry.slot));
+        }
+    }
+
+    /// What the session of a slot is kept with.
+    pub(super) fn shortlist(&self, slot: u32) -> Option<Shortlist> {
+        Some(Shortlist::of(self.sessions.get(slot)?.bound, &self.details[slot as usize].entries))
+    }
+
+    /// Every session, what it asks and what it is kept with.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&SessionId, Asked<'_>, Shortlist)> {
+        self.sessions.iter().map(|(slot, id, session)| {
+            let shortlist = Shortlist::of(session.bound, &self.details[slot as usize].entries);
+            (id, self.book.asked(slot, &session.asks), shortlist)
+        })
     }
 }
 
@@ -214,18 +286,28 @@ impl Audience {
 const PREFETCHED: usize = 8;
 
 impl Session {
-    /// Remembers what it sees, the first time in a batch.
-    fn touch<'a>(&mut self, slot: u32, touched: &'a mut Vec<Touched>) -> &'a mut Touched {
-        let index = *self.touched.get_or_insert_with(|| {
-            touched.push(Touched { session: slot, stated: false, saw: view(&self.shortlist) });
-            // At most as many as there are sessions.
-            (touched.len() - 1) as u32
-        });
-        &mut touched[index as usize]
+    /// Greater or less as nothing that matters is; near for sessions that look for the like.
+    const fn likeness(&self) -> (u32, u8, i64) {
+        (self.standing.bucket(), self.asks.profile() as u8, self.asks.budget().cents())
     }
+}
 
-    pub(super) fn top_three(&self, listings: &Listings) -> TopThree {
-        let key = |entry: &Entry| Key { score: entry.score, listing: Reverse(listings.key(entry.slot).clone()) };
-        TopThree::best_of(self.shortlist.shown().iter().map(key).collect())
+impl Details {
+    /// Remembers what the session sees, the first time in a batch.
+    fn touch<'a>(&mut self, slot: u32, shortlist: &Shortlist, touched: &'a mut Vec<Touched>) -> &'a mut Touched {
+        let known = touched.get(self.touched as usize).is_some_and(|it| it.session == slot);
+        if !known {
+            // At most as many as there are sessions.
+            self.touched = touched.len() as u32;
+            touched.push(Touched { session: slot, stated: false, saw: view(shortlist) });
+        }
+        &mut touched[self.touched as usize]
     }
+}
+
+/// What a session with this shortlist sees.
+pub(super) fn top_three(shortlist: &Shortlist, listings: &Listings) -> TopThree {
+    let key = |entry: &Entry| Key { score: entry.score, listing: Reverse(listings.key(entry.slot).clone()) };
+    // In order of slots' ids already.
+    shortlist.shown().iter().map(key).collect()
 }

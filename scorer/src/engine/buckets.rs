@@ -5,10 +5,12 @@
 //! currency keeps most of the world out). So each listing looks into three buckets, and finds a session in one of them at
 //! most.
 
+use rustc_hash::FxHashMap;
 use schemas::id::{Country, Market};
 use schemas::money::Currency;
 use schemas::preferences::Profile;
 use schemas::vocabulary::Transaction;
+use smallvec::{SmallVec, smallvec};
 
 use super::arena::Arena;
 use super::clusters::Spot;
@@ -16,7 +18,7 @@ use super::indexed::Tuning;
 use super::kernel::Kernel;
 use super::lookup::{Codes, Ladder, Lookup, floor, most_amenities};
 use super::seats::{Hit, Reach, Seated, Seats};
-use crate::facts::{ListingFacts, PlaceFacts, SessionFacts};
+use crate::facts::{Asked, ListingFacts};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Area {
@@ -44,16 +46,17 @@ fn of_listing(listing: &ListingFacts) -> [BucketKey; 3] {
 }
 
 /// The areas that a session stands in: none within another.
-fn areas(place: &PlaceFacts) -> Vec<Area> {
-    let beyond = place.beyond();
+fn areas(session: &Asked<'_>) -> SmallVec<[Area; 1]> {
+    let beyond = session.beyond();
     if beyond.circle.is_some() {
-        return vec![Area::World];
+        return smallvec![Area::World];
     }
     let mut countries: Vec<Country> = beyond.postal_countries.iter().copied().chain(beyond.country).collect();
     countries.sort_unstable();
     countries.dedup();
-    let cities = place.cities.iter().filter(|market| !countries.contains(&market.country()));
-    let cities: Vec<Area> = cities.cloned().map(Area::City).collect();
+    let cities: SmallVec<[&Market; 1]> =
+        session.cities.iter().filter(|market| !countries.contains(&market.country())).collect();
+    let cities = cities.into_iter().cloned().map(Area::City);
     countries.into_iter().map(Area::Country).chain(cities).collect()
 }
 
@@ -82,21 +85,24 @@ impl Bucket {
 }
 
 /// Where one session sits.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Standing {
-    most_amenities: u32,
-    profile: u8,
-    /// Bucket and spot.
-    spots: Box<[(u32, Spot)]>,
+    /// The only one, or [`MANY`].
+    bucket: u32,
+    spot: Spot,
 }
 
+/// The session sits in none or more than one: where is kept apart.
+const MANY: u32 = u32::MAX;
+
 impl Standing {
-    /// The session got another spot in a bucket.
-    pub(super) fn moved(&mut self, bucket: u32, spot: Spot) {
-        if let Some(own) = self.spots.iter_mut().find(|own| own.0 == bucket) {
-            own.1 = spot;
-        }
+    /// Equal for sessions that sit in one bucket alone and in the same.
+    pub(super) const fn bucket(&self) -> u32 {
+        self.bucket
     }
+
+    /// Before it is seated.
+    pub(super) const NOWHERE: Self = Self { bucket: MANY, spot: Spot::FIRST };
 }
 
 /// A session that got another spot.
@@ -124,14 +130,16 @@ pub(super) struct Buckets {
     next: u32,
     /// A bucket whose ladder does not suit its sessions.
     off_ladder: Option<u32>,
+    /// Bucket and spot of the sessions, by slot, that do not sit in just one.
+    many: FxHashMap<u32, Box<[(u32, Spot)]>>,
 }
 
 impl Buckets {
     /// Seats a session. It takes no notice of listings until it gets its bound.
-    pub(super) fn seat(&mut self, session: &SessionFacts, slot: u32, moved: &mut Vec<Moved>) -> Standing {
-        let SessionFacts { transaction, currency, .. } = *session;
-        let profile = PROFILES.into_iter().position(|profile| profile == session.profile).unwrap_or_default();
-        let keys = areas(&session.place).into_iter().map(|area| BucketKey { area, transaction, currency });
+    pub(super) fn seat(&mut self, session: &Asked<'_>, slot: u32, moved: &mut Vec<Moved>) -> Standing {
+        let Asked { transaction, currency, profile, .. } = *session;
+        let profile = number(profile);
+        let keys = areas(session).into_iter().map(|area| BucketKey { area, transaction, currency });
         let spots = keys.map(|key| {
             let (bucket, of_key) = self.all.get_or_insert_with(&key, || Bucket::around(session.budget.cents()));
             let mut others = Vec::new();
@@ -146,28 +154,45 @@ impl Buckets {
             moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
             (bucket, spot)
         });
-        // Below 256 × 4,095.
-        let most_amenities = most_amenities(session) as u32;
-        Standing { most_amenities, profile: profile as u8, spots: spots.collect() }
+        let spots: SmallVec<[(u32, Spot); 1]> = spots.collect();
+        if let &[(bucket, spot)] = spots.as_slice() {
+            return Standing { bucket, spot };
+        }
+        self.many.insert(slot, spots.into_vec().into());
+        Standing::NOWHERE
     }
 
     /// Takes away the seats of a session.
-    pub(super) fn unseat(&mut self, standing: &Standing) {
-        for &(number, spot) in &standing.spots {
-            let Some(bucket) = self.all.get_mut(number) else { continue };
-            bucket.seats[usize::from(standing.profile)].remove(spot);
-            if bucket.seats.iter().all(|seats| seats.len() == 0) {
-                self.all.set(number, None);
+    pub(super) fn unseat(&mut self, slot: u32, standing: &Standing, profile: Profile) {
+        let many = self.many.remove(&slot);
+        for &(bucket, spot) in many.as_deref().unwrap_or(&[(standing.bucket, standing.spot)]) {
+            let Some(of_key) = self.all.get_mut(bucket) else { continue };
+            of_key.seats[number(profile)].remove(spot);
+            if of_key.seats.iter().all(|seats| seats.len() == 0) {
+                self.all.set(bucket, None);
             }
         }
     }
 
+    /// A session got another spot in a bucket.
+    pub(super) fn moved(&mut self, session: u32, standing: &mut Standing, bucket: u32, spot: Spot) {
+        if standing.bucket == bucket {
+            standing.spot = spot;
+        } else if let Some(own) = self.many.get_mut(&session).and_then(|many| many.iter_mut().find(|it| it.0 == bucket))
+        {
+            own.1 = spot;
+        }
+    }
+
     /// From now on the session takes notice of listings that may reach its bound; with `None` of none.
-    pub(super) fn set_bound(&mut self, standing: &Standing, bound: Option<u32>) {
-        let floor = bound.map(|bound| floor(bound, i64::from(standing.most_amenities)));
-        for &(number, spot) in &standing.spots {
-            if let Some(bucket) = self.all.get_mut(number) {
-                bucket.seats[usize::from(standing.profile)].set_floor(spot, floor);
+    pub(super) fn set_bound(&mut self, slot: u32, standing: &Standing, session: &Asked<'_>, bound: Option<u32>) {
+        let floor = bound.map(|bound| floor(bound, most_amenities(session)));
+        let Self { all, many, .. } = self;
+        let own = [(standing.bucket, standing.spot)];
+        let spots = if standing.bucket == MANY { many.get(&slot).map_or(&[][..], |many| many) } else { &own };
+        for &(bucket, spot) in spots {
+            if let Some(of_key) = all.get_mut(bucket) {
+                of_key.seats[number(session.profile)].set_floor(spot, floor);
             }
         }
     }
@@ -217,13 +242,13 @@ impl Buckets {
 
     /// Makes a ladder anew where too many budgets are beyond it, and seats everybody of that bucket by it. Rare: a bucket begins
     /// with the ladder of its first session.
-    pub(super) fn ladder_anew<'a>(&mut self, facts: impl Fn(u32) -> Option<&'a SessionFacts>, moved: &mut Vec<Moved>) {
+    pub(super) fn ladder_anew<'a>(&mut self, asked: impl Fn(u32) -> Option<Asked<'a>>, moved: &mut Vec<Moved>) {
         let Some(number) = self.off_ladder.take() else { return };
         let Some(bucket) = self.all.get_mut(number) else { return };
         let mut rows: [Vec<Seated>; PROFILES.len()] = Default::default();
         rows.iter_mut().zip(&bucket.seats).for_each(|(rows, seats)| rows.extend(seats.rows()));
         let mut budgets: Vec<i64> =
-            rows.iter().flatten().filter_map(|row| Some(facts(row.slot)?.budget.cents())).collect();
+            rows.iter().flatten().filter_map(|row| Some(asked(row.slot)?.budget.cents())).collect();
         let middle = budgets.len() / 2;
         if budgets.is_empty() {
             return;
@@ -233,8 +258,8 @@ impl Buckets {
         for (rows, seats) in rows.iter_mut().zip(&mut made.seats) {
             let mut spots = Vec::new();
             for row in rows.iter_mut() {
-                if let Some(facts) = facts(row.slot) {
-                    row.codes = Codes::of(facts, &made.ladder);
+                if let Some(asked) = asked(row.slot) {
+                    row.codes = Codes::of(&asked, &made.ladder);
                 }
                 let spot = seats.insert(row, &mut spots);
                 spots.push((row.slot, spot));
@@ -253,6 +278,16 @@ impl Buckets {
         let mut others = Vec::new();
         seats.iter_mut().for_each(|seats| seats.tidy(&mut others));
         moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
+    }
+}
+
+/// The place of a profile in [`PROFILES`].
+const fn number(profile: Profile) -> usize {
+    match profile {
+        Profile::Balanced => 0,
+        Profile::Value => 1,
+        Profile::Family => 2,
+        Profile::Commuter => 3,
     }
 }
 

@@ -5,8 +5,10 @@
 
 /// Rows of a block: the bits of a mask.
 pub(super) const LANES: usize = 64;
-/// Rows that a group is parted at: 16 blocks, so that sorting it takes some 100 µs.
-const PARTED_AT: u32 = 16 * LANES as u32;
+/// Blocks that have their bounds in common: the lanes of a register of floats.
+pub(super) const SPAN: usize = 16;
+/// Rows that a group is parted at: so that sorting it takes some 100 µs, and mostly one span of blocks.
+const PARTED_AT: u32 = (SPAN * LANES) as u32;
 /// Groups that are looked at per call of [`Clusters::tidy`].
 const LOOKED_AT: usize = 8;
 /// Numbers that say where a row stands among others.
@@ -26,7 +28,7 @@ pub(super) trait Row: Copy {
 pub(super) trait Block {
     /// What stands in a lane.
     type Row: Row;
-    /// What is true of all rows of a group.
+    /// What is true of all rows of a span of blocks.
     type Bounds: Bounds<Row = Self::Row> + std::fmt::Debug;
     /// Without any row.
     fn empty() -> Self;
@@ -40,14 +42,14 @@ pub(super) trait Block {
     fn row(&self, lane: usize) -> Self::Row;
 }
 
-/// What is true of all rows of a group, and may be true of more.
-pub(super) trait Bounds: Copy {
+/// What is true of all rows of [`SPAN`] blocks, and may be true of more.
+pub(super) trait Bounds: Clone {
     /// What stands in a lane.
     type Row;
     /// Of no rows.
     const NONE: Self;
-    /// Of one more.
-    fn widen(&mut self, row: &Self::Row);
+    /// Of one more, in this block of the span.
+    fn widen(&mut self, block: usize, row: &Self::Row);
 }
 
 /// Where a row stands.
@@ -57,11 +59,17 @@ pub(super) struct Spot {
     at: u32,
 }
 
+impl Spot {
+    /// Stands for none where none is read.
+    pub(super) const FIRST: Self = Self { group: 0, at: 0 };
+}
+
 /// Rows that are near each other.
 #[derive(Debug)]
 pub(super) struct Group<B: Block> {
-    pub(super) blocks: Vec<B>,
-    pub(super) bounds: B::Bounds,
+    blocks: Vec<B>,
+    /// One per span.
+    bounds: Vec<B::Bounds>,
     len: u32,
     /// Rows at which it is to be parted: more where it could not be, its rows being alike.
     parted_at: u32,
@@ -71,7 +79,7 @@ pub(super) struct Group<B: Block> {
 
 impl<B: Block> Group<B> {
     const fn new() -> Self {
-        Self { blocks: Vec::new(), bounds: B::Bounds::NONE, len: 0, parted_at: PARTED_AT, churn: 0 }
+        Self { blocks: Vec::new(), bounds: Vec::new(), len: 0, parted_at: PARTED_AT, churn: 0 }
     }
 
     fn rows(&self) -> impl Iterator<Item = B::Row> + '_ {
@@ -83,6 +91,25 @@ impl<B: Block> Group<B> {
         (&mut self.blocks[spot.at as usize / LANES], spot.at as usize % LANES)
     }
 
+    /// The blocks in spans, each with its bounds.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (&[B], &B::Bounds)> {
+        self.blocks.chunks(SPAN).zip(&self.bounds)
+    }
+
+    /// The span that a row stands in, and its bounds.
+    pub(super) fn span_mut(&mut self, spot: Spot) -> (&mut [B], &mut B::Bounds) {
+        let number = spot.at as usize / LANES / SPAN;
+        let end = self.blocks.len().min((number + 1) * SPAN);
+        (&mut self.blocks[number * SPAN..end], &mut self.bounds[number])
+    }
+
+    fn widen(&mut self, block: usize, row: &B::Row) {
+        if self.bounds.len() <= block / SPAN {
+            self.bounds.push(B::Bounds::NONE);
+        }
+        self.bounds[block / SPAN].widen(block % SPAN, row);
+    }
+
     fn insert(&mut self, row: &B::Row) -> u32 {
         let free = self.blocks.iter().rposition(|block| block.taken() != u64::MAX);
         let at = free.unwrap_or_else(|| {
@@ -91,7 +118,7 @@ impl<B: Block> Group<B> {
         });
         let lane = self.blocks[at].taken().trailing_ones() as usize;
         self.blocks[at].put(lane, row);
-        self.bounds.widen(row);
+        self.widen(at, row);
         self.len += 1;
         self.churn += 1;
         (at * LANES + lane) as u32
@@ -107,7 +134,7 @@ impl<B: Block> Group<B> {
             let mut block = B::empty();
             for (lane, row) in part.iter().enumerate() {
                 block.put(lane, row);
-                self.bounds.widen(row);
+                self.widen(self.blocks.len(), row);
                 told(row.slot(), (self.blocks.len() * LANES + lane) as u32);
             }
             self.blocks.push(block);
@@ -146,8 +173,23 @@ impl<B: Block> Clusters<B> {
     }
 
     /// Those with rows.
-    pub(super) fn groups(&self) -> impl Iterator<Item = &Group<B>> {
+    fn groups(&self) -> impl Iterator<Item = &Group<B>> {
         self.groups.iter().filter(|group| group.len > 0)
+    }
+
+    /// All blocks in spans, each with its bounds.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (&[B], &B::Bounds)> {
+        self.groups().flat_map(Group::spans)
+    }
+
+    /// All blocks.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &B> {
+        self.groups().flat_map(|group| &group.blocks)
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_groups(&self) -> usize {
+        self.groups().count()
     }
 
     /// All rows.

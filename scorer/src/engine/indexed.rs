@@ -7,23 +7,23 @@
 //! of the batch, once per session.
 
 use rustc_hash::FxHashSet;
-use schemas::id::{ListingId, Market, SessionId};
+use schemas::id::{ListingId, SessionId};
+use smallvec::SmallVec;
 
-use super::audience::{Audience, Step};
-use super::ceiling::{OfferBlock, Seeker};
-use super::clusters::{Spot, lanes};
+use super::audience::{Audience, Step, top_three};
+use super::ceiling::{Ceilings, OfferBlock, Seeker};
+use super::clusters::{LANES, Spot, lanes};
 use super::kernel::Kernel;
 use super::shelves::{Listings, Offered, Shelves};
-use super::shortlist::{Entry, Shortlist};
+use super::shortlist::{Entry, KEPT, Shortlist};
 use super::{Change, Emit, Engine, Size, TopThree};
-use crate::facts::{ListingFacts, SessionFacts};
+use crate::facts::{Asked, ListingFacts, SessionFacts};
 use crate::score::{passes, score};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Indexed {
     tuning: Tuning,
-    names: Names,
     listings: Listings,
     shelves: Shelves,
     audience: Audience,
@@ -39,26 +39,6 @@ pub struct Tuning {
     pub kernel: Kernel,
     /// Sessions of a bucket that are asked one by one.
     pub few: usize,
-}
-
-/// Each market's name once, so that comparing two of them does not leave the cache. As many as there ever were.
-#[derive(Debug, Default)]
-struct Names(FxHashSet<Market>);
-
-impl Names {
-    fn shared(&mut self, market: &Market) -> Market {
-        if let Some(known) = self.0.get(market) {
-            return known.clone();
-        }
-        self.0.insert(market.clone());
-        market.clone()
-    }
-
-    fn of(&mut self, session: &SessionFacts) -> SessionFacts {
-        let mut facts = session.clone();
-        facts.place.cities.iter_mut().for_each(|city| *city = self.shared(city));
-        facts
-    }
 }
 
 /// A listing's newest facts in a batch.
@@ -85,8 +65,8 @@ impl Indexed {
 
     /// The same with numbers of one's own.
     pub fn tuned(tuning: Tuning) -> Self {
-        let (names, listings, shelves, audience) = Default::default();
-        Self { tuning, names, listings, shelves, audience }
+        let (listings, shelves, audience) = Default::default();
+        Self { tuning, listings, shelves, audience }
     }
 
     /// The last change of each listing of the batch that is no repeat.
@@ -118,7 +98,7 @@ impl Indexed {
             }
             if let Some(facts) = facts {
                 let standing = self.shelves.put(facts, *slot, &mut moved);
-                let facts = ListingFacts { market: self.names.shared(&facts.market), ..(*facts).clone() };
+                let facts = ListingFacts { market: self.audience.book.shared(&facts.market), ..(*facts).clone() };
                 self.listings.set(*slot, Some(Offered { facts, content: *content, standing }));
             }
             // Before anything else moves.
@@ -135,19 +115,30 @@ impl Indexed {
     }
 
     /// Offers the session the listings of its place, the most promising first.
-    fn search(&self, session: &SessionFacts) -> Shortlist {
+    fn search(&self, session: &Asked<'_>) -> Shortlist {
         let seeker = Seeker::of(session);
         let mut shortlist = Shortlist::EMPTY;
-        self.shelves.best_first(session, &seeker, |block| {
-            let mask = self.tuning.kernel.offers(block, &seeker, seeker.floor(shortlist.bound_score()));
-            for slot in lanes(mask).map(|lane| block.slot(lane)) {
+        let kernel = self.tuning.kernel;
+        let floor = seeker.floor(shortlist.bound_score());
+        self.shelves.best_first(session, &seeker, kernel, floor, |block| {
+            let mut floor = seeker.floor(shortlist.bound_score());
+            let Ceilings { mask, most } = kernel.offers(block, &seeker, floor);
+            let mut offers: SmallVec<[usize; LANES]> = lanes(mask).collect();
+            offers.sort_unstable_by(|a, b| most[*b].total_cmp(&most[*a]));
+            offers.iter().take(KEPT).for_each(|lane| self.listings.prefetch(block.slot(*lane)));
+            for lane in offers {
+                if most[lane] < floor {
+                    break;
+                }
+                let slot = block.slot(lane);
                 let Some(offered) = self.listings.get(slot) else { continue };
                 let id = self.listings.key(slot);
                 if let Some(entry) = shortlist.entry(session, slot, id, &offered.facts, &self.listings) {
                     shortlist.admit(entry, &self.listings);
+                    floor = seeker.floor(shortlist.bound_score());
                 }
             }
-            seeker.floor(shortlist.bound_score())
+            floor
         });
         shortlist
     }
@@ -155,21 +146,21 @@ impl Indexed {
     /// Checks every shortlist against a search: that it holds exactly the listings that reach its bound, with their
     /// current scores. For tests and drills; costs a search per session.
     pub fn audit(&self) -> Result<(), String> {
-        for (_, id, session) in self.audience.sessions.iter() {
+        for (id, asked, shortlist) in self.audience.iter() {
             let mut reaching = 0;
             for (slot, listing, offered) in self.listings.iter() {
-                if !passes(&session.facts, listing, &offered.facts) {
+                if !passes(&asked, listing, &offered.facts) {
                     continue;
                 }
-                let entry = Entry { score: score(&session.facts, &offered.facts), slot };
-                let kept = session.shortlist.entries().contains(&entry);
+                let entry = Entry { score: score(&asked, &offered.facts), slot };
+                let kept = shortlist.entries().contains(&entry);
                 reaching += usize::from(kept);
-                if kept != session.shortlist.reaches(entry, &self.listings) {
-                    return Err(format!("{id}: {listing} has {entry:?}, but {:?}", session.shortlist));
+                if kept != shortlist.reaches(entry, &self.listings) {
+                    return Err(format!("{id}: {listing} has {entry:?}, but {shortlist:?}"));
                 }
             }
-            if reaching != session.shortlist.entries().len() || session.shortlist.is_thin() {
-                return Err(format!("{id}: {reaching} listings reach {:?}", session.shortlist));
+            if reaching != shortlist.entries().len() || shortlist.is_thin() {
+                return Err(format!("{id}: {reaching} listings reach {shortlist:?}"));
             }
         }
         Ok(())
@@ -181,8 +172,7 @@ impl Engine for Indexed {
         let fresh = self.fresh(batch);
         for change in batch {
             if let Change::Session { id, facts } = change {
-                let facts = facts.as_ref().map(|facts| self.names.of(facts));
-                self.audience.state(*id, facts);
+                self.audience.state(*id, facts.as_ref());
             }
         }
         let steps: Vec<Step<'_>> = fresh.iter().map(|it| it.step(&self.listings)).collect();
@@ -200,11 +190,13 @@ impl Engine for Indexed {
     }
 
     fn top_three(&self, session: SessionId) -> Option<TopThree> {
-        Some(self.audience.sessions.find(&session)?.top_three(&self.listings))
+        let slot = self.audience.sessions.slot(&session)?;
+        Some(top_three(&self.audience.shortlist(slot)?, &self.listings))
     }
 
     fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
-        for slot in self.shelves.blocks(session).flat_map(OfferBlock::slots) {
+        let asked = session.into();
+        for slot in self.shelves.blocks(&asked).flat_map(OfferBlock::slots) {
             if let Some(offered) = self.listings.get(slot) {
                 visit(self.listings.key(slot), &offered.facts);
             }

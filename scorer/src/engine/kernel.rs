@@ -6,8 +6,8 @@ mod avx512;
 
 use schemas::preferences::Profile;
 
-use super::ceiling::{OfferBlock, Seeker};
-use super::clusters::{LANES, lanes};
+use super::ceiling::{Best, Ceilings, OfferBlock, Seeker};
+use super::clusters::{LANES, SPAN, lanes};
 use super::lookup::{Ladder, Lookup};
 use super::seats::{Block, Hit};
 use crate::facts::ListingFacts;
@@ -58,11 +58,20 @@ impl Kernel {
     }
 
     /// See [`OfferBlock::offers`].
-    pub(super) fn offers(self, block: &OfferBlock, seeker: &Seeker, floor: f32) -> u64 {
+    pub(super) fn offers(self, block: &OfferBlock, seeker: &Seeker, floor: f32) -> Ceilings {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(proof) => avx512::offers(proof, block, seeker, floor),
             _ => block.offers(seeker, floor),
+        }
+    }
+
+    /// See [`Best::most`].
+    pub(super) fn most(self, best: &Best, seeker: &Seeker) -> [f32; SPAN] {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(proof) => avx512::most(proof, best, seeker),
+            _ => best.most(seeker),
         }
     }
 

@@ -7,7 +7,7 @@
 use schemas::preferences::Profile;
 use schemas::vocabulary::StandardStatus;
 
-use crate::facts::{ListingFacts, SessionFacts};
+use crate::facts::{Asked, ListingFacts};
 use crate::score::{AFFORDABILITY_SLOPE, FULL, NEUTRAL, USUAL_COMMUTE_MINUTES, extra_bedrooms, merits, weights};
 
 /// Points per step of a table. With less a sum does not fit a byte; losses from the best in finer steps gained nothing.
@@ -79,7 +79,7 @@ fn areas(code: usize) -> (u32, u32) {
 }
 
 impl Codes {
-    pub(super) fn of(session: &SessionFacts, ladder: &Ladder) -> Self {
+    pub(super) fn of(session: &Asked<'_>, ladder: &Ladder) -> Self {
         let bedrooms = session.min_bedrooms.map_or(0, |min| 1 + min.min(6) as u8);
         let school =
             session.min_school_rating.map_or(0, |min| (SCHOOLS.partition_point(|low| *low <= min.steps()) - 1) as u8);
@@ -111,7 +111,7 @@ impl Codes {
 }
 
 /// The most that amenities give a session.
-pub(super) fn most_amenities(session: &SessionFacts) -> i64 {
+pub(super) fn most_amenities(session: &Asked<'_>) -> i64 {
     let best = if session.preferred.bits() == 0 { NEUTRAL } else { FULL };
     best * i64::from(weights(session.profile)[5])
 }
@@ -255,13 +255,13 @@ mod tests {
     use crate::score::{passes, score};
 
     /// Whether each kernel finds the session for the listing when it is the listing's score that is asked for.
-    fn is_found(session: &SessionFacts, listing: &ListingFacts, ladder: &Ladder) -> Result<(), TestCaseError> {
+    fn is_found(session: &Asked<'_>, listing: &ListingFacts, ladder: &Ladder) -> Result<(), TestCaseError> {
         let floor = floor(score(session, listing), most_amenities(session));
         let row = Seated::open(Codes::of(session, ladder), 7, floor);
         let mut block = Block::empty();
         block.put(63, &row);
         let mut bounds = Bounds::NONE;
-        bounds.widen(&row);
+        bounds.widen(0, &row);
         for kernel in [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten() {
             let mut lookup = Lookup::NONE;
             kernel.offer(&mut lookup, listing, session.profile, ladder);
@@ -279,6 +279,7 @@ mod tests {
         #[test]
         fn whoever_may_be_shown_a_listing_is_found_by_its_tables((session, listing) in pair(), middle in 1_i64..=1 << 40) {
             if passes(&session, &"a:1".parse().unwrap(), &listing) {
+                let session = Asked::from(&session);
                 is_found(&session, &listing, &Ladder::around(session.budget.cents()))?;
                 is_found(&session, &listing, &Ladder::around(middle))?;
             }

@@ -6,13 +6,13 @@
 //! [`oracle`] is the definition, [`indexed`] is for use, with either of two kernels.
 
 mod arena;
+mod asks;
 mod audience;
 mod buckets;
 mod ceiling;
 mod clusters;
 mod codes;
 pub mod indexed;
-mod keep;
 pub mod kernel;
 mod lookup;
 pub mod oracle;
@@ -23,6 +23,7 @@ mod shelves;
 mod shortlist;
 
 use schemas::id::{ListingId, SessionId};
+use smallvec::SmallVec;
 
 use crate::facts::{ListingFacts, SessionFacts};
 pub use crate::score::Key;
@@ -53,19 +54,25 @@ pub enum Change {
 
 /// What a session sees: at most [`SHOWN`] listings, the best first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct TopThree(Vec<Key>);
+pub struct TopThree(SmallVec<[Key; SHOWN]>);
 
 impl TopThree {
     /// The best of `keys`, in any order.
     pub fn best_of(mut keys: Vec<Key>) -> Self {
         keys.sort_unstable_by(|a, b| b.cmp(a));
-        keys.truncate(SHOWN);
-        Self(keys)
+        keys.into_iter().take(SHOWN).collect()
     }
 
     /// The best first.
     pub fn keys(&self) -> &[Key] {
         &self.0
+    }
+}
+
+impl FromIterator<Key> for TopThree {
+    /// The keys are in order, and at most [`SHOWN`].
+    fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
+        Self(keys.into_iter().collect())
     }
 }
 

@@ -120,7 +120,7 @@ impl Block {
     }
 }
 
-/// Of the codes of a group.
+/// Of the codes of a span.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     budget: u8,
@@ -135,7 +135,7 @@ impl clusters::Bounds for Bounds {
     type Row = Seated;
     const NONE: Self = Self { budget: 0, bedrooms: 7, school: 7, commute: 0, floor: SHUT };
 
-    fn widen(&mut self, row: &Seated) {
+    fn widen(&mut self, _: usize, row: &Seated) {
         let Codes { budget, space, commute, .. } = row.codes;
         self.budget = self.budget.max(budget);
         self.bedrooms = self.bedrooms.min(space >> 4);
@@ -164,28 +164,28 @@ impl Seats {
         let (block, lane) = group.block_mut(spot);
         let (was, floor, is_open) = (block.floor[lane], floor.unwrap_or(SHUT), floor.is_some());
         block.set_floor(lane, floor, is_open);
-        if floor < group.bounds.floor {
-            group.bounds.floor = floor;
-        } else if was == group.bounds.floor && floor > was {
-            group.bounds.floor = group.blocks.iter().map(Block::least_floor).min().unwrap_or(SHUT);
+        let (blocks, bounds) = group.span_mut(spot);
+        if floor < bounds.floor {
+            bounds.floor = floor;
+        } else if was == bounds.floor && floor > was {
+            bounds.floor = blocks.iter().map(Block::least_floor).min().unwrap_or(SHUT);
         }
     }
 
     /// Everybody who takes notice.
     pub(super) fn open(&self) -> impl Iterator<Item = u32> + '_ {
-        let blocks = self.groups().flat_map(|group| &group.blocks);
-        blocks.flat_map(|block| clusters::lanes(block.open).map(|lane| block.slot[lane]))
+        self.blocks().flat_map(|block| clusters::lanes(block.open).map(|lane| block.slot[lane]))
     }
 
     /// Whom each of these listings may concern; the listings are numbered from `first`.
     pub(super) fn concerned(&self, reaches: &[Reach], first: u32, kernel: Kernel, hits: &mut Vec<Hit>) {
         let mut near = Vec::with_capacity(reaches.len());
-        for group in self.groups() {
+        for (blocks, bounds) in self.spans() {
             near.clear();
-            let reached = (first..).zip(reaches).filter(|(_, reach)| reach.may_concern(&group.bounds));
+            let reached = (first..).zip(reaches).filter(|(_, reach)| reach.may_concern(bounds));
             near.extend(reached.map(|(number, reach)| (number, &reach.lookup)));
             if !near.is_empty() {
-                kernel.scan(&group.blocks, &near, hits);
+                kernel.scan(blocks, &near, hits);
             }
         }
     }
@@ -248,7 +248,7 @@ mod tests {
             for slot in slots {
                 seats.insert(&Seated::shut(codes, slot), &mut moved);
             }
-            (seats.groups().count(), seats.len(), seats.rows().count())
+            (seats.count_groups(), seats.len(), seats.rows().count())
         };
         assert_eq!(seat(7, 0..5_000), (1, 5_000, 5_000));
         let (groups, len, rows) = seat(200, 5_000..10_000);

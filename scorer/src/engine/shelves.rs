@@ -1,7 +1,6 @@
 //! The listings on offer, a shelf per market, transaction and currency, and which shelves a session has to look at.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use schemas::id::{ListingId, Market};
 use schemas::money::Currency;
@@ -10,8 +9,9 @@ use schemas::vocabulary::Transaction;
 
 use super::arena::Arena;
 use super::ceiling::{Offer, OfferBlock, Seeker, Shelved};
-use super::clusters::{Clusters, Group, Spot};
-use crate::facts::{ListingFacts, PlaceFacts, PostalKey, SessionFacts};
+use super::clusters::{Clusters, SPAN, Spot};
+use super::kernel::Kernel;
+use crate::facts::{Asked, ListingFacts, PostalKey};
 
 /// What one shelf holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,34 +97,59 @@ impl Shelves {
     }
 
     /// Every block that may hold a listing of the session's place, transaction and currency.
-    pub(super) fn blocks(&self, session: &SessionFacts) -> impl Iterator<Item = &OfferBlock> {
-        self.in_place(session).flat_map(|shelf| shelf.offers.groups()).flat_map(|group| &group.blocks)
+    pub(super) fn blocks<'a>(&'a self, session: &'a Asked<'_>) -> impl Iterator<Item = &'a OfferBlock> {
+        self.in_place(session).flat_map(|shelf| shelf.offers.blocks())
     }
 
-    /// The blocks that may hold a listing for the session, the most promising first, as long as the floor is within their reach.
-    /// `look` gets a block and gives the floor from then on.
-    pub(super) fn best_first(&self, session: &SessionFacts, seeker: &Seeker, mut look: impl FnMut(&OfferBlock) -> f32) {
-        let mut floor = f32::NEG_INFINITY;
-        let groups = self.in_place(session).flat_map(|shelf| shelf.offers.groups());
-        let mut ahead: BinaryHeap<Ahead<'_>> = groups
-            .filter_map(|group| Some(Ahead { most: group.bounds.spare(seeker, 0.0)?, what: What::Group(group) }))
-            .collect();
-        while let Some(Ahead { what, .. }) = ahead.pop().filter(|next| next.most >= floor) {
-            match what {
-                What::Group(group) => ahead.extend(group.blocks.iter().filter_map(|block| {
-                    let most = block.spare(seeker, 0.0).filter(|most| *most >= floor)?;
-                    Some(Ahead { most, what: What::Block(block) })
-                })),
-                What::Block(block) => floor = look(block),
+    /// The blocks that may hold a listing for the session above the floor: the most promising first, then all others that
+    /// are within reach. `look` gets a block and gives the floor from then on.
+    pub(super) fn best_first(
+        &self,
+        session: &Asked<'_>,
+        seeker: &Seeker,
+        kernel: Kernel,
+        mut floor: f32,
+        mut look: impl FnMut(&OfferBlock) -> f32,
+    ) {
+        let mut spans: Vec<(&[OfferBlock], [f32; SPAN])> = Vec::new();
+        let mut firsts = Firsts::default();
+        for (blocks, best) in self.in_place(session).flat_map(|shelf| shelf.offers.spans()) {
+            let most = kernel.most(best, seeker);
+            let number = spans.len();
+            firsts.offer(&most[..blocks.len()], number);
+            spans.push((blocks, most));
+        }
+        for First { span, block, .. } in firsts.0.iter().filter(|first| first.most >= floor) {
+            spans[*span].0[*block].prefetch(seeker);
+        }
+        for First { most, span, block } in firsts.0 {
+            if most >= floor {
+                let (blocks, most) = &mut spans[span];
+                most[block] = f32::NEG_INFINITY;
+                floor = look(&blocks[block]);
+            }
+        }
+        let within = |floor: f32| {
+            let spans = spans.iter().filter(move |(_, most)| most.iter().any(|most| *most >= floor));
+            spans.flat_map(|(blocks, most)| blocks.iter().zip(most))
+        };
+        let within: Vec<(&OfferBlock, f32)> =
+            within(floor).filter(|(_, most)| **most >= floor).map(|(block, most)| (block, *most)).collect();
+        for (number, (block, most)) in within.iter().enumerate() {
+            if let Some((later, _)) = within.get(number + AHEAD) {
+                later.prefetch(seeker);
+            }
+            if *most >= floor {
+                floor = look(block);
             }
         }
     }
 
     /// Every shelf that may hold a listing of the session's place, once.
-    fn in_place(&self, session: &SessionFacts) -> impl Iterator<Item = &Shelf> {
-        let SessionFacts { transaction, currency, ref place, .. } = *session;
-        let only_cities = place.beyond.is_none();
-        let named = place
+    fn in_place<'a>(&'a self, session: &'a Asked<'_>) -> impl Iterator<Item = &'a Shelf> {
+        let Asked { transaction, currency, beyond, .. } = *session;
+        let only_cities = beyond.is_none();
+        let named = session
             .cities
             .iter()
             .filter(move |_| only_cities)
@@ -133,47 +158,53 @@ impl Shelves {
         let all = self.all.iter().filter(move |_| !only_cities);
         named.chain(all.filter_map(move |(_, key, shelf)| {
             let asked = key.transaction == transaction && key.currency == currency;
-            (asked && shelf.may_hold(&key.market, place)).then_some(shelf)
+            (asked && shelf.may_hold(&key.market, session)).then_some(shelf)
         }))
     }
 }
 
-/// What is still to be looked at, and the most that a listing in it can have.
-struct Ahead<'a> {
+/// Blocks that are on their way while one is looked at.
+const AHEAD: usize = 6;
+/// Blocks that are looked at first, so that most others are out of reach.
+const FIRSTS: usize = 6;
+
+/// The most promising blocks, the best first.
+struct Firsts([First; FIRSTS]);
+
+#[derive(Clone, Copy)]
+struct First {
     most: f32,
-    what: What<'a>,
+    span: usize,
+    block: usize,
 }
 
-enum What<'a> {
-    Group(&'a Group<OfferBlock>),
-    Block(&'a OfferBlock),
-}
-
-impl Ord for Ahead<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.most.total_cmp(&other.most)
+impl Default for Firsts {
+    fn default() -> Self {
+        Self([First { most: f32::NEG_INFINITY, span: 0, block: 0 }; FIRSTS])
     }
 }
 
-impl PartialOrd for Ahead<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Eq for Ahead<'_> {}
-
-impl PartialEq for Ahead<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
+impl Firsts {
+    fn offer(&mut self, most: &[f32], span: usize) {
+        let best = most.iter().fold(f32::NEG_INFINITY, |best, most| best.max(*most));
+        if best <= self.0[FIRSTS - 1].most {
+            return;
+        }
+        for (block, &most) in most.iter().enumerate() {
+            let at = self.0.iter().take_while(|first| first.most >= most).count();
+            if at < FIRSTS {
+                self.0[at..].rotate_right(1);
+                self.0[at] = First { most, span, block };
+            }
+        }
     }
 }
 
 impl Shelf {
-    fn may_hold(&self, market: &Market, place: &PlaceFacts) -> bool {
-        let beyond = place.beyond();
+    fn may_hold(&self, market: &Market, session: &Asked<'_>) -> bool {
+        let beyond = session.beyond();
         beyond.country == Some(market.country())
-            || place.cities.contains(market)
+            || session.cities.contains(market)
             || beyond.postal_codes.iter().any(|code| self.postal_codes.contains_key(code))
             || beyond.circle.zip(self.corners).is_some_and(|(disc, (low, high))| disc.may_touch(low, high))
     }

@@ -13,8 +13,8 @@ use std::cmp::Ordering;
 use schemas::id::ListingId;
 
 use super::SHOWN;
-use crate::facts::{ListingFacts, SessionFacts};
-use crate::score::{passes, score};
+use crate::facts::{Asked, ListingFacts};
+use crate::score::{MAX_SCORE, passes, score};
 
 /// k′: twice what is shown. Measured: refills per change 4.5, 0.8, 0.012, 0.0001 for 3, 4, 6 and 8, while work per change
 /// grows with it.
@@ -89,7 +89,7 @@ impl Shortlist {
     /// comes through the sieve fails there, at a fraction of what the filters cost.
     pub(super) fn entry(
         &self,
-        session: &SessionFacts,
+        session: &Asked<'_>,
         slot: u32,
         id: &ListingId,
         listing: &ListingFacts,
@@ -131,6 +131,80 @@ impl Shortlist {
                 _ => Entry { score: score + 1, slot: NO_SLOT },
             };
         }
+    }
+}
+
+/// A shortlist's bound and length in four bytes: all that nearly every look at a session needs of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound(u32);
+
+// 21 bits of score, whether the bound names the last entry, 3 bits of length, closed.
+const SCORE_BITS: u32 = 21;
+const NAMES_LAST: u32 = 1 << SCORE_BITS;
+const LEN_AT: u32 = SCORE_BITS + 1;
+const CLOSED: u32 = 1 << 31;
+const _: () = assert!(MAX_SCORE + 1 < 1 << SCORE_BITS && KEPT < 8);
+
+/// Whether a score reaches a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaches {
+    No,
+    Yes,
+    /// Equal to the last entry's: the ids decide.
+    IfBefore,
+}
+
+impl Bound {
+    /// Of a closed shortlist.
+    pub(super) const CLOSED: Self = Self(CLOSED);
+
+    /// Whether a listing of this score reaches it.
+    pub(super) fn reached_by(self, score: u32) -> Reaches {
+        if self.0 & CLOSED != 0 {
+            return Reaches::No;
+        }
+        match score.cmp(&(self.0 & (NAMES_LAST - 1))) {
+            Ordering::Less => Reaches::No,
+            Ordering::Equal if self.0 & NAMES_LAST != 0 => Reaches::IfBefore,
+            Ordering::Equal | Ordering::Greater => Reaches::Yes,
+        }
+    }
+
+    const fn len(self) -> usize {
+        (self.0 >> LEN_AT & 7) as usize
+    }
+}
+
+/// The entries of a shortlist, apart from its bound.
+pub(super) type Entries = [Entry; KEPT];
+/// Of a shortlist without any.
+pub(super) const NO_ENTRIES: Entries = [LOWEST; KEPT];
+
+impl Shortlist {
+    /// As it is kept.
+    pub(super) fn kept(&self) -> (Bound, Entries) {
+        if self.is_closed() {
+            return (Bound::CLOSED, self.entries);
+        }
+        let Entry { score, slot } = self.bound;
+        // A listing that a bound names is the last entry: every other one is above it.
+        debug_assert!(slot == NO_SLOT || self.entries().last() == Some(&self.bound), "{self:?}");
+        let names_last = if slot == NO_SLOT { 0 } else { NAMES_LAST };
+        (Bound(score | names_last | u32::from(self.len) << LEN_AT), self.entries)
+    }
+
+    /// From what is kept of it.
+    pub(super) fn of(bound: Bound, entries: &Entries) -> Self {
+        if bound == Bound::CLOSED {
+            return Self::CLOSED;
+        }
+        // Below 8.
+        let len = bound.len() as u8;
+        let slot = match bound.0 & NAMES_LAST {
+            0 => NO_SLOT,
+            _ => entries[bound.len() - 1].slot,
+        };
+        Self { entries: *entries, len, bound: Entry { score: bound.0 & (NAMES_LAST - 1), slot } }
     }
 }
 
@@ -203,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_closed_one_takes_no_notice() {
-        assert!(!Shortlist::CLOSED.reaches(Entry { score: crate::score::MAX_SCORE, slot: 0 }, &Numbers));
+        assert!(!Shortlist::CLOSED.reaches(Entry { score: MAX_SCORE, slot: 0 }, &Numbers));
         assert!(Shortlist::CLOSED.is_thin());
     }
 
@@ -234,6 +308,17 @@ mod tests {
                 keys.sort_by(|a, b| b.score.cmp(&a.score).then(a.slot.cmp(&b.slot)));
                 let above: Vec<_> = keys.iter().copied().filter(|key| shortlist.reaches(*key, &Numbers)).collect();
                 prop_assert_eq!(shortlist.entries(), &above[..]);
+                let (bound, entries) = shortlist.kept();
+                let kept = Shortlist::of(bound, &entries);
+                prop_assert_eq!((kept.entries(), kept.bound), (shortlist.entries(), shortlist.bound));
+                for &Entry { score, slot } in &keys {
+                    let reaches = match bound.reached_by(score) {
+                        Reaches::No => false,
+                        Reaches::Yes => true,
+                        Reaches::IfBefore => kept.entries().last().is_some_and(|last| slot <= last.slot),
+                    };
+                    prop_assert_eq!(reaches, shortlist.reaches(Entry { score, slot }, &Numbers));
+                }
                 if shortlist.is_thin() {
                     shortlist = filled(&[]);
                     for key in keys {

@@ -10,7 +10,8 @@ use std::arch::x86_64::{
 
 use schemas::preferences::Profile;
 
-use super::super::ceiling::{OfferBlock, Seeker};
+use super::super::ceiling::{Best, Ceilings, OfferBlock, Seeker};
+use super::super::clusters::SPAN;
 use super::super::lookup::{Ladder, Lookup};
 use super::super::seats::{Block, Hit};
 use super::Avx512;
@@ -69,14 +70,25 @@ pub(super) fn prefetch<T>(it: &T) {
 }
 
 /// As `OfferBlock::offers`.
-pub(super) fn offers(_: Avx512, block: &OfferBlock, seeker: &Seeker, floor: f32) -> u64 {
+pub(super) fn offers(_: Avx512, block: &OfferBlock, seeker: &Seeker, floor: f32) -> Ceilings {
     // SAFETY: as in `scan`.
     unsafe { offers_wide(block, seeker, floor) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-fn offers_wide(block: &OfferBlock, seeker: &Seeker, floor: f32) -> u64 {
+fn offers_wide(block: &OfferBlock, seeker: &Seeker, floor: f32) -> Ceilings {
     block.offers(seeker, floor)
+}
+
+/// As `Best::most`.
+pub(super) fn most(_: Avx512, best: &Best, seeker: &Seeker) -> [f32; SPAN] {
+    // SAFETY: as in `scan`.
+    unsafe { most_wide(best, seeker) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+fn most_wide(best: &Best, seeker: &Seeker) -> [f32; SPAN] {
+    best.most(seeker)
 }
 
 /// As `Lookup::offer`, which the compiler makes of wider registers here.
