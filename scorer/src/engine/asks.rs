@@ -250,9 +250,9 @@ mod tests {
             prop_assert!(book.is(7, &asks, &session));
             let asked = book.asked(7, &asks);
             prop_assert_eq!(format!("{asked:?}"), format!("{:?}", crate::facts::Asked::from(&session)));
-            prop_assert_eq!(score(&asked, &listing), score(&session, &listing));
+            prop_assert_eq!(score(asked, &listing), score(&session, &listing));
             let id = "a:1".parse().unwrap();
-            prop_assert_eq!(filters(&asked, &id, &listing), filters(&session, &id, &listing));
+            prop_assert_eq!(filters(asked, &id, &listing), filters(&session, &id, &listing));
             prop_assert_eq!(asks.profile(), session.profile);
         }
     }

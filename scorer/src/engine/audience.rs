@@ -123,7 +123,7 @@ impl Audience {
         // The bound first: nearly all that comes through the sieve fails there, at a fraction of what the filters cost.
         let entry = |facts: Option<&ListingFacts>| {
             let facts = facts?;
-            let entry = Entry { score: score(&asked, facts), slot: step.slot };
+            let entry = Entry { score: score(asked, facts), slot: step.slot };
             let reaches = match session.bound.reached_by(entry.score) {
                 Reaches::No => false,
                 Reaches::Yes => true,
@@ -131,7 +131,7 @@ impl Audience {
                     Shortlist::of(session.bound, &self.details[slot as usize].entries).reaches(entry, listings)
                 }
             };
-            (reaches && passes(&asked, step.id, facts)).then_some(entry)
+            (reaches && passes(asked, step.id, facts)).then_some(entry)
         };
         let (old, new) = (entry(seen.old), entry(seen.new));
         if old.is_none() && new.is_none() {

@@ -16,7 +16,7 @@ use super::arena::Arena;
 use super::clusters::Spot;
 use super::indexed::Tuning;
 use super::kernel::Kernel;
-use super::lookup::{Codes, Ladder, Lookup, floor, most_amenities};
+use super::lookup::{Codes, Ladder, Lookup, Rarity, floor, most_amenities};
 use super::seats::{Hit, Reach, Seated, Seats};
 use crate::facts::{Asked, ListingFacts};
 
@@ -132,18 +132,20 @@ pub(super) struct Buckets {
     off_ladder: Option<u32>,
     /// Bucket and spot of the sessions, by slot, that do not sit in just one.
     many: FxHashMap<u32, Box<[(u32, Spot)]>>,
+    rarity: Rarity,
 }
 
 impl Buckets {
     /// Seats a session. It takes no notice of listings until it gets its bound.
     pub(super) fn seat(&mut self, session: &Asked<'_>, slot: u32, moved: &mut Vec<Moved>) -> Standing {
+        let rarity = &self.rarity;
         let Asked { transaction, currency, profile, .. } = *session;
         let profile = number(profile);
         let keys = areas(session).into_iter().map(|area| BucketKey { area, transaction, currency });
         let spots = keys.map(|key| {
             let (bucket, of_key) = self.all.get_or_insert_with(&key, || Bucket::around(session.budget.cents()));
             let mut others = Vec::new();
-            let codes = Codes::of(session, &of_key.ladder);
+            let codes = Codes::of(session, &of_key.ladder, rarity);
             of_key.came += 1;
             of_key.beyond += usize::from(codes.is_beyond());
             let spot = of_key.seats[profile].insert(&Seated::shut(codes, slot), &mut others);
@@ -199,7 +201,15 @@ impl Buckets {
 
     /// The buckets that a listing's step from old to new concerns: those that see it leave or change, and those that only
     /// see it enter.
-    pub(super) fn of<'a>(&self, step: Seen<'a>, changes: &mut Vec<(u32, Seen<'a>)>, enters: &mut Vec<(u32, Seen<'a>)>) {
+    pub(super) fn of<'a>(
+        &mut self,
+        step: Seen<'a>,
+        changes: &mut Vec<(u32, Seen<'a>)>,
+        enters: &mut Vec<(u32, Seen<'a>)>,
+    ) {
+        if let (None, Some(ListingFacts { amenities: Some(amenities), .. })) = (step.old, step.new) {
+            self.rarity.count(amenities.bits());
+        }
         let numbers = |facts: Option<&ListingFacts>| {
             facts.map_or([None; 3], |facts| of_listing(facts).map(|key| self.all.slot(&key)))
         };
@@ -259,7 +269,7 @@ impl Buckets {
             let mut spots = Vec::new();
             for row in rows.iter_mut() {
                 if let Some(asked) = asked(row.slot) {
-                    row.codes = Codes::of(&asked, &made.ladder);
+                    row.codes = Codes::of(&asked, &made.ladder, &self.rarity);
                 }
                 let spot = seats.insert(row, &mut spots);
                 spots.push((row.slot, spot));

@@ -149,10 +149,10 @@ impl Indexed {
         for (id, asked, shortlist) in self.audience.iter() {
             let mut reaching = 0;
             for (slot, listing, offered) in self.listings.iter() {
-                if !passes(&asked, listing, &offered.facts) {
+                if !passes(asked, listing, &offered.facts) {
                     continue;
                 }
-                let entry = Entry { score: score(&asked, &offered.facts), slot };
+                let entry = Entry { score: score(asked, &offered.facts), slot };
                 let kept = shortlist.entries().contains(&entry);
                 reaching += usize::from(kept);
                 if kept != shortlist.reaches(entry, &self.listings) {

@@ -116,8 +116,10 @@ fn concerned(block: &Block, lookup: &Lookup) -> u64 {
             lookup.commute[usize::from(block.commute[lane] & 127)],
             lookup.size[usize::from(block.size[lane] & 127)],
         ];
-        let sum = parts.iter().fold(0_u8, |sum, part| sum.saturating_add(*part));
-        let passes = parts[0] != 0 && parts[1] != 0 && parts[2] != 0 && parts[3] != 0 && sum >= block.floor[lane];
+        let likes = block.likes.iter().map(|likes| lookup.likes[usize::from(likes[lane])]);
+        let sum = parts.into_iter().chain(likes).fold(0_u8, u8::saturating_add);
+        let must = lookup.must[usize::from(block.must[lane] & 127)];
+        let passes = must != 0 && !parts.contains(&0) && sum >= block.floor[lane];
         mask |= u64::from(passes) << lane;
     }
     mask & block.open

@@ -1,18 +1,23 @@
-//! The most that a listing can score with a session, from four bytes of the session: one table per byte, made once for
+//! The most that a listing can score with a session, from a few bytes of the session: one table per kind of byte, made once for
 //! each changed listing, so that 64 sessions are looked up at once.
 //!
-//! Not the score: sums in steps of [`UNIT`], rounded up, blind to amenities and to where in its place a listing lies. What a
-//! table says is never below what the part of the score is (a test holds it to that); 0 says that a filter refuses.
+//! Not the score: sums in steps of [`UNIT`], rounded up, blind to where in its place a listing lies and to all but a few of
+//! the amenities that a session names. What a table says is never below what the part of the score is (a test holds it to that); 0 says that a filter refuses.
 
+use std::sync::LazyLock;
+
+use schemas::amenities::WORDS;
 use schemas::preferences::Profile;
 use schemas::vocabulary::StandardStatus;
+use smallvec::SmallVec;
 
+use super::clusters::lanes;
 use crate::facts::{Asked, ListingFacts};
 use crate::score::{AFFORDABILITY_SLOPE, FULL, NEUTRAL, USUAL_COMMUTE_MINUTES, extra_bedrooms, merits, weights};
 
 /// Points per step of a table. With less a sum does not fit a byte; losses from the best in finer steps gained nothing.
 const UNIT: i64 = 4_096;
-/// Each table counts one more than its steps, since 0 refuses.
+/// Each of these tables counts one more than its steps, since 0 refuses: budget, space, commute, size.
 const TABLES: i64 = 4;
 /// Points: more than all rounding of the floats below.
 const SLACK: f32 = 16.0;
@@ -63,33 +68,41 @@ pub(super) struct Codes {
     pub(super) commute: u8,
     /// Minimum of the area (5 bits: none, steps of 19 %), which statuses are wanted beside active ones (2 bits).
     pub(super) size: u8,
+    /// A required amenity + 1; 0: none.
+    pub(super) must: u8,
+    /// Preferred amenities + 1 (6 bits), and of how many (2 bits: 1, 2, 3, more); 0: none.
+    pub(super) likes: [u8; LIKES],
 }
+
+/// Preferred amenities that are looked up; of the others it is taken that they are there.
+pub(super) const LIKES: usize = 2;
+const _: () = assert!(WORDS.len() < 64);
 
 /// Lower ends of the ranges of school ratings, tenths; the first is none.
 const SCHOOLS: [u8; 8] = [0, 0, 31, 41, 51, 61, 71, 81];
 
-/// Lower and upper end of a range of areas.
-fn areas(code: usize) -> (u32, u32) {
-    let end = |code: usize| (300.0 * (code as f64 / 4.0).exp2()) as u32;
-    match code {
-        0 | 1 => (1, end(2) - 1),
-        31 => (end(31), u32::MAX),
-        code => (end(code), end(code + 1) - 1),
-    }
-}
+/// Lower ends of the ranges of areas, square feet; the first is none.
+static AREAS: LazyLock<[u32; 32]> = LazyLock::new(|| {
+    std::array::from_fn(|code| if code < 2 { 1 } else { (300.0 * (code as f64 / 4.0).exp2()) as u32 })
+});
 
 impl Codes {
-    pub(super) fn of(session: &Asked<'_>, ladder: &Ladder) -> Self {
+    /// Of the amenities those that the fewest listings have say most.
+    pub(super) fn of(session: &Asked<'_>, ladder: &Ladder, rarity: &Rarity) -> Self {
         let bedrooms = session.min_bedrooms.map_or(0, |min| 1 + min.min(6) as u8);
         let school =
             session.min_school_rating.map_or(0, |min| (SCHOOLS.partition_point(|low| *low <= min.steps()) - 1) as u8);
-        let size = session.min_area_sqft.map_or(0, |min| (2..=31).take_while(|code| areas(*code).0 <= min).count() + 1);
+        let size = session.min_area_sqft.map_or(0, |min| AREAS[2..].iter().take_while(|low| **low <= min).count() + 1);
+        let count = session.preferred.len().clamp(1, 4) as u8 - 1;
+        let mut rare = rarity.first(session.preferred.bits());
         let statuses = u8::from(session.include_coming_soon) | u8::from(session.include_under_contract) << 1;
         Self {
             budget: ladder.code(session.budget.cents()),
             space: bedrooms << 4 | u8::from(session.min_area_sqft.is_some()) << 3 | school,
             commute: session.max_commute_minutes.map_or(0, |minutes| minutes.min(127) as u8),
             size: (size as u8) << 2 | statuses,
+            must: rarity.first(session.required.bits()).next().map_or(0, |word| word + 1),
+            likes: std::array::from_fn(|_| rare.next().map_or(0, |word| count << 6 | (word + 1))),
         }
     }
 
@@ -105,15 +118,45 @@ impl Codes {
             f32::from(self.budget) * 7_000.0,
             f32::from(self.space >> 4) * 60_000.0 + f32::from(self.space & 7) * 14_000.0,
             minutes.ln() * 60_000.0,
-            f32::from(self.size >> 2) * 8_000.0 + f32::from(self.size & 3) * 20_000.0,
+            f32::from(self.size >> 2) * 8_000.0
+                + f32::from(self.size & 3) * 20_000.0
+                + f32::from(u8::from(self.likes[0] != 0)) * 60_000.0,
         ]
     }
 }
 
-/// The most that amenities give a session.
+/// How many listings have each amenity: the rarest of those that a session names tell most listings apart.
+#[derive(Debug)]
+pub(super) struct Rarity([u32; 64]);
+
+impl Default for Rarity {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+impl Rarity {
+    /// A listing comes.
+    pub(super) fn count(&mut self, amenities: u64) {
+        lanes(amenities).for_each(|word| self.0[word] = self.0[word].saturating_add(1));
+    }
+
+    /// Of these amenities, the rarest first.
+    fn first(&self, amenities: u64) -> impl Iterator<Item = u8> {
+        let mut words: SmallVec<[usize; 8]> = lanes(amenities).collect();
+        words.sort_by_key(|word| self.0[*word]);
+        words.into_iter().map(|word| word as u8)
+    }
+}
+
+/// The most that those amenities give a session that are not looked up.
 pub(super) fn most_amenities(session: &Asked<'_>) -> i64 {
-    let best = if session.preferred.bits() == 0 { NEUTRAL } else { FULL };
-    best * i64::from(weights(session.profile)[5])
+    let weight = i64::from(weights(session.profile)[5]);
+    match i64::from(session.preferred.len()) {
+        0 => NEUTRAL * weight,
+        // As much as the preferred ones that have no place among the likes; rounded up.
+        count => ((count - LIKES as i64).max(0) * FULL * weight + count - 1) / count,
+    }
 }
 
 /// What the tables must sum up to, so that the session's bound may be reached. At most 255, where sums saturate.
@@ -130,22 +173,56 @@ pub(super) struct Lookup {
     pub(super) space: [u8; 128],
     pub(super) commute: [u8; 128],
     pub(super) size: [u8; 128],
+    /// Nothing is given: 0 refuses.
+    pub(super) must: [u8; 128],
+    /// 0 refuses nobody.
+    pub(super) likes: [u8; CODES],
 }
 
 impl Lookup {
     /// Nobody is given anything.
-    pub(super) const NONE: Self = Self { budget: [0; CODES], space: [0; 128], commute: [0; 128], size: [0; 128] };
+    pub(super) const NONE: Self = Self {
+        budget: [0; CODES],
+        space: [0; 128],
+        commute: [0; 128],
+        size: [0; 128],
+        must: [0; 128],
+        likes: [0; CODES],
+    };
 
     /// Adds a version of a listing.
     #[inline(always)]
     pub(super) fn offer(&mut self, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
-        let [affordability, place, space, commute, schools, _, value, momentum] = weights(profile).map(i64::from);
+        let [affordability, place, space, commute, schools, amenities, value, momentum] =
+            weights(profile).map(i64::from);
         let own = merits(listing);
         let always = place * FULL + schools * own[0] + value * own[1] + momentum * own[2];
         self.offer_price(listing, affordability as f32, always as f32, ladder);
         self.offer_space(listing, space);
         self.offer_commute(listing, commute);
         self.offer_size(listing, space);
+        self.offer_amenities(listing, amenities);
+    }
+
+    #[inline(always)]
+    fn offer_amenities(&mut self, listing: &ListingFacts, weight: i64) {
+        let has = listing.amenities.unwrap_or_default().bits();
+        self.must[0] = 1;
+        for (word, gives) in self.must[1..=64].iter_mut().enumerate() {
+            *gives |= (has >> word & 1) as u8;
+        }
+        for count in 1..=4 {
+            // Of amenities that are not known, the likes together give the neutral points.
+            let of_one = NEUTRAL * weight / count.min(LIKES as i64);
+            let (present, absent) = match listing.amenities {
+                Some(_) => (points(FULL * weight / count + 1), 0),
+                None => (points(of_one + 1), points(of_one + 1)),
+            };
+            let codes = (count as usize - 1) << 6;
+            for (word, gives) in self.likes[codes + 1..codes + 64].iter_mut().enumerate() {
+                *gives = (*gives).max(if has >> word & 1 == 1 { present } else { absent });
+            }
+        }
     }
 
     #[inline(always)]
@@ -210,11 +287,11 @@ impl Lookup {
             StandardStatus::ActiveUnderContract => statuses & 2 != 0,
             _ => true,
         };
-        for code in 0..32 {
+        for (code, least) in AREAS.iter().enumerate() {
             let points = match (code, listing.area_sqft) {
                 (0, _) => 0,
-                (code, Some(has)) if has >= areas(code).0 => {
-                    let least = i64::from(areas(code).0);
+                (_, Some(has)) if has >= *least => {
+                    let least = i64::from(*least);
                     (NEUTRAL + ((i64::from(has) - least) * 2047 / least).min(2047) + 1) / 2
                 }
                 _ => continue,
@@ -238,9 +315,14 @@ const PER_MINUTE: [f32; 128] = {
     losses
 };
 
-const fn steps(points: i64) -> u8 {
+/// Where 0 refuses.
+const fn steps(of: i64) -> u8 {
+    1 + points(of)
+}
+
+const fn points(points: i64) -> u8 {
     // The greatest weight of one part is below a hundred steps.
-    (1 + (points + UNIT - 1) / UNIT) as u8
+    ((points + UNIT - 1) / UNIT) as u8
 }
 
 #[cfg(test)]
@@ -257,7 +339,9 @@ mod tests {
     /// Whether each kernel finds the session for the listing when it is the listing's score that is asked for.
     fn is_found(session: &Asked<'_>, listing: &ListingFacts, ladder: &Ladder) -> Result<(), TestCaseError> {
         let floor = floor(score(session, listing), most_amenities(session));
-        let row = Seated::open(Codes::of(session, ladder), 7, floor);
+        let mut rarity = Rarity::default();
+        rarity.count(listing.amenities.unwrap_or_default().bits());
+        let row = Seated::open(Codes::of(session, ladder, &rarity), 7, floor);
         let mut block = Block::empty();
         block.put(63, &row);
         let mut bounds = Bounds::NONE;

@@ -5,7 +5,7 @@
 
 use super::clusters::{self, Clusters, LANES, SIDES};
 use super::kernel::Kernel;
-use super::lookup::{Codes, Lookup};
+use super::lookup::{Codes, LIKES, Lookup};
 
 /// Of a session that takes no notice.
 const SHUT: u8 = 255;
@@ -18,6 +18,8 @@ pub(super) struct Block {
     pub(super) space: [u8; LANES],
     pub(super) commute: [u8; LANES],
     pub(super) size: [u8; LANES],
+    pub(super) must: [u8; LANES],
+    pub(super) likes: [[u8; LANES]; LIKES],
     /// What the tables must sum up to.
     pub(super) floor: [u8; LANES],
     pub(super) slot: [u32; LANES],
@@ -72,6 +74,8 @@ impl clusters::Block for Block {
             space: [0; LANES],
             commute: [0; LANES],
             size: [0; LANES],
+            must: [0; LANES],
+            likes: [[0; LANES]; LIKES],
             floor: [SHUT; LANES],
             slot: [0; LANES],
             taken: 0,
@@ -88,6 +92,8 @@ impl clusters::Block for Block {
         self.space[lane] = row.codes.space;
         self.commute[lane] = row.codes.commute;
         self.size[lane] = row.codes.size;
+        self.must[lane] = row.codes.must;
+        self.likes.iter_mut().zip(row.codes.likes).for_each(|(column, like)| column[lane] = like);
         self.slot[lane] = row.slot;
         self.taken |= 1 << lane;
         self.set_floor(lane, row.floor, row.is_open);
@@ -104,6 +110,8 @@ impl clusters::Block for Block {
             space: self.space[lane],
             commute: self.commute[lane],
             size: self.size[lane],
+            must: self.must[lane],
+            likes: self.likes.map(|column| column[lane]),
         };
         Seated { codes, slot: self.slot[lane], floor: self.floor[lane], is_open: self.open >> lane & 1 == 1 }
     }
@@ -128,19 +136,22 @@ pub(super) struct Bounds {
     school: u8,
     /// 127 where one has no limit.
     commute: u8,
+    /// Whether anybody prefers amenities.
+    likes: bool,
     floor: u8,
 }
 
 impl clusters::Bounds for Bounds {
     type Row = Seated;
-    const NONE: Self = Self { budget: 0, bedrooms: 7, school: 7, commute: 0, floor: SHUT };
+    const NONE: Self = Self { budget: 0, bedrooms: 7, school: 7, commute: 0, likes: false, floor: SHUT };
 
     fn widen(&mut self, _: usize, row: &Seated) {
-        let Codes { budget, space, commute, .. } = row.codes;
+        let Codes { budget, space, commute, size: _, must: _, likes } = row.codes;
         self.budget = self.budget.max(budget);
         self.bedrooms = self.bedrooms.min(space >> 4);
         self.school = self.school.min(space & 7);
         self.commute = self.commute.max(if commute == 0 { 127 } else { commute });
+        self.likes |= likes[0] != 0;
         self.floor = self.floor.min(row.floor);
     }
 }
@@ -200,6 +211,8 @@ pub(super) struct Reach {
     /// The best of those whose commute may be as long or shorter; 127: of all.
     commute_upto: [u8; 128],
     size_most: u8,
+    /// Of those that prefer amenities.
+    likes_most: u8,
 }
 
 impl Reach {
@@ -220,7 +233,9 @@ impl Reach {
         }
         commute_upto[127] = commute_upto[127].max(lookup.commute[0]);
         let size_most = lookup.size.iter().copied().max().unwrap_or(0);
-        Self { lookup, space_from, commute_upto, size_most }
+        // One alone gives all that two give, but for the rounding.
+        let likes_most = lookup.likes.iter().copied().max().unwrap_or(0).saturating_add(LIKES as u8);
+        Self { lookup, space_from, commute_upto, size_most, likes_most }
     }
 
     /// Whether it may concern anybody within the bounds.
@@ -232,7 +247,9 @@ impl Reach {
             self.commute_upto[usize::from(bounds.commute)],
             self.size_most,
         ];
-        !parts.contains(&0) && parts.iter().map(|part| u16::from(*part)).sum::<u16>() >= u16::from(bounds.floor)
+        let likes = if bounds.likes { self.likes_most } else { 0 };
+        let most = parts.iter().map(|part| u16::from(*part)).sum::<u16>() + u16::from(likes);
+        !parts.contains(&0) && most >= u16::from(bounds.floor)
     }
 }
 

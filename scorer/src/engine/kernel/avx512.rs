@@ -31,8 +31,7 @@ fn scan_all(blocks: &[Block], near: &[(u32, &Lookup)], hits: &mut Vec<Hit>) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn look(block: &Block, lookup: &Lookup) -> u64 {
-    let [low, high] = [0, 128].map(|half| up(&lookup.budget[half..], &block.budget));
-    let budget = _mm512_mask_blend_epi8(_mm512_movepi8_mask(load(&block.budget)), low, high);
+    let budget = up_256(&lookup.budget, &block.budget);
     let space = up(&lookup.space, &block.space);
     let commute = up(&lookup.commute, &block.commute);
     let size = up(&lookup.size, &block.size);
@@ -41,6 +40,11 @@ fn look(block: &Block, lookup: &Lookup) -> u64 {
         & _mm512_test_epi8_mask(commute, commute)
         & _mm512_test_epi8_mask(size, size);
     let sum = _mm512_adds_epu8(_mm512_adds_epu8(budget, space), _mm512_adds_epu8(commute, size));
+    let must = up(&lookup.must, &block.must);
+    let passes = passes & _mm512_test_epi8_mask(must, must);
+    let [one, other] = &block.likes;
+    let likes = _mm512_adds_epu8(up_256(&lookup.likes, one), up_256(&lookup.likes, other));
+    let sum = _mm512_adds_epu8(sum, likes);
     passes & _mm512_cmpge_epu8_mask(sum, load(&block.floor)) & block.open
 }
 
@@ -50,6 +54,14 @@ fn look(block: &Block, lookup: &Lookup) -> u64 {
 fn up(table: &[u8], codes: &[u8; 64]) -> __m512i {
     let (pages, _) = table.as_chunks::<64>();
     _mm512_permutex2var_epi8(load(&pages[0]), load(codes), load(&pages[1]))
+}
+
+/// Looks 64 codes up in all 256 bytes of a table.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn up_256(table: &[u8; 256], codes: &[u8; 64]) -> __m512i {
+    let [low, high] = [0, 128].map(|half| up(&table[half..], codes));
+    _mm512_mask_blend_epi8(_mm512_movepi8_mask(load(codes)), low, high)
 }
 
 #[inline]
