@@ -303,8 +303,6 @@ const fn number(profile: Profile) -> usize {
 
 fn reach(seen: &Seen<'_>, profile: Profile, ladder: &Ladder, kernel: Kernel) -> Reach {
     let mut lookup = Lookup::NONE;
-    for facts in [seen.old, seen.new].into_iter().flatten() {
-        kernel.offer(&mut lookup, facts, profile, ladder);
-    }
+    kernel.offer(&mut lookup, [seen.old, seen.new], profile, ladder);
     Reach::of(lookup)
 }

@@ -125,14 +125,14 @@ impl<B: Block> Group<B> {
     }
 
     /// These rows and no others, alike ones together; tells where each stands.
-    fn fill(&mut self, mut rows: Vec<B::Row>, mut told: impl FnMut(u32, u32)) {
+    fn fill(&mut self, mut rows: Vec<Pointed<B::Row>>, mut told: impl FnMut(u32, u32)) {
         *self = Self::new();
         self.len = rows.len() as u32;
         let mut parts = Vec::new();
         split(&mut rows, &mut parts);
         for part in parts {
             let mut block = B::empty();
-            for (lane, row) in part.iter().enumerate() {
+            for (lane, (_, row)) in part.iter().enumerate() {
                 block.put(lane, row);
                 self.widen(self.blocks.len(), row);
                 told(row.slot(), (self.blocks.len() * LANES + lane) as u32);
@@ -140,6 +140,13 @@ impl<B: Block> Group<B> {
             self.blocks.push(block);
         }
     }
+}
+
+/// A row with where it stands among others, which is asked often while rows are sorted.
+type Pointed<R> = ([f32; SIDES], R);
+
+fn pointed<R: Row>(row: R) -> Pointed<R> {
+    (row.point(), row)
 }
 
 /// A way to a group: left below the value.
@@ -243,7 +250,7 @@ impl<B: Block> Clusters<B> {
                 return;
             }
             let group = &mut self.groups[self.next];
-            let rows = group.rows().collect();
+            let rows = group.rows().map(pointed).collect();
             return group.fill(rows, |slot, at| moved.push((slot, Spot { group: number, at })));
         }
     }
@@ -263,7 +270,7 @@ impl<B: Block> Clusters<B> {
         if (low.len + high.len) * 2 > PARTED_AT {
             return false;
         }
-        let rows = low.rows().chain(high.rows()).collect();
+        let rows = low.rows().chain(high.rows()).map(pointed).collect();
         self.groups[other as usize] = Group::new();
         self.groups[kept as usize].fill(rows, |slot, at| moved.push((slot, Spot { group: kept, at })));
         self.ways[fork] = Way::Group(kept);
@@ -283,9 +290,9 @@ impl<B: Block> Clusters<B> {
     }
 
     fn part(&mut self, way: usize, group: u32, moved: &mut Vec<(u32, Spot)>) -> bool {
-        let mut rows: Vec<B::Row> = self.groups[group as usize].rows().collect();
-        let Some((side, value)) = cut(&mut rows) else { return false };
-        let (low, high) = rows.into_iter().partition(|row| row.point()[side] < value);
+        let mut rows: Vec<Pointed<B::Row>> = self.groups[group as usize].rows().map(pointed).collect();
+        let Some((side, value)) = cut(&mut rows, B::Row::LASTING) else { return false };
+        let (low, high) = rows.into_iter().partition(|(point, _)| point[side] < value);
         let other = self.unused.1.pop().unwrap_or_else(|| {
             self.groups.push(Group::new());
             // Four thousand million groups do not fit in memory.
@@ -306,7 +313,7 @@ impl<B: Block> Clusters<B> {
 }
 
 /// Cuts the rows at the middle of their widest side, again and again, into whole blocks and a rest.
-fn split<'a, R: Row>(rows: &'a mut [R], parts: &mut Vec<&'a [R]>) {
+fn split<'a, R>(rows: &'a mut [Pointed<R>], parts: &mut Vec<&'a [Pointed<R>]>) {
     if rows.len() <= LANES {
         if !rows.is_empty() {
             parts.push(rows);
@@ -315,25 +322,25 @@ fn split<'a, R: Row>(rows: &'a mut [R], parts: &mut Vec<&'a [R]>) {
     }
     let side = widest(rows);
     let middle = rows.len().div_ceil(LANES).div_ceil(2) * LANES;
-    rows.select_nth_unstable_by(middle, |a, b| a.point()[side].total_cmp(&b.point()[side]));
+    rows.select_nth_unstable_by(middle, |(a, _), (b, _)| a[side].total_cmp(&b[side]));
     let (low, high) = rows.split_at_mut(middle);
     split(low, parts);
     split(high, parts);
 }
 
 /// The side along which they are spread most.
-fn widest<R: Row>(rows: &[R]) -> usize {
+fn widest<R>(rows: &[Pointed<R>]) -> usize {
     let spreads = spreads(rows);
     (0..SIDES).fold(0, |best, side| if spreads[side] > spreads[best] { side } else { best })
 }
 
 /// Half of the range and the standard deviation together: a few far off count, and so does the crowd.
-fn spreads<R: Row>(rows: &[R]) -> [f64; SIDES] {
+fn spreads<R>(rows: &[Pointed<R>]) -> [f64; SIDES] {
     let mut sums = [(0.0_f64, 0.0_f64, f32::INFINITY, f32::NEG_INFINITY); SIDES];
-    for row in rows {
-        for (sum, value) in sums.iter_mut().zip(row.point()) {
-            let exact = f64::from(value);
-            *sum = (sum.0 + exact, sum.1 + exact * exact, sum.2.min(value), sum.3.max(value));
+    for (point, _) in rows {
+        for (sum, value) in sums.iter_mut().zip(point) {
+            let exact = f64::from(*value);
+            *sum = (sum.0 + exact, sum.1 + exact * exact, sum.2.min(*value), sum.3.max(*value));
         }
     }
     let count = rows.len() as f64;
@@ -345,12 +352,12 @@ fn spreads<R: Row>(rows: &[R]) -> [f64; SIDES] {
 
 /// A lasting side and a value below which at least an eighth of the rows are, and at most seven; of the sides that have one, the
 /// widest.
-fn cut<R: Row>(rows: &mut [R]) -> Option<(usize, f32)> {
+fn cut<R>(rows: &mut [Pointed<R>], lasting: usize) -> Option<(usize, f32)> {
     let spreads = spreads(rows);
-    let mut sides: Vec<usize> = (0..R::LASTING).collect();
+    let mut sides: Vec<usize> = (0..lasting).collect();
     sides.sort_by(|a, b| spreads[*b].total_cmp(&spreads[*a]));
     sides.into_iter().find_map(|side| {
-        let value = |row: &R| row.point()[side];
+        let value = |(point, _): &Pointed<R>| point[side];
         let middle = rows.len() / 2;
         rows.select_nth_unstable_by(middle, |a, b| value(a).total_cmp(&value(b)));
         let median = value(&rows[middle]);

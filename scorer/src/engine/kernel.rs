@@ -8,9 +8,8 @@ use schemas::preferences::Profile;
 
 use super::ceiling::{Best, Ceilings, OfferBlock, Seeker};
 use super::clusters::{LANES, SPAN, lanes};
-use super::lookup::{Ladder, Lookup};
+use super::lookup::{Ladder, Lookup, Versions};
 use super::seats::{Block, Hit};
-use crate::facts::ListingFacts;
 
 /// How it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +75,11 @@ impl Kernel {
     }
 
     /// See [`Lookup::offer`].
-    pub(super) fn offer(self, lookup: &mut Lookup, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+    pub(super) fn offer(self, lookup: &mut Lookup, versions: Versions<'_>, profile: Profile, ladder: &Ladder) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(proof) => avx512::offer(proof, lookup, listing, profile, ladder),
-            _ => lookup.offer(listing, profile, ladder),
+            Self::Avx512(proof) => avx512::offer(proof, lookup, versions, profile, ladder),
+            _ => lookup.offer(versions, profile, ladder),
         }
     }
 }

@@ -81,9 +81,12 @@ const _: () = assert!(WORDS.len() < 64);
 /// Lower ends of the ranges of school ratings, tenths; the first is none.
 const SCHOOLS: [u8; 8] = [0, 0, 31, 41, 51, 61, 71, 81];
 
-/// Lower ends of the ranges of areas, square feet; the first is none.
-static AREAS: LazyLock<[u32; 32]> = LazyLock::new(|| {
-    std::array::from_fn(|code| if code < 2 { 1 } else { (300.0 * (code as f64 / 4.0).exp2()) as u32 })
+/// Lower ends of the ranges of areas, square feet, and what a foot beyond it gives, rounded up; the first is none.
+static AREAS: LazyLock<[(u32, f32); 32]> = LazyLock::new(|| {
+    std::array::from_fn(|code| {
+        let least = if code < 2 { 1 } else { (300.0 * (code as f64 / 4.0).exp2()) as u32 };
+        (least, 2047.0 / least as f32 * 1.000_001)
+    })
 });
 
 impl Codes {
@@ -92,7 +95,8 @@ impl Codes {
         let bedrooms = session.min_bedrooms.map_or(0, |min| 1 + min.min(6) as u8);
         let school =
             session.min_school_rating.map_or(0, |min| (SCHOOLS.partition_point(|low| *low <= min.steps()) - 1) as u8);
-        let size = session.min_area_sqft.map_or(0, |min| AREAS[2..].iter().take_while(|low| **low <= min).count() + 1);
+        let size =
+            session.min_area_sqft.map_or(0, |min| AREAS[2..].iter().take_while(|(low, _)| *low <= min).count() + 1);
         let count = session.preferred.len().clamp(1, 4) as u8 - 1;
         let mut rare = rarity.first(session.preferred.bits());
         let statuses = u8::from(session.include_coming_soon) | u8::from(session.include_under_contract) << 1;
@@ -165,6 +169,9 @@ pub(super) fn floor(bound: u32, most_amenities: i64) -> u8 {
     (TABLES + (points + UNIT - 1) / UNIT).min(255) as u8
 }
 
+/// What a listing was and is.
+pub(super) type Versions<'a> = [Option<&'a ListingFacts>; 2];
+
 /// What a listing gives to a session of each code. With two versions of it: the better of both.
 #[derive(Clone, Debug)]
 #[repr(C, align(64))]
@@ -190,14 +197,34 @@ impl Lookup {
         likes: [0; CODES],
     };
 
-    /// Adds a version of a listing.
+    /// Adds a version of a listing, or two: mostly they differ in their prices alone.
     #[inline(always)]
-    pub(super) fn offer(&mut self, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+    pub(super) fn offer(&mut self, versions: Versions<'_>, profile: Profile, ladder: &Ladder) {
+        let [old, new] = versions;
+        let alike = |(old, new): (&ListingFacts, &ListingFacts)| {
+            let beside_price = |it: &ListingFacts| {
+                (it.bedrooms, it.school_rating, it.commute_minutes, it.area_sqft, it.status, it.amenities)
+            };
+            beside_price(old) == beside_price(new)
+        };
+        let is_alike = old.zip(new).is_some_and(alike);
+        for (version, only_price) in [(old, is_alike), (new, false)] {
+            if let Some(listing) = version {
+                self.offer_one(listing, only_price, profile, ladder);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn offer_one(&mut self, listing: &ListingFacts, only_price: bool, profile: Profile, ladder: &Ladder) {
         let [affordability, place, space, commute, schools, amenities, value, momentum] =
             weights(profile).map(i64::from);
         let own = merits(listing);
         let always = place * FULL + schools * own[0] + value * own[1] + momentum * own[2];
         self.offer_price(listing, affordability as f32, always as f32, ladder);
+        if only_price {
+            return;
+        }
         self.offer_space(listing, space);
         self.offer_commute(listing, commute);
         self.offer_size(listing, space);
@@ -241,23 +268,25 @@ impl Lookup {
 
     #[inline(always)]
     fn offer_space(&mut self, listing: &ListingFacts, weight: i64) {
-        let school = listing.school_rating.map_or(0, |rating| rating.steps());
-        for bedrooms in 0..8_u16 {
+        // A byte for each minimum of the school rating: all ones where it is met.
+        let rating = listing.school_rating.map(|rating| rating.steps());
+        let met: [u8; 8] = std::array::from_fn(|code| match rating {
+            Some(rating) if rating >= SCHOOLS[code] => u8::MAX,
+            _ if code == 0 => u8::MAX,
+            _ => 0,
+        });
+        let met = u64::from_le_bytes(met);
+        let (rows, _) = self.space.as_chunks_mut::<8>();
+        for (row, gives) in (0_u16..).zip(rows) {
+            let (bedrooms, area) = (row >> 1, i64::from(row & 1));
             let beyond = match (bedrooms, listing.bedrooms) {
                 (0, _) => None,
                 (min, Some(has)) if has.saturating_add(1) >= min => Some(has.saturating_add(1) - min),
                 _ => continue,
             };
-            let best = extra_bedrooms(beyond);
-            for (area, best) in [(0, best), (1, (best + 1) / 2)] {
-                for (code, low) in SCHOOLS.iter().enumerate() {
-                    if code > 0 && (listing.school_rating.is_none() || school < *low) {
-                        continue;
-                    }
-                    let gives = &mut self.space[usize::from(bedrooms) << 4 | area << 3 | code];
-                    *gives = (*gives).max(steps(best * weight));
-                }
-            }
+            let best = (extra_bedrooms(beyond) + area) >> area;
+            let all = (u64::from(steps(best * weight)) * 0x0101_0101_0101_0101) & met;
+            gives.iter_mut().zip(all.to_le_bytes()).for_each(|(gives, own)| *gives = (*gives).max(own));
         }
     }
 
@@ -287,12 +316,12 @@ impl Lookup {
             StandardStatus::ActiveUnderContract => statuses & 2 != 0,
             _ => true,
         };
-        for (code, least) in AREAS.iter().enumerate() {
+        for (code, (least, per_foot)) in AREAS.iter().enumerate() {
             let points = match (code, listing.area_sqft) {
                 (0, _) => 0,
                 (_, Some(has)) if has >= *least => {
-                    let least = i64::from(*least);
-                    (NEUTRAL + ((i64::from(has) - least) * 2047 / least).min(2047) + 1) / 2
+                    let beyond = ((has - least) as f32 * per_foot + 1.0).min(2047.0);
+                    (NEUTRAL + beyond as i64 + 1) / 2
                 }
                 _ => continue,
             };
@@ -348,7 +377,7 @@ mod tests {
         bounds.widen(0, &row);
         for kernel in [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten() {
             let mut lookup = Lookup::NONE;
-            kernel.offer(&mut lookup, listing, session.profile, ladder);
+            kernel.offer(&mut lookup, [None, Some(listing)], session.profile, ladder);
             let mut hits = Vec::new();
             kernel.scan(std::slice::from_ref(&block), &[(3, &lookup)], &mut hits);
             prop_assert!(matches!(hits[..], [Hit { slot: 7, listing: 3 }]), "{kernel:?}: {hits:?}, {row:?}");

@@ -12,10 +12,9 @@ use schemas::preferences::Profile;
 
 use super::super::ceiling::{Best, Ceilings, OfferBlock, Seeker};
 use super::super::clusters::SPAN;
-use super::super::lookup::{Ladder, Lookup};
+use super::super::lookup::{Ladder, Lookup, Versions};
 use super::super::seats::{Block, Hit};
 use super::Avx512;
-use crate::facts::ListingFacts;
 
 /// As `super::scan`.
 pub(super) fn scan(_: Avx512, blocks: &[Block], near: &[(u32, &Lookup)], hits: &mut Vec<Hit>) {
@@ -104,12 +103,12 @@ fn most_wide(best: &Best, seeker: &Seeker) -> [f32; SPAN] {
 }
 
 /// As `Lookup::offer`, which the compiler makes of wider registers here.
-pub(super) fn offer(_: Avx512, lookup: &mut Lookup, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
+pub(super) fn offer(_: Avx512, lookup: &mut Lookup, versions: Versions<'_>, profile: Profile, ladder: &Ladder) {
     // SAFETY: as in `scan`.
-    unsafe { offer_wide(lookup, listing, profile, ladder) }
+    unsafe { offer_wide(lookup, versions, profile, ladder) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-fn offer_wide(lookup: &mut Lookup, listing: &ListingFacts, profile: Profile, ladder: &Ladder) {
-    lookup.offer(listing, profile, ladder);
+fn offer_wide(lookup: &mut Lookup, versions: Versions<'_>, profile: Profile, ladder: &Ladder) {
+    lookup.offer(versions, profile, ladder);
 }
