@@ -30,6 +30,20 @@ pub fn describe() {
     describe_gauge!("roost_listings_known", "Listings in memory");
     describe_gauge!("roost_listings_active", "Listings that some session may be shown");
     describe_gauge!("roost_sessions_active", "Sessions of the shards that this process owns");
+    describe_counter!("roost_scorer_engine_changes_total", "Changes of listings that the engine took, without repeats");
+    describe_counter!(
+        "roost_scorer_engine_candidates_total",
+        "Pairs of session and changed listing that the engine scored one by one"
+    );
+    describe_counter!(
+        "roost_scorer_engine_searches_total",
+        "Searches for a session's listings, by cause: stated, refill (too few were left)"
+    );
+    describe_counter!("roost_scorer_engine_ladders_total", "Buckets of sessions whose budgets were laid out anew");
+    describe_gauge!(
+        "roost_scorer_engine_slow_sessions",
+        "Sessions that take a slower path, by kind: whole (not one city alone, dismissed listings, unusual numbers), many (several buckets)"
+    );
     describe_gauge!("roost_scorer_shards_owned", "Shards that this process writes");
     describe_gauge!("roost_scorer_rows_dirty", "Rows that wait to be written");
     describe_gauge!("roost_scorer_rows_outstanding", "Statements under way");
@@ -85,6 +99,14 @@ pub(crate) fn record_summary(summary: &Summary) {
     gauge!("roost_listings_known").set(summary.listings as f64);
     gauge!("roost_listings_active").set(summary.offered as f64);
     gauge!("roost_sessions_active").set(summary.sessions as f64);
+    let work = &summary.work;
+    counter!("roost_scorer_engine_changes_total").absolute(work.changes);
+    counter!("roost_scorer_engine_candidates_total").absolute(work.candidates);
+    counter!("roost_scorer_engine_searches_total", "cause" => "stated").absolute(work.searches);
+    counter!("roost_scorer_engine_searches_total", "cause" => "refill").absolute(work.refills);
+    counter!("roost_scorer_engine_ladders_total").absolute(work.ladders);
+    gauge!("roost_scorer_engine_slow_sessions", "kind" => "whole").set(work.whole as f64);
+    gauge!("roost_scorer_engine_slow_sessions", "kind" => "many").set(work.many as f64);
     gauge!("roost_scorer_shards_owned").set(summary.owned as f64);
     gauge!("roost_scorer_rows_dirty").set(summary.dirty as f64);
     gauge!("roost_scorer_rows_outstanding").set(summary.outstanding as f64);

@@ -170,6 +170,11 @@ impl Book {
         }
     }
 
+    /// Sessions that are kept whole.
+    pub(super) fn whole(&self) -> usize {
+        self.whole.len()
+    }
+
     /// Whether the session of a slot asks just this.
     pub(super) fn is(&mut self, slot: u32, asks: &Asks, session: &SessionFacts) -> bool {
         match self.whole.get(&slot) {

@@ -14,7 +14,7 @@ use super::kernel;
 use super::seats::Hit;
 use super::shelves::Listings;
 use super::shortlist::{Bound, Entries, Entry, NO_ENTRIES, Reaches, Shortlist};
-use super::{Emit, Key, SHOWN, TopThree};
+use super::{Emit, Key, SHOWN, TopThree, Work};
 use crate::facts::{Asked, ListingFacts, SessionFacts};
 use crate::score::{passes, score};
 
@@ -36,6 +36,7 @@ pub(super) struct Audience {
     shown_anew: FxHashSet<u32>,
     /// What sessions saw before the batch: every session that may see something else after it.
     touched: Vec<Touched>,
+    work: Work,
 }
 
 /// What is needed of every session that a listing may concern: one line of the cache.
@@ -88,6 +89,7 @@ pub(super) struct Step<'a> {
 impl Audience {
     /// Shows listings' steps to the sessions that they may concern. `listings` is as it was before the steps, but knows the ids.
     pub(super) fn watch(&mut self, steps: &[Step<'_>], listings: &Listings, tuning: Tuning) {
+        self.work.changes += steps.len() as u64;
         let (mut changes, mut enters) = (Vec::new(), Vec::new());
         for (number, step) in (0..).zip(steps) {
             if step.shows_anew {
@@ -103,6 +105,7 @@ impl Audience {
             for of_bucket in seen.chunk_by(|a, b| a.0 == b.0) {
                 let mut hits = std::mem::take(&mut self.hits);
                 self.buckets.concerned(of_bucket[0].0, of_bucket, tuning, &mut hits);
+                self.work.candidates += hits.len() as u64;
                 for (index, hit) in hits.iter().enumerate() {
                     if let Some(later) = hits.get(index + PREFETCHED) {
                         self.sessions.prefetch(later.slot);
@@ -155,6 +158,7 @@ impl Audience {
         }
         if shortlist.is_thin() {
             shortlist = Shortlist::CLOSED;
+            self.work.refills += 1;
             self.buckets.set_bound(slot, &session.standing, &asked, None);
             self.closed.push(slot);
         } else if shortlist.bound_score() != bound {
@@ -190,6 +194,7 @@ impl Audience {
             }
             None => details.touch(slot, &Shortlist::CLOSED, &mut self.touched).stated = true,
         }
+        self.work.searches += 1;
         let asks = self.book.pack(slot, facts);
         let standing = self.buckets.seat(&facts.into(), slot, &mut self.moved);
         self.sessions.set(slot, Some(Session { asks, bound: Bound::CLOSED, standing }));
@@ -268,17 +273,27 @@ impl Audience {
         }
     }
 
+    pub(super) fn work(&self) -> Work {
+        let (ladders, many) = self.buckets.slow();
+        Work { ladders, many, whole: self.book.whole(), ..self.work }
+    }
+
     /// What the session of a slot is kept with.
     pub(super) fn shortlist(&self, slot: u32) -> Option<Shortlist> {
         Some(Shortlist::of(self.sessions.get(slot)?.bound, &self.details[slot as usize].entries))
     }
 
-    /// Every session, what it asks and what it is kept with.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&SessionId, Asked<'_>, Shortlist)> {
-        self.sessions.iter().map(|(slot, id, session)| {
-            let shortlist = Shortlist::of(session.bound, &self.details[slot as usize].entries);
-            (id, self.book.asked(slot, &session.asks), shortlist)
-        })
+    /// The session of a slot, what it asks and what it is kept with.
+    pub(super) fn whole(&self, slot: u32) -> Option<(&SessionId, Asked<'_>, Shortlist)> {
+        let asked = self.book.asked(slot, &self.sessions.get(slot)?.asks);
+        Some((self.sessions.key(slot), asked, self.shortlist(slot)?))
+    }
+
+    /// Whether a change of the listing would find the session.
+    pub(super) fn finds(&self, slot: u32, listing: &ListingFacts, tuning: Tuning) -> bool {
+        self.sessions
+            .get(slot)
+            .is_some_and(|session| self.buckets.finds(slot, &session.standing, session.asks.profile(), listing, tuning))
     }
 }
 

@@ -133,6 +133,8 @@ pub(super) struct Buckets {
     /// Bucket and spot of the sessions, by slot, that do not sit in just one.
     many: FxHashMap<u32, Box<[(u32, Spot)]>>,
     rarity: Rarity,
+    /// Ladders that were made anew.
+    ladders: u64,
 }
 
 impl Buckets {
@@ -250,6 +252,28 @@ impl Buckets {
         }
     }
 
+    /// Whether a change of the listing would find the session, where it sits among more than few.
+    pub(super) fn finds(
+        &self,
+        slot: u32,
+        standing: &Standing,
+        profile: Profile,
+        listing: &ListingFacts,
+        tuning: Tuning,
+    ) -> bool {
+        let looked_into = of_listing(listing).map(|key| self.all.slot(&key));
+        let own = [(standing.bucket, standing.spot)];
+        let spots = self.many.get(&slot).map_or(&own[..], |many| many);
+        let mut here = spots.iter().filter(|(bucket, _)| looked_into.contains(&Some(*bucket)));
+        here.any(|(bucket, spot)| {
+            let Some(Bucket { ladder, seats, .. }) = self.all.get(*bucket) else { return false };
+            let seats = &seats[number(profile)];
+            let seen = Seen { step: 0, old: None, new: Some(listing) };
+            let reach = reach(&seen, profile, ladder, tuning.kernel);
+            seats.len() <= tuning.few || seats.finds(*spot, slot, &reach, tuning.kernel)
+        })
+    }
+
     /// Makes a ladder anew where too many budgets are beyond it, and seats everybody of that bucket by it. Rare: a bucket begins
     /// with the ladder of its first session.
     pub(super) fn ladder_anew<'a>(&mut self, asked: impl Fn(u32) -> Option<Asked<'a>>, moved: &mut Vec<Moved>) {
@@ -277,6 +301,12 @@ impl Buckets {
             moved.extend(spots.into_iter().map(|(session, spot)| Moved { session, bucket: number, spot }));
         }
         *bucket = made;
+        self.ladders += 1;
+    }
+
+    /// Ladders that were made anew, and sessions that sit in none or several buckets.
+    pub(super) fn slow(&self) -> (u64, usize) {
+        (self.ladders, self.many.len())
     }
 
     /// Forgets the empty buckets, and tidies one that is not.

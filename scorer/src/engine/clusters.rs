@@ -204,6 +204,14 @@ impl<B: Block> Clusters<B> {
         self.groups().flat_map(Group::rows)
     }
 
+    /// The span that a row stands in, with its bounds, and where in the span.
+    pub(super) fn span(&self, spot: Spot) -> (&[B], &B::Bounds, usize) {
+        let group = &self.groups[spot.group as usize];
+        let (number, at) = (spot.at as usize / LANES / SPAN, spot.at as usize % (LANES * SPAN));
+        let end = group.blocks.len().min((number + 1) * SPAN);
+        (&group.blocks[number * SPAN..end], &group.bounds[number], at)
+    }
+
     /// The group of a row.
     pub(super) fn group_mut(&mut self, spot: Spot) -> &mut Group<B> {
         &mut self.groups[spot.group as usize]

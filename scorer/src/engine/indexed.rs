@@ -15,18 +15,20 @@ use super::ceiling::{Ceilings, OfferBlock, Seeker};
 use super::clusters::{LANES, Spot, lanes};
 use super::kernel::Kernel;
 use super::shelves::{Listings, Offered, Shelves};
-use super::shortlist::{Entry, KEPT, Shortlist};
-use super::{Change, Emit, Engine, Size, TopThree};
+use super::shortlist::{KEPT, Shortlist};
+use super::{Change, Emit, Engine, Size, TopThree, Work};
 use crate::facts::{Asked, ListingFacts, SessionFacts};
-use crate::score::{passes, score};
 
 /// See the module.
 #[derive(Debug)]
 pub struct Indexed {
-    tuning: Tuning,
-    listings: Listings,
-    shelves: Shelves,
-    audience: Audience,
+    pub(super) tuning: Tuning,
+    pub(super) listings: Listings,
+    pub(super) shelves: Shelves,
+    pub(super) audience: Audience,
+    /// Batches since the beginning.
+    #[cfg(debug_assertions)]
+    pub(super) batches: usize,
 }
 
 /// Sessions of a bucket that are asked one by one: making tables takes longer.
@@ -66,7 +68,14 @@ impl Indexed {
     /// The same with numbers of one's own.
     pub fn tuned(tuning: Tuning) -> Self {
         let (listings, shelves, audience) = Default::default();
-        Self { tuning, listings, shelves, audience }
+        Self {
+            tuning,
+            listings,
+            shelves,
+            audience,
+            #[cfg(debug_assertions)]
+            batches: 0,
+        }
     }
 
     /// The last change of each listing of the batch that is no repeat.
@@ -142,29 +151,6 @@ impl Indexed {
         });
         shortlist
     }
-
-    /// Checks every shortlist against a search: that it holds exactly the listings that reach its bound, with their
-    /// current scores. For tests and drills; costs a search per session.
-    pub fn audit(&self) -> Result<(), String> {
-        for (id, asked, shortlist) in self.audience.iter() {
-            let mut reaching = 0;
-            for (slot, listing, offered) in self.listings.iter() {
-                if !passes(asked, listing, &offered.facts) {
-                    continue;
-                }
-                let entry = Entry { score: score(asked, &offered.facts), slot };
-                let kept = shortlist.entries().contains(&entry);
-                reaching += usize::from(kept);
-                if kept != shortlist.reaches(entry, &self.listings) {
-                    return Err(format!("{id}: {listing} has {entry:?}, but {shortlist:?}"));
-                }
-            }
-            if reaching != shortlist.entries().len() || shortlist.is_thin() {
-                return Err(format!("{id}: {reaching} listings reach {shortlist:?}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Engine for Indexed {
@@ -187,6 +173,8 @@ impl Engine for Indexed {
         let mut moved = Vec::new();
         self.shelves.sweep(&mut moved);
         self.follow(&mut moved);
+        #[cfg(debug_assertions)]
+        self.inspect_now_and_then();
     }
 
     fn top_three(&self, session: SessionId) -> Option<TopThree> {
@@ -201,6 +189,10 @@ impl Engine for Indexed {
                 visit(self.listings.key(slot), &offered.facts);
             }
         }
+    }
+
+    fn work(&self) -> Work {
+        self.audience.work()
     }
 
     fn size(&self) -> Size {

@@ -13,6 +13,7 @@ mod ceiling;
 mod clusters;
 mod codes;
 pub mod indexed;
+mod inspect;
 pub mod kernel;
 mod lookup;
 pub mod oracle;
@@ -102,6 +103,30 @@ pub trait Engine: Send {
 
     /// How many listings are on offer, and how many sessions are known.
     fn size(&self) -> Size;
+
+    /// What it did, and how much of what it holds takes a slower path.
+    fn work(&self) -> Work {
+        Work::default()
+    }
+}
+
+/// What an engine did since it began, and what of it is slower than the rest. Never part of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Changes of listings that were no repeats.
+    pub changes: u64,
+    /// Pairs of session and changed listing that came through the sieve and were looked at one by one.
+    pub candidates: u64,
+    /// Searches for sessions whose shortlist had run short.
+    pub refills: u64,
+    /// Searches for sessions that stated something.
+    pub searches: u64,
+    /// Buckets whose sessions were seated anew, because their budgets did not suit its ladder.
+    pub ladders: u64,
+    /// Sessions, now, that are kept whole: not in one city alone, with dismissed listings, or with an unusual number.
+    pub whole: usize,
+    /// Sessions, now, that sit in several buckets.
+    pub many: usize,
 }
 
 /// What an engine holds.

@@ -188,6 +188,14 @@ impl Seats {
         self.blocks().flat_map(|block| clusters::lanes(block.open).map(|lane| block.slot[lane]))
     }
 
+    /// Whether the session that sits there is found for a listing.
+    pub(super) fn finds(&self, spot: clusters::Spot, slot: u32, reach: &Reach, kernel: Kernel) -> bool {
+        let (blocks, bounds, at) = self.span(spot);
+        let mut hits = Vec::new();
+        kernel.scan(&blocks[at / LANES..=at / LANES], &[(0, &reach.lookup)], &mut hits);
+        reach.may_concern(bounds) && hits.iter().any(|hit| hit.slot == slot)
+    }
+
     /// Whom each of these listings may concern; the listings are numbered from `first`.
     pub(super) fn concerned(&self, reaches: &[Reach], first: u32, kernel: Kernel, hits: &mut Vec<Hit>) {
         let mut near = Vec::with_capacity(reaches.len());

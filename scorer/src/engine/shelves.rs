@@ -9,7 +9,7 @@ use schemas::vocabulary::Transaction;
 
 use super::arena::Arena;
 use super::ceiling::{Offer, OfferBlock, Seeker, Shelved};
-use super::clusters::{Clusters, SPAN, Spot};
+use super::clusters::{Clusters, LANES, SPAN, Spot};
 use super::kernel::Kernel;
 use crate::facts::{Asked, ListingFacts, PostalKey};
 
@@ -94,6 +94,16 @@ impl Shelves {
         if let Some(shelf) = self.all.get_mut(shelf) {
             shelf.offers.tidy(moved);
         }
+    }
+
+    /// Whether a search with this floor would find the listing that stands there.
+    pub(super) fn shows(&self, standing: Standing, seeker: &Seeker, floor: f32, kernel: Kernel) -> bool {
+        let Some((blocks, best, at)) = self.all.get(standing.shelf).map(|shelf| shelf.offers.span(standing.spot))
+        else {
+            return false;
+        };
+        let (block, lane) = (at / LANES, at % LANES);
+        kernel.most(best, seeker)[block] >= floor && kernel.offers(&blocks[block], seeker, floor).mask >> lane & 1 == 1
     }
 
     /// Every block that may hold a listing of the session's place, transaction and currency.

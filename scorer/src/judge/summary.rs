@@ -1,6 +1,7 @@
 //! The judge's numbers, for `/readyz` and `/metrics`.
 
 use super::Judge;
+use crate::engine::Work;
 use crate::ledger::Ledger;
 
 /// What the judge holds and still has to do.
@@ -12,6 +13,8 @@ pub struct Summary {
     pub offered: usize,
     /// Sessions in the engine.
     pub sessions: usize,
+    /// What the engine did.
+    pub work: Work,
     /// Shards handed to this process.
     pub assigned: usize,
     /// Shards whose rows this process writes.
@@ -48,6 +51,7 @@ impl Judge {
         let ledgers = || self.shards.values().filter_map(|shard| shard.ledger.as_ref());
         let size = self.engine.size();
         Summary {
+            work: self.engine.work(),
             listings: self.catalogue.len(),
             offered: size.listings,
             sessions: size.sessions,
