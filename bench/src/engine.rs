@@ -28,11 +28,23 @@ const PAIRS: usize = 1_000_000_000;
 const MADE: usize = 4_096;
 /// Sessions whose top three is compared with brute force.
 const CHECKED: usize = 500;
+/// Homes up to which it is looked at how an engine wears: a second one is made for that.
+const WEARABLE: usize = 100_000;
+/// Changes per home, and statements per session, that an engine has to wear, and the changes that are then looked at.
+const WORN: usize = 4;
+const LOOKED_AT: usize = 20_000;
 /// New preferences that are timed.
 const PREFERENCES: usize = 5_000;
 
-/// Runs one size with one engine.
-pub fn run(size: Size, name: &str, mut engine: Box<dyn Engine>, peer: Option<f64>, report: &mut Report) -> Result<()> {
+/// Runs one size with one engine, which `fresh` makes.
+pub fn run(
+    size: Size,
+    name: &str,
+    fresh: &dyn Fn() -> Box<dyn Engine>,
+    peer: Option<f64>,
+    report: &mut Report,
+) -> Result<()> {
+    let mut engine = fresh();
     let mut world = World::new(size, SEED);
     let before = machine::resident_mb(std::process::id())?;
     let of = format!("ListingMark {}, {name}", size.name);
@@ -67,6 +79,9 @@ pub fn run(size: Size, name: &str, mut engine: Box<dyn Engine>, peer: Option<f64
         changes(&of, (per_batch, peer), &mut world, engine.as_mut(), &mut emits, report);
     }
     preferences(&of, &mut world, engine.as_mut(), &mut emits, report);
+    if size.homes <= WEARABLE {
+        wear(&of, &mut world, engine.as_mut(), fresh, report);
+    }
     let wrong = check(&world, engine.as_ref())?;
     report.add(line(format!("{of}: mismatches in {CHECKED} sessions"), wrong.to_string(), "0"));
     Ok(())
@@ -106,12 +121,13 @@ fn changes(
     let work = engine.work();
     let per_change = |after: u64, before: u64| (after - before) as f64 / count as f64;
     let seen = format!(
-        "{per_second:.0}/s ({:.0} per CPU second); a batch {:.1} / {:.1} / {:.1} µs; a change: {:.1} candidates, \
-         {:.2} emits, {:.4} refills",
+        "{per_second:.0}/s ({:.0} per CPU second); a batch {:.1} / {:.1} / {:.1} µs; a change: {:.1} looks, \
+         {:.1} candidates, {:.2} emits, {:.4} refills",
         count as f64 / cpu,
         at(0.5),
         at(0.99),
         at(0.999),
+        per_change(work.looks, before.looks),
         per_change(work.candidates, before.candidates),
         emitted as f64 / count as f64,
         per_change(work.refills, before.refills),
@@ -175,6 +191,53 @@ fn preferences(of: &str, world: &mut World, engine: &mut dyn Engine, emits: &mut
         format!("{:.1} / {:.1} µs", at(0.5), at(0.99)),
         "≤ 8 / ≤ 60 µs",
     ));
+}
+
+/// How much more an engine looks at after many changes and statements than one that is made of the same facts.
+fn wear(of: &str, world: &mut World, worn: &mut dyn Engine, fresh: &dyn Fn() -> Box<dyn Engine>, report: &mut Report) {
+    let mut emits = Vec::new();
+    let mut apply = |engine: &mut dyn Engine, batch: &[Change]| {
+        engine.apply(batch, &mut emits);
+        emits.clear();
+    };
+    for turn in 0..WORN {
+        for _ in 0..world.homes.len().div_ceil(MADE) {
+            let batch: Vec<Change> = (0..MADE).map(|_| next(world)).collect();
+            apply(worn, &batch);
+        }
+        // One session in four says something else, every turn another.
+        for number in (turn..world.people.len()).step_by(WORN) {
+            let id = world.people[number].id;
+            world.people[number] = world.person(id);
+            let stated = world.session(&world.people[number]);
+            apply(worn, &[stated]);
+        }
+    }
+    let mut made = fresh();
+    for homes in world.homes.chunks(FILL) {
+        let batch: Vec<Change> = homes.iter().map(|home| world.listing(home)).collect();
+        apply(made.as_mut(), &batch);
+    }
+    for people in world.people.chunks(FILL) {
+        let batch: Vec<Change> = people.iter().map(|person| world.session(person)).collect();
+        apply(made.as_mut(), &batch);
+    }
+    let before = [worn.work(), made.work()];
+    for _ in 0..LOOKED_AT {
+        let batch = [next(world)];
+        apply(worn, &batch);
+        apply(made.as_mut(), &batch);
+    }
+    let [worn, made] = [worn.work().looks - before[0].looks, made.work().looks - before[1].looks];
+    report.add(line(
+        format!("{of}: looks a change after {WORN} changes a listing and a statement a session, beside a fresh engine"),
+        format!("{:.2} : {:.2}, {:.2}×", per_look(worn), per_look(made), worn as f64 / made.max(1) as f64),
+        "≤ 1.5×",
+    ));
+}
+
+fn per_look(looks: u64) -> f64 {
+    looks as f64 / LOOKED_AT as f64
 }
 
 /// How many of some sessions see something else than brute force says.

@@ -112,7 +112,7 @@ fn engines(sizes: &[String]) -> Result<ExitCode> {
         let peer = engine::brute_force(size, &mut report);
         for (name, kernel) in [("avx512", Kernel::avx512()), ("scalar", Some(Kernel::Portable))] {
             let Some(kernel) = kernel else { continue };
-            engine::run(size, name, Box::new(Indexed::new(kernel)), peer, &mut report)?;
+            engine::run(size, name, &|| Box::new(Indexed::new(kernel)), peer, &mut report)?;
         }
     }
     println!("{}", report.end());

@@ -29,6 +29,22 @@ const COSINE_MILLIONTHS: [i64; 91] = [
     0,
 ];
 
+/// A square degree of the map, by its south-west corner: degrees of latitude, of longitude from 0 to 359.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile(i16, i16);
+
+impl Tile {
+    /// The one in which a place lies.
+    pub fn of(position: Position) -> Self {
+        Self::at(i64::from(position.latitude.steps()), i64::from(position.longitude.steps()))
+    }
+
+    fn at(latitude: i64, longitude: i64) -> Self {
+        // Below 360 either way.
+        Self(latitude.div_euclid(DEGREE) as i16, longitude.div_euclid(DEGREE).rem_euclid(360) as i16)
+    }
+}
+
 /// A circle with the scale of the map at its centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disc {
@@ -66,6 +82,21 @@ impl Disc {
         let (north_m, east_m) = (north * NORTH_UM / 1_000_000, east * self.east_um / 1_000_000);
         let distance = (north_m * north_m + east_m * east_m).isqrt();
         (distance <= self.radius_m).then_some(distance)
+    }
+
+    /// Every tile in which a place within may lie, and perhaps some more; `None` if there are more than `most`.
+    pub fn tiles(&self, most: usize) -> Option<Vec<Tile>> {
+        // More than any place within is off, whatever was rounded down.
+        let steps = |um: i64| Some(((self.radius_m + 1) * 1_000_000).checked_div(um)? + 1);
+        let (north, east) = (steps(NORTH_UM)?, steps(self.east_um)?);
+        let degrees = |middle: i64, off: i64| ((middle - off).div_euclid(DEGREE), (middle + off).div_euclid(DEGREE));
+        let (south, north) = degrees(self.latitude, north);
+        let (west, east) = degrees(self.longitude, east);
+        let is_few = (north - south + 1).checked_mul(east - west + 1).is_some_and(|count| count <= most as i64);
+        is_few.then(|| {
+            let rows = south..=north;
+            rows.flat_map(|row| (west..=east).map(move |column| Tile::at(row * DEGREE, column * DEGREE))).collect()
+        })
     }
 
     /// Whether any place between these positions may lie within: no false negatives.
@@ -118,6 +149,30 @@ mod tests {
             let table = cosine_millionths(latitude);
             assert!((table as f64 - exact).abs() < 40.0, "at {latitude}: {table} is not {exact}");
         }
+    }
+
+    #[test]
+    fn whatever_lies_within_lies_in_one_of_the_tiles() {
+        let mut seed = 7_u64;
+        let mut next = |range: std::ops::Range<f64>| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            range.start + (seed >> 11) as f64 / (1_u64 << 53) as f64 * (range.end - range.start)
+        };
+        let mut within = 0;
+        for _ in 0..200_000 {
+            let (latitude, longitude) = (next(-89.0..89.0), next(-180.0..180.0));
+            let disc = disc(latitude, longitude, next(1.0..120_000.0) as u32);
+            let Some(tiles) = disc.tiles(16) else { continue };
+            let (north, east) = (latitude + next(-1.2..1.2), longitude + next(-2.0..2.0));
+            let Some(at) = Position::from_degrees(north, (east + 540.0).rem_euclid(360.0) - 180.0) else { continue };
+            if disc.distance_m(at).is_some() {
+                within += 1;
+                assert!(tiles.contains(&Tile::of(at)), "{disc:?}: {at:?} is in none of {tiles:?}");
+            }
+        }
+        assert!(within > 10_000, "{within} places were within");
+        assert_eq!(disc(90.0, 0.0, 1_000).tiles(16), None, "all longitudes meet at the pole");
+        assert_eq!(disc(47.5, -179.999, 1_000).tiles(16).unwrap().len(), 2, "neighbours across the date line");
     }
 
     #[test]

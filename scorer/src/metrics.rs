@@ -32,6 +32,10 @@ pub fn describe() {
     describe_gauge!("roost_sessions_active", "Sessions of the shards that this process owns");
     describe_counter!("roost_scorer_engine_changes_total", "Changes of listings that the engine took, without repeats");
     describe_counter!(
+        "roost_scorer_engine_looks_total",
+        "Times the engine looked at 64 sessions together for a changed listing"
+    );
+    describe_counter!(
         "roost_scorer_engine_candidates_total",
         "Pairs of session and changed listing that the engine scored one by one"
     );
@@ -101,6 +105,7 @@ pub(crate) fn record_summary(summary: &Summary) {
     gauge!("roost_sessions_active").set(summary.sessions as f64);
     let work = &summary.work;
     counter!("roost_scorer_engine_changes_total").absolute(work.changes);
+    counter!("roost_scorer_engine_looks_total").absolute(work.looks);
     counter!("roost_scorer_engine_candidates_total").absolute(work.candidates);
     counter!("roost_scorer_engine_searches_total", "cause" => "stated").absolute(work.searches);
     counter!("roost_scorer_engine_searches_total", "cause" => "refill").absolute(work.refills);

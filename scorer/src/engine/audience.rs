@@ -104,7 +104,7 @@ impl Audience {
             seen.sort_by_key(|(bucket, _)| *bucket);
             for of_bucket in seen.chunk_by(|a, b| a.0 == b.0) {
                 let mut hits = std::mem::take(&mut self.hits);
-                self.buckets.concerned(of_bucket[0].0, of_bucket, tuning, &mut hits);
+                self.work.looks += self.buckets.concerned(of_bucket[0].0, of_bucket, tuning, &mut hits);
                 self.work.candidates += hits.len() as u64;
                 for (index, hit) in hits.iter().enumerate() {
                     if let Some(later) = hits.get(index + PREFETCHED) {

@@ -1,9 +1,9 @@
 //! Which sessions a listing may concern: a bucket of sessions per area, transaction and currency.
 //!
-//! A session that names cities stands in their buckets; one that names postal codes or a country stands in the bucket of
-//! each such country; one with a circle stands in the bucket of the whole world, for a circle knows no borders (its
-//! currency keeps most of the world out). So each listing looks into three buckets, and finds a session in one of them at
-//! most.
+//! A session that names nothing but cities, or postal codes, stands in their buckets; one with nothing but a circle in those
+//! of the square degrees that it touches. One that mixes these stands in the bucket of each country that it names, and
+//! one that mixes a circle with anything, or whose circle is wide, in the bucket of the whole world, for a circle knows
+//! no borders (its currency keeps most of the world out). So a listing finds a session in one of its buckets at most.
 
 use rustc_hash::FxHashMap;
 use schemas::id::{Country, Market};
@@ -18,11 +18,14 @@ use super::indexed::Tuning;
 use super::kernel::Kernel;
 use super::lookup::{Codes, Ladder, Lookup, Rarity, floor, most_amenities};
 use super::seats::{Hit, Reach, Seated, Seats};
-use crate::facts::{Asked, ListingFacts};
+use crate::facts::{Asked, Beyond, ListingFacts, PostalKey};
+use crate::geo::Tile;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Area {
     City(Market),
+    Postal(PostalKey),
+    Tile(Tile),
     Country(Country),
     World,
 }
@@ -35,23 +38,36 @@ struct BucketKey {
     currency: Currency,
 }
 
+/// Areas of one listing.
+const AREAS: usize = 5;
+/// Square degrees that one circle stands in at most: a radius of some 100 km in most latitudes.
+const TILES: usize = 16;
+
 /// The buckets that a listing looks into.
-fn of_listing(listing: &ListingFacts) -> [BucketKey; 3] {
+fn of_listing(listing: &ListingFacts) -> [Option<BucketKey>; AREAS] {
     let ListingFacts { transaction, currency, .. } = *listing;
-    [Area::City(listing.market.clone()), Area::Country(listing.country), Area::World].map(|area| BucketKey {
-        area,
-        transaction,
-        currency,
-    })
+    let areas = [
+        Some(Area::City(listing.market.clone())),
+        listing.postal_code.map(Area::Postal),
+        listing.position.map(|at| Area::Tile(Tile::of(at))),
+        Some(Area::Country(listing.country)),
+        Some(Area::World),
+    ];
+    areas.map(|area| Some(BucketKey { area: area?, transaction, currency }))
 }
 
-/// The areas that a session stands in: none within another.
+/// The areas that a session stands in: none that a listing lies in beside another.
 fn areas(session: &Asked<'_>) -> SmallVec<[Area; 1]> {
-    let beyond = session.beyond();
-    if beyond.circle.is_some() {
-        return smallvec![Area::World];
+    let Beyond { postal_codes, postal_countries, circle, country } = session.beyond();
+    if let Some(circle) = circle {
+        let is_alone = session.cities.is_empty() && postal_codes.is_empty() && country.is_none();
+        let tiles = if is_alone { circle.tiles(TILES) } else { None };
+        return tiles.map_or(smallvec![Area::World], |tiles| tiles.into_iter().map(Area::Tile).collect());
     }
-    let mut countries: Vec<Country> = beyond.postal_countries.iter().copied().chain(beyond.country).collect();
+    if session.cities.is_empty() && country.is_none() {
+        return postal_codes.iter().copied().map(Area::Postal).collect();
+    }
+    let mut countries: Vec<Country> = postal_countries.iter().copied().chain(*country).collect();
     countries.sort_unstable();
     countries.dedup();
     let cities: SmallVec<[&Market; 1]> =
@@ -213,11 +229,12 @@ impl Buckets {
             self.rarity.count(amenities.bits());
         }
         let numbers = |facts: Option<&ListingFacts>| {
-            facts.map_or([None; 3], |facts| of_listing(facts).map(|key| self.all.slot(&key)))
+            facts.map_or([None; AREAS], |facts| of_listing(facts).map(|key| self.all.slot(&key?)))
         };
         let stays = match (step.old, step.new) {
             (Some(old), Some(new)) => {
-                (&old.market, old.transaction, old.currency) == (&new.market, new.transaction, new.currency)
+                let place = |it: &ListingFacts| (it.postal_code, it.position, it.transaction, it.currency);
+                old.market == new.market && place(old) == place(new)
             }
             _ => false,
         };
@@ -233,9 +250,10 @@ impl Buckets {
     }
 
     /// The sessions of a bucket that these listings may concern; of one session the listings in order. In each hit the number
-    /// of the listing is its place in `seen`.
-    pub(super) fn concerned(&self, bucket: u32, seen: &[(u32, Seen<'_>)], tuning: Tuning, hits: &mut Vec<Hit>) {
-        let Some(Bucket { ladder, seats, .. }) = self.all.get(bucket) else { return };
+    /// of the listing is its place in `seen`. Returns how many blocks were looked at.
+    pub(super) fn concerned(&self, bucket: u32, seen: &[(u32, Seen<'_>)], tuning: Tuning, hits: &mut Vec<Hit>) -> u64 {
+        let Some(Bucket { ladder, seats, .. }) = self.all.get(bucket) else { return 0 };
+        let mut looks = 0;
         for (seats, profile) in seats.iter().zip(PROFILES).filter(|(seats, _)| seats.len() > 0) {
             if seats.len() <= tuning.few {
                 for listing in 0..seen.len() as u32 {
@@ -247,9 +265,10 @@ impl Buckets {
                 let first = number * AT_ONCE as u32;
                 let reaches: Vec<Reach> =
                     chunk.iter().map(|(_, seen)| reach(seen, profile, ladder, tuning.kernel)).collect();
-                seats.concerned(&reaches, first, tuning.kernel, hits);
+                looks += seats.concerned(&reaches, first, tuning.kernel, hits);
             }
         }
+        looks
     }
 
     /// Whether a change of the listing would find the session, where it sits among more than few.
@@ -261,7 +280,7 @@ impl Buckets {
         listing: &ListingFacts,
         tuning: Tuning,
     ) -> bool {
-        let looked_into = of_listing(listing).map(|key| self.all.slot(&key));
+        let looked_into = of_listing(listing).map(|key| self.all.slot(&key?));
         let own = [(standing.bucket, standing.spot)];
         let spots = self.many.get(&slot).map_or(&own[..], |many| many);
         let mut here = spots.iter().filter(|(bucket, _)| looked_into.contains(&Some(*bucket)));

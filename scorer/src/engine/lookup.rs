@@ -259,10 +259,8 @@ impl Lookup {
         let columns = self.budget.iter_mut().zip(&ladder.ends_f).zip(&ladder.per_cent);
         for ((gives, end), per_cent) in columns {
             let affordability = (AFFORDABILITY_SLOPE as f32 - price * per_cent).min(FULL as f32);
-            let points = affordability * weight + always + SLACK;
-            let steps = 1 + ((points + (UNIT - 1) as f32) * (1.0 / UNIT as f32)) as i32;
-            let steps = if price <= *end { steps.clamp(1, 255) } else { 0 };
-            *gives = (*gives).max(steps as u8);
+            let steps = steps_above(affordability * weight + always + SLACK);
+            *gives = (*gives).max(if price <= *end { steps } else { 0 });
         }
     }
 
@@ -301,11 +299,9 @@ impl Lookup {
         self.commute[0] = self.commute[0].max(steps(left * weight));
         let (minutes, weight) = (f32::from(minutes), weight as f32);
         for (max, (gives, per_minute)) in (1_u8..).zip(self.commute[1..].iter_mut().zip(&PER_MINUTE[1..])) {
-            let points = (FULL as f32 - minutes * per_minute) * weight + SLACK;
-            let steps = 1 + ((points + (UNIT - 1) as f32) * (1.0 / UNIT as f32)) as i32;
+            let steps = steps_above((FULL as f32 - minutes * per_minute) * weight + SLACK);
             // The last stands for any longer one.
-            let steps = if minutes <= f32::from(max) || max == 127 { steps.clamp(1, 255) } else { 0 };
-            *gives = (*gives).max(steps as u8);
+            *gives = (*gives).max(if minutes <= f32::from(max) || max == 127 { steps } else { 0 });
         }
     }
 
@@ -343,6 +339,14 @@ const PER_MINUTE: [f32; 128] = {
     }
     losses
 };
+
+/// As [`steps`], at most 255, in the few instructions that a lane of a register has: a float to which 2^23 is added has the
+/// nearest whole number in its lowest bits, and half a step more makes that the next above.
+#[inline(always)]
+fn steps_above(of: f32) -> u8 {
+    let steps = (of * (1.0 / UNIT as f32) + 1.5).clamp(1.0, 255.0);
+    (steps + 8_388_608.0).to_bits() as u8
+}
 
 /// Where 0 refuses.
 const fn steps(of: i64) -> u8 {

@@ -115,6 +115,8 @@ pub trait Engine: Send {
 pub struct Work {
     /// Changes of listings that were no repeats.
     pub changes: u64,
+    /// Times 64 sessions were looked at together for a changed listing.
+    pub looks: u64,
     /// Pairs of session and changed listing that came through the sieve and were looked at one by one.
     pub candidates: u64,
     /// Searches for sessions whose shortlist had run short.
