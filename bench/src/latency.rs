@@ -103,6 +103,7 @@ pub fn embedded(report: &mut Report) -> Result<()> {
         runtime: house.runtime.handle().clone(),
     };
     let seen = measure(&subject)?;
+    crate::bulk::tell(subject.log, subject.tables, &subject.runtime, report)?;
     drop(subject);
     let syncs = Spread::of(sync_times(directory.path())?);
     let appended = seen.of(Stage::Appended);

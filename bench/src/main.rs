@@ -5,6 +5,7 @@
 
 mod bare;
 mod brute;
+mod bulk;
 mod embedded;
 mod engine;
 mod http;
