@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test test-long lint bench fmt model
+.PHONY: help up test test-long lint bench bench-plot fmt model
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors
 bench: .ort/libonnxruntime.so ## Every benchmark beside its bare peer, release builds, about 10 min; BENCH="--record" keeps the table
 	$(CARGO) build --locked --release -p roost -p bench
 	dev/servers run target/release/bench $(BENCH)
+
+bench-plot: ## Draw what bench/peers/run has measured: bench/results.svg
+	python3 -m venv bench/plot/.venv
+	bench/plot/.venv/bin/pip install --quiet --requirement bench/plot/requirements.txt
+	bench/plot/.venv/bin/python bench/plot/plot.py bench/peers/measured.jsonl bench/results.svg
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
