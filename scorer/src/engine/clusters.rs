@@ -71,15 +71,13 @@ pub(super) struct Group<B: Block> {
     /// One per span.
     bounds: Vec<B::Bounds>,
     len: u32,
-    /// Rows at which it is to be parted: more where it could not be, its rows being alike.
-    parted_at: u32,
     /// Rows that came or went since the group was sorted.
     churn: u32,
 }
 
 impl<B: Block> Group<B> {
     const fn new() -> Self {
-        Self { blocks: Vec::new(), bounds: Vec::new(), len: 0, parted_at: PARTED_AT, churn: 0 }
+        Self { blocks: Vec::new(), bounds: Vec::new(), len: 0, churn: 0 }
     }
 
     fn rows(&self) -> impl Iterator<Item = B::Row> + '_ {
@@ -147,6 +145,15 @@ type Pointed<R> = ([f32; SIDES], R);
 
 fn pointed<R: Row>(row: R) -> Pointed<R> {
     (row.point(), row)
+}
+
+/// A side on which even rows that are alike differ: their slots, spread over 0..1.
+const BY_SLOT: usize = SIDES;
+
+/// Where a row stands along a side.
+fn along<R: Row>(point: &[f32; SIDES], row: &R, side: usize) -> f32 {
+    // 24 bits of a multiplicative hash (Knuth), which a float holds exactly.
+    point.get(side).copied().unwrap_or_else(|| (row.slot().wrapping_mul(2_654_435_769) >> 8) as f32)
 }
 
 /// A way to a group: left below the value.
@@ -221,15 +228,10 @@ impl<B: Block> Clusters<B> {
     pub(super) fn insert(&mut self, row: &B::Row, moved: &mut Vec<(u32, Spot)>) -> Spot {
         self.len += 1;
         loop {
-            let (way, group) = self.way(&row.point());
+            let (way, group) = self.way(row);
             let whole = &mut self.groups[group as usize];
-            if whole.len < whole.parted_at {
-                return Spot { group, at: whole.insert(row) };
-            }
-            if !self.part(way, group, moved) {
-                // Alike rows cannot be parted: it grows, and is not looked through again before it has doubled.
-                let whole = &mut self.groups[group as usize];
-                whole.parted_at = whole.len.saturating_mul(2);
+            if whole.len < PARTED_AT || !self.part(way, group, moved) {
+                return Spot { group, at: self.groups[group as usize].insert(row) };
             }
         }
     }
@@ -287,12 +289,14 @@ impl<B: Block> Clusters<B> {
         true
     }
 
-    fn way(&self, point: &[f32; SIDES]) -> (usize, u32) {
-        let mut at = 0;
+    fn way(&self, row: &B::Row) -> (usize, u32) {
+        let (point, mut at) = (row.point(), 0);
         loop {
             match self.ways[at] {
                 Way::Group(group) => return (at, group),
-                Way::Fork { side, value, left, right } => at = if point[side] < value { left } else { right } as usize,
+                Way::Fork { side, value, left, right } => {
+                    at = if along(&point, row, side) < value { left } else { right } as usize;
+                }
             }
         }
     }
@@ -300,7 +304,7 @@ impl<B: Block> Clusters<B> {
     fn part(&mut self, way: usize, group: u32, moved: &mut Vec<(u32, Spot)>) -> bool {
         let mut rows: Vec<Pointed<B::Row>> = self.groups[group as usize].rows().map(pointed).collect();
         let Some((side, value)) = cut(&mut rows, B::Row::LASTING) else { return false };
-        let (low, high) = rows.into_iter().partition(|(point, _)| point[side] < value);
+        let (low, high) = rows.into_iter().partition(|(point, row)| along(point, row, side) < value);
         let other = self.unused.1.pop().unwrap_or_else(|| {
             self.groups.push(Group::new());
             // Four thousand million groups do not fit in memory.
@@ -359,13 +363,14 @@ fn spreads<R>(rows: &[Pointed<R>]) -> [f64; SIDES] {
 }
 
 /// A lasting side and a value below which at least an eighth of the rows are, and at most seven; of the sides that have one, the
-/// widest.
-fn cut<R>(rows: &mut [Pointed<R>], lasting: usize) -> Option<(usize, f32)> {
+/// widest, and if none has, the slots. `None` only where slots meet in their hashes.
+fn cut<R: Row>(rows: &mut [Pointed<R>], lasting: usize) -> Option<(usize, f32)> {
     let spreads = spreads(rows);
     let mut sides: Vec<usize> = (0..lasting).collect();
     sides.sort_by(|a, b| spreads[*b].total_cmp(&spreads[*a]));
+    sides.push(BY_SLOT);
     sides.into_iter().find_map(|side| {
-        let value = |(point, _): &Pointed<R>| point[side];
+        let value = |(point, row): &Pointed<R>| along(point, row, side);
         let middle = rows.len() / 2;
         rows.select_nth_unstable_by(middle, |a, b| value(a).total_cmp(&value(b)));
         let median = value(&rows[middle]);

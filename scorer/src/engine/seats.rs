@@ -269,18 +269,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_of_alike_sessions_grows_and_is_parted_when_others_have_come() {
+    fn no_group_is_large_even_where_sessions_are_alike() {
         let (mut seats, mut moved) = (Seats::default(), Vec::new());
-        let mut seat = |budget: u8, slots: std::ops::Range<u32>| {
-            let codes = Codes { budget, ..Codes::default() };
-            for slot in slots {
-                seats.insert(&Seated::shut(codes, slot), &mut moved);
-            }
-            (seats.count_groups(), seats.len(), seats.rows().count())
-        };
-        assert_eq!(seat(7, 0..5_000), (1, 5_000, 5_000));
-        let (groups, len, rows) = seat(200, 5_000..10_000);
-        assert!(groups > 1, "{groups} groups");
-        assert_eq!((len, rows), (10_000, 10_000));
+        for slot in 0..5_000 {
+            seats.insert(&Seated::shut(Codes::default(), slot), &mut moved);
+        }
+        assert!(seats.count_groups() >= 5, "{} groups", seats.count_groups());
+        assert_eq!((seats.len(), seats.rows().count()), (5_000, 5_000));
+        assert_eq!(seats.spans().count(), seats.count_groups(), "a span each");
     }
 }
