@@ -5,6 +5,8 @@
 //! one that mixes a circle with anything, or whose circle is wide, in the bucket of the whole world, for a circle knows
 //! no borders (its currency keeps most of the world out). So a listing finds a session in one of its buckets at most.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use schemas::id::{Country, Market};
 use schemas::money::Currency;
@@ -87,7 +89,8 @@ const AT_ONCE: usize = 24;
 /// The sessions of one bucket, by profile: within one the weights are the same.
 #[derive(Debug)]
 struct Bucket {
-    ladder: Box<Ladder>,
+    /// Shared with other buckets.
+    ladder: Arc<Ladder>,
     seats: [Seats; PROFILES.len()],
     /// Sessions that came since the ladder was made, and those of them whose budgets are beyond it.
     came: usize,
@@ -95,8 +98,24 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn around(cents: i64) -> Self {
-        Self { ladder: Box::new(Ladder::around(cents)), seats: Default::default(), came: 0, beyond: 0 }
+    fn with(ladder: Arc<Ladder>) -> Self {
+        Self { ladder, seats: Default::default(), came: 0, beyond: 0 }
+    }
+}
+
+/// A ladder for each octave of budgets that was asked for, at most 63 of 4 kB: buckets are many.
+#[derive(Debug, Default)]
+struct Ladders(FxHashMap<u32, Arc<Ladder>>);
+
+impl Ladders {
+    /// With this budget near its middle.
+    fn around(&mut self, cents: i64) -> Arc<Ladder> {
+        let octave = cents.max(1).ilog2();
+        Arc::clone(
+            self.0
+                .entry(octave)
+                .or_insert_with(|| Arc::new(Ladder::around((1_i64 << octave).saturating_add((1 << octave) >> 1)))),
+        )
     }
 }
 
@@ -149,6 +168,7 @@ pub(super) struct Buckets {
     /// Bucket and spot of the sessions, by slot, that do not sit in just one.
     many: FxHashMap<u32, Box<[(u32, Spot)]>>,
     rarity: Rarity,
+    shared: Ladders,
     /// Ladders that were made anew.
     ladders: u64,
 }
@@ -156,12 +176,13 @@ pub(super) struct Buckets {
 impl Buckets {
     /// Seats a session. It takes no notice of listings until it gets its bound.
     pub(super) fn seat(&mut self, session: &Asked<'_>, slot: u32, moved: &mut Vec<Moved>) -> Standing {
-        let rarity = &self.rarity;
+        let Self { rarity, shared, all, off_ladder, .. } = self;
         let Asked { transaction, currency, profile, .. } = *session;
         let profile = number(profile);
         let keys = areas(session).into_iter().map(|area| BucketKey { area, transaction, currency });
         let spots = keys.map(|key| {
-            let (bucket, of_key) = self.all.get_or_insert_with(&key, || Bucket::around(session.budget.cents()));
+            let make = || Bucket::with(shared.around(session.budget.cents()));
+            let (bucket, of_key) = all.get_or_insert_with(&key, make);
             let mut others = Vec::new();
             let codes = Codes::of(session, &of_key.ladder, rarity);
             of_key.came += 1;
@@ -169,7 +190,7 @@ impl Buckets {
             let spot = of_key.seats[profile].insert(&Seated::shut(codes, slot), &mut others);
             let enough = ENOUGH.max(of_key.seats.iter().map(Seats::len).sum::<usize>() / 2);
             if of_key.beyond * 4 > of_key.came && of_key.came >= enough {
-                self.off_ladder = Some(bucket);
+                *off_ladder = Some(bucket);
             }
             moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
             (bucket, spot)
@@ -307,7 +328,7 @@ impl Buckets {
             return;
         }
         let (_, median, _) = budgets.select_nth_unstable(middle);
-        let mut made = Bucket::around(*median);
+        let mut made = Bucket::with(self.shared.around(*median));
         for (rows, seats) in rows.iter_mut().zip(&mut made.seats) {
             let mut spots = Vec::new();
             for row in rows.iter_mut() {
