@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::market_day::MarketNumbers;
 use crate::preferences::Preferences;
+use crate::state_hash::ShardState;
 use crate::units::Instant;
 use crate::vocabulary::Transaction;
 
@@ -44,13 +45,16 @@ impl MarketCell {
 }
 
 /// A row of `shards`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShardCell {
     /// The epoch of the shard's owner.
     pub epoch: u64,
     /// The time up to which the owner has applied the logs.
     pub caught_up_at: Instant,
+    /// What its sessions saw when this was written; absent while the owner reads the logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ShardState>,
 }
 
 #[cfg(test)]
@@ -58,9 +62,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_cell_reads_as_it_is_written() {
-        let text = r#"{"epoch":7,"caught_up_at":"2026-11-25T13:00:00.000Z"}"#;
-        let cell: ShardCell = serde_json::from_str(text).unwrap();
-        assert_eq!((cell.epoch, serde_json::to_string(&cell).unwrap().as_str()), (7, text));
+    fn a_shard_cell_reads_as_it_is_written_with_and_without_a_state() {
+        let without = r#"{"epoch":7,"caught_up_at":"2026-11-25T13:00:00.000Z"}"#;
+        let state = r#"{"hash":"00f1e2d3c4b5a697","sessions":3,"listings_offsets":[5,0],"preferences_offset":4}"#;
+        let with = format!("{},\"state\":{state}}}", &without[..without.len() - 1]);
+        for (text, bits) in [(without, None), (&with, Some(0x00f1_e2d3_c4b5_a697))] {
+            let cell: ShardCell = serde_json::from_str(text).unwrap();
+            assert_eq!(cell.state.as_ref().map(|state| state.hash.bits()), bits);
+            assert_eq!(serde_json::to_string(&cell).unwrap(), *text);
+        }
+        assert!(serde_json::from_str::<ShardCell>(&with.replace("00f1", "00F1")).is_err());
     }
 }

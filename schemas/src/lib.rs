@@ -21,6 +21,7 @@ pub mod priced;
 pub mod recommendation;
 pub mod reso;
 pub mod sale;
+pub mod state_hash;
 pub mod statement;
 pub mod topic;
 pub mod units;

@@ -22,7 +22,7 @@ pub struct Step {
 }
 
 /// All listings, by partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Catalogue {
     known: Vec<FxHashMap<ListingId, Known>>,
     /// Tombstones, each with its append time: a shard may have had no owner when its listing's row had to go, so the next
@@ -75,6 +75,11 @@ impl Catalogue {
         self.known[partition as usize].get(id).map(|known| &known.fact)
     }
 
+    /// Every listing.
+    pub fn iter(&self) -> impl Iterator<Item = (&ListingId, &PricedListing)> {
+        self.known.iter().flatten().map(|(id, known)| (id, &known.fact))
+    }
+
     /// The listings of one partition.
     pub fn of_partition(&self, partition: u32) -> impl Iterator<Item = (&ListingId, &PricedListing)> {
         self.known[partition as usize].iter().map(|(id, known)| (id, &known.fact))
@@ -100,7 +105,8 @@ impl Catalogue {
         self.len() == 0
     }
 
-    fn partitions(&self) -> u32 {
+    /// P.
+    pub fn partitions(&self) -> u32 {
         // Made from a u32.
         self.known.len() as u32
     }

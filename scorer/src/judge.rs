@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::cells::ShardCell;
 use schemas::dead_letter::Poison;
 use schemas::id::SessionId;
+use schemas::state_hash::ShardState;
 use schemas::topic::{DELETE_RETENTION_MS, Topic, partition_of, session_key};
 use store::{Row, SEQUENCE_BITS, Table, Write, WriteTimestamp};
 use stream::{Assignment, Outgoing, Record};
@@ -163,6 +164,8 @@ pub struct Judge {
     ends_seen: BTreeSet<(Topic, u32)>,
     /// Per partition of `listings.priced`: append time of the last record, and whether the end came after it.
     listings_until: Vec<(i64, bool)>,
+    /// Next offset of each partition of `listings.priced`.
+    listings_offsets: Vec<u64>,
     newest_claim: BTreeMap<u32, u64>,
     stale_writes: u64,
     /// Seconds from a listing's append to its row, since the last summary.
@@ -196,6 +199,7 @@ impl Judge {
             progress: BTreeMap::new(),
             ends_seen: BTreeSet::new(),
             listings_until: vec![(0, false); partitions as usize],
+            listings_offsets: vec![0; partitions as usize],
             newest_claim: BTreeMap::new(),
             stale_writes: 0,
             freshness: Vec::new(),
@@ -262,6 +266,7 @@ impl Judge {
         if let Some(until) = self.listings_until.get_mut(record.partition as usize) {
             *until = (record.append_time_ms, false);
         }
+        self.applied(record.partition, record.offset + 1);
         let (partition, offset, since) = (record.partition, record.offset, record.append_time_ms);
         let step = match self.catalogue.take(record) {
             Ok(Some(step)) => step,
@@ -287,6 +292,12 @@ impl Judge {
         self.changes.push(Change::Listing { id: step.id, facts, content });
     }
 
+    fn applied(&mut self, partition: u32, next_offset: u64) {
+        if let Some(offset) = self.listings_offsets.get_mut(partition as usize) {
+            *offset = next_offset.max(*offset);
+        }
+    }
+
     fn statement(&mut self, record: Record) {
         let Some(shard) = self.shards.get_mut(&record.partition) else { return };
         let Some(progress) = self.progress.get_mut(&record.partition) else { return };
@@ -301,7 +312,7 @@ impl Judge {
                 if facts.is_some() {
                     self.to_count.entry(record.partition).or_default().insert(session);
                 } else {
-                    shard.shown.remove(&session);
+                    shard.sight.forget(session);
                 }
                 // Until everything is read once, sessions wait: then all are handed to the engine at once.
                 if shard.in_engine {
@@ -354,6 +365,7 @@ impl Judge {
                 if let Some(until) = self.listings_until.get_mut(partition as usize) {
                     until.1 = true;
                 }
+                self.applied(partition, next_offset);
             }
             Topic::Preferences => {
                 let Some(shard) = self.shards.get_mut(&partition) else { return };
@@ -452,6 +464,14 @@ impl Judge {
         )));
     }
 
+    /// What the sessions of each shard see, as of the last [`Judge::settle`]; of those whose logs were read to their ends.
+    pub fn states(&self) -> impl Iterator<Item = (u32, ShardState)> {
+        let offset = |shard: &Shard| self.progress.get(&shard.number).map_or(0, |progress| progress.next_offset);
+        self.shards
+            .values()
+            .filter_map(move |shard| Some((shard.number, state_of(shard, &self.listings_offsets, offset(shard))?)))
+    }
+
     fn shard_of(&self, row: &Row) -> u32 {
         let partitions = self.rules.partitions;
         match row {
@@ -471,6 +491,16 @@ impl Judge {
             ledger.mark(row, forced, since);
         }
     }
+}
+
+/// What the sessions of a shard see; `None` before all are in the engine.
+fn state_of(shard: &Shard, listings_offsets: &[u64], preferences_offset: u64) -> Option<ShardState> {
+    shard.in_engine.then(|| ShardState {
+        hash: shard.sight.hash(),
+        sessions: shard.sight.sessions(),
+        listings_offsets: listings_offsets.to_vec(),
+        preferences_offset,
+    })
 }
 
 fn everything_read(ends_seen: &BTreeSet<(Topic, u32)>, partitions: u32) -> bool {

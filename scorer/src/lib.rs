@@ -18,6 +18,7 @@ pub mod present;
 pub mod score;
 mod service;
 pub mod shard;
+pub mod state;
 pub mod statements;
 
 pub use config::{Config, EngineKind};

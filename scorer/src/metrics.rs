@@ -1,9 +1,11 @@
 //! Every metric of the scorer.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use schemas::dead_letter::Code;
+use schemas::topic::Topic;
 use store::Row;
 
 use crate::judge::Summary;
@@ -51,6 +53,14 @@ pub fn describe() {
     describe_gauge!("roost_scorer_shards_owned", "Shards that this process writes");
     describe_gauge!("roost_scorer_rows_dirty", "Rows that wait to be written");
     describe_gauge!("roost_scorer_rows_outstanding", "Statements under way");
+    describe_gauge!(
+        "roost_scorer_state_hash",
+        "What the sessions of a shard see: the low 48 bits of the hash in its row of `shards`, as many as a float holds exactly; equal for equal sight. NaN when the shard is no longer of this process"
+    );
+    describe_gauge!(
+        "roost_scorer_applied_offset",
+        "The next offset that the state hashes do not know of, by topic and partition. NaN when the partition is no longer of this process"
+    );
     describe_histogram!(
         "roost_scorer_settle_duration_seconds",
         Unit::Seconds,
@@ -98,8 +108,8 @@ pub(crate) fn record_write(row: &Row, acknowledged: bool) {
     counter!("roost_scorer_writes_total", "table" => table, "outcome" => outcome).increment(1);
 }
 
-/// The judge's numbers.
-pub(crate) fn record_summary(summary: &Summary) {
+/// The judge's numbers; `told` are the shards whose states were told before.
+pub(crate) fn record_summary(summary: &Summary, told: &mut BTreeSet<u32>) {
     gauge!("roost_listings_known").set(summary.listings as f64);
     gauge!("roost_listings_active").set(summary.offered as f64);
     gauge!("roost_sessions_active").set(summary.sessions as f64);
@@ -116,7 +126,31 @@ pub(crate) fn record_summary(summary: &Summary) {
     gauge!("roost_scorer_rows_dirty").set(summary.dirty as f64);
     gauge!("roost_scorer_rows_outstanding").set(summary.outstanding as f64);
     counter!("roost_scorer_stale_writes_total").absolute(summary.stale_writes);
+    record_states(summary, told);
     for seconds in &summary.freshness {
         histogram!("roost_freshness_seconds").record(*seconds);
     }
+}
+
+/// Bits of a state hash that a gauge, which is a float, holds exactly: up to 53, of which 48 are twelve hex digits.
+const HASH_BITS: u64 = (1 << 48) - 1;
+
+fn record_states(summary: &Summary, told: &mut BTreeSet<u32>) {
+    let hash = |shard: u32| gauge!("roost_scorer_state_hash", "shard" => shard.to_string());
+    let offset = |topic: Topic, partition: u32| gauge!("roost_scorer_applied_offset", "topic" => topic.name(), "partition" => partition.to_string());
+    let now: BTreeSet<u32> = summary.states.iter().map(|(shard, _)| *shard).collect();
+    for gone in told.difference(&now) {
+        hash(*gone).set(f64::NAN);
+        offset(Topic::Preferences, *gone).set(f64::NAN);
+    }
+    for (shard, state) in &summary.states {
+        hash(*shard).set((state.hash.bits() & HASH_BITS) as f64);
+        offset(Topic::Preferences, *shard).set(state.preferences_offset as f64);
+    }
+    // The same for all shards of a process.
+    let listings = summary.states.first().map(|(_, state)| state.listings_offsets.as_slice());
+    for (partition, next_offset) in (0..).zip(listings.unwrap_or_default()) {
+        offset(Topic::ListingsPriced, partition).set(*next_offset as f64);
+    }
+    *told = now;
 }

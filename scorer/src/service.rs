@@ -1,6 +1,7 @@
 //! The scorer as it runs: readers and the judge on threads of their own, statements on the runtime. Performs what
 //! `judge.rs` decides; no branch here depends on a listing or a session.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -190,6 +191,7 @@ impl Scorer {
             pending: FxHashMap::default(),
             next_token: 0,
             recoveries: 0,
+            told: BTreeSet::new(),
             store: Ok(()),
             stop: stop.clone(),
             state: state.clone(),
@@ -339,6 +341,8 @@ struct Bench {
     pending: FxHashMap<u64, Pending>,
     next_token: u64,
     recoveries: u64,
+    /// Shards whose states the metrics tell.
+    told: BTreeSet<u32>,
     /// What the store said last; the rows of owned shards ask it every second.
     store: Result<(), String>,
     stop: Arc<AtomicBool>,
@@ -388,7 +392,7 @@ impl Bench {
             if is_told || told_at.elapsed() >= TICK {
                 told_at = Instant::now();
                 let summary = self.judge.summary();
-                metrics::record_summary(&summary);
+                metrics::record_summary(&summary, &mut self.told);
                 self.state.set(self.store.clone().and_then(|()| summary.ready()));
                 if is_told && self.inputs.is_empty() && summary.unwritten() == 0 {
                     return 0;

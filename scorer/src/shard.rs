@@ -2,11 +2,11 @@
 //!
 //! Pure: events in, effects out. The rows themselves are in `ledger.rs`, the statements in `statements.rs`.
 
-use rustc_hash::{FxHashMap, FxHashSet};
-use schemas::id::SessionId;
+use rustc_hash::FxHashSet;
 use store::{MAX_EPOCH, Row};
 
 use crate::ledger::Ledger;
+use crate::state::Sight;
 use crate::statements::Statements;
 
 /// How far the shard's owner has come. Each step waits for the one before.
@@ -41,8 +41,8 @@ pub struct Shard {
     pub live: bool,
     /// What to write; made when the claim's offset is known.
     pub ledger: Option<Ledger>,
-    /// Hash of the cell `items` last sent, per session.
-    pub shown: FxHashMap<SessionId, u64>,
+    /// What its sessions see, and what was sent of it.
+    pub sight: Sight,
     /// Append time of the last statement read, and whether the end of the log was reached after it.
     pub read_until: (i64, bool),
     /// The time up to which an earlier owner had applied the logs, from the `shards` row.
@@ -80,7 +80,7 @@ impl Shard {
             in_engine: false,
             live: false,
             ledger: None,
-            shown: FxHashMap::default(),
+            sight: Sight::default(),
             read_until: (0, false),
             predecessor_caught_up_ms: None,
             scans_owed: 0,

@@ -8,10 +8,13 @@ use schemas::listing::Listing;
 use schemas::priced::PricedListing;
 use schemas::recommendation::RecommendationEvent;
 use schemas::sale::Sale;
-use schemas::topic::{Topic, partition_of};
+use schemas::state_hash::{ShardState, StateHash};
+use schemas::topic::{Topic, partition_of, session_key};
 use schemas::version::ListingVersion;
 use schemas::vocabulary::StandardStatus;
-use scorer::facts::ScoreEpoch;
+use scorer::engine::TopThree;
+use scorer::facts::{ListingFacts, ScoreEpoch, SessionFacts};
+use scorer::score::matches;
 use store::Row;
 use stream::Record;
 
@@ -32,6 +35,7 @@ impl World {
         self.check_statements()?;
         let wanted = wanted(&self.outside.log, &facts);
         self.check_rows(&wanted)?;
+        self.check_states(&facts)?;
         self.check_events(&wanted)
     }
 
@@ -200,6 +204,36 @@ impl World {
         let found = self.tables.rows().filter(|(row, _)| compared(row));
         let found: Rows = found.map(|(row, cell)| (row.clone(), cell.to_string())).collect();
         oracle::difference(wanted, &found).map_or(Ok(()), Err)
+    }
+
+    /// Every shard's owner says where it is and what its sessions see, and so say the logs.
+    fn check_states(&self, facts: &BTreeMap<ListingId, PricedListing>) -> Result<(), String> {
+        let log = &self.outside.log;
+        let standing = oracle::statements(log.history(Topic::Preferences), log.partitions());
+        for shard in 0..log.partitions() {
+            let is_of_shard = |session: &SessionId| partition_of(&session_key(*session), log.partitions()) == shard;
+            let sessions = standing.iter().filter(|(session, _)| is_of_shard(session));
+            let (mut sum, mut count) = (0_u64, 0);
+            for (session, (version, preferences)) in sessions {
+                let wanted = SessionFacts::of(preferences);
+                let key = |(id, fact)| matches(&wanted, id, &ListingFacts::of(fact, ScoreEpoch::default()));
+                let top = TopThree::best_of(facts.iter().filter_map(key).collect());
+                sum = sum.wrapping_add(scorer::state::term(*session, *version, &top));
+                count += 1;
+            }
+            let next_offset = |partition| log.next_offset(Topic::ListingsPriced, partition);
+            let wanted = ShardState {
+                hash: StateHash::from_bits(sum),
+                sessions: count,
+                listings_offsets: (0..log.partitions()).map(next_offset).collect(),
+                preferences_offset: log.next_offset(Topic::Preferences, shard),
+            };
+            let found = self.scorers.state(shard);
+            if found.as_ref() != Some(&wanted) {
+                return Err(format!("shard {shard}: the logs give {wanted:?}, its owner says {found:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// What is left of the logs says what all of it said.

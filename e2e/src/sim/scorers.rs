@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::cells::ShardCell;
+use schemas::state_hash::ShardState;
 use schemas::topic::{Topic, partition_of};
 use scorer::engine::indexed::Indexed;
 use scorer::engine::kernel::Kernel;
@@ -344,6 +345,12 @@ impl Scorers {
         for process in &mut self.processes {
             process.sees_recovery_at = Some(now + random.below(NOTICED_WITHIN_MS) as i64);
         }
+    }
+
+    /// What its owner says that the sessions of a shard see.
+    pub fn state(&self, shard: u32) -> Option<ShardState> {
+        let owner = self.processes.get(*self.group.owners.get(shard as usize)?)?;
+        owner.judge.states().find_map(|(number, state)| (number == shard).then_some(state))
     }
 
     /// Nothing is left to read, append or write. `Err` says what is.

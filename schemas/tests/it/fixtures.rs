@@ -1,5 +1,6 @@
 //! `schemas/fixtures`: messages as they were written once. What is there must decode for ever: a fixture is added, never
-//! changed. `<message>.v1.json` has every member, `<message>.v1.minimal.json` the least that was ever valid.
+//! changed. The newest of `<message>.v1.json`, `.v2.json`, … has every member, `<message>.v1.minimal.json` is the least that
+//! was ever valid.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +9,18 @@ use serde_json::Value;
 use super::crate_dir;
 use super::messages::{MESSAGES, Message};
 
+fn path(message: &Message, form: &str) -> std::path::PathBuf {
+    crate_dir().join(format!("fixtures/{}.{form}.json", message.name))
+}
+
+/// The forms with every member of their time, the oldest first.
+fn full_forms(message: &Message) -> Vec<String> {
+    let later = (2..).map(|n| format!("v{n}")).take_while(|form| path(message, form).exists());
+    std::iter::once("v1".to_owned()).chain(later).collect()
+}
+
 fn fixture(message: &Message, form: &str) -> String {
-    let path = crate_dir().join(format!("fixtures/{}.{form}.json", message.name));
+    let path = path(message, form);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -22,8 +33,10 @@ fn again(message: &Message, form: &str) -> Value {
 #[test]
 fn what_was_written_once_says_the_same_today() {
     for message in &MESSAGES {
-        let then: Value = serde_json::from_str(&fixture(message, "v1")).unwrap();
-        assert_eq!(again(message, "v1"), then, "{}.v1.json", message.name);
+        for form in full_forms(message) {
+            let then: Value = serde_json::from_str(&fixture(message, &form)).unwrap();
+            assert_eq!(again(message, &form), then, "{}.{form}.json", message.name);
+        }
     }
 }
 
@@ -52,10 +65,12 @@ fn the_least_message_decodes_and_loses_nothing() {
 fn the_full_fixture_has_every_member_that_a_message_can_have() {
     for message in &MESSAGES {
         let schema = serde_json::to_value((message.schema)()).unwrap();
-        let value: Value = serde_json::from_str(&fixture(message, "v1")).unwrap();
+        let forms = full_forms(message);
+        let value: Value = serde_json::from_str(&fixture(message, forms.last().unwrap())).unwrap();
         let mut absent = Vec::new();
         compare(&schema, &schema, &value, message.name, &mut absent);
-        assert!(absent.is_empty(), "{}.v1.json lacks {absent:?}; put it into a new fixture, .v2.json", message.name);
+        let next = forms.len() + 1;
+        assert!(absent.is_empty(), "{}: no fixture has {absent:?}; put it into a new one, .v{next}.json", message.name);
     }
 }
 

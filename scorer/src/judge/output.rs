@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
 use schemas::cells::{SessionCell, ShardCell};
 use schemas::header;
 use schemas::id::SessionId;
@@ -16,17 +15,18 @@ use schemas::vocabulary::Transaction;
 use store::{Row, Table};
 use stream::Outgoing;
 
-use super::{Effect, Judge, Scrub, Then};
+use super::{Effect, Judge, Scrub, Then, state_of};
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
 use crate::counts;
 use crate::days::Days;
 use crate::engine::{Change, Engine};
 use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
-use crate::ledger::{Due, SequenceExhausted, Wanted, is_announced};
+use crate::ledger::{Due, Ledger, SequenceExhausted, Wanted, is_announced};
 use crate::markets::Markets;
 use crate::present;
 use crate::score;
 use crate::shard::{Phase, Shard, Step};
+use crate::state::Sight;
 use crate::statements::Statements;
 
 /// Sessions that are ended in one second at most, so that a sweep after a long absence does not crowd out changes.
@@ -47,7 +47,13 @@ impl Judge {
         let since = std::mem::replace(&mut self.changed_since, i64::MAX).min(now);
         for emit in std::mem::take(&mut self.emits) {
             let row = Row::Recommendation(emit.session);
-            self.mark(self.shard_of(&row), row, false, since);
+            let number = self.shard_of(&row);
+            if let Some(Shard { statements, sight, .. }) = self.shards.get_mut(&number)
+                && let Some(stated) = statements.get(emit.session)
+            {
+                sight.sees(emit.session, stated.version, &emit.top);
+            }
+            self.mark(number, row, false, since);
         }
         self.write_due(now);
         std::mem::take(&mut self.effects)
@@ -101,23 +107,27 @@ impl Judge {
     /// Fills every shard's window with statements.
     fn write_due(&mut self, now: i64) {
         let caught_up = self.caught_up(now);
-        let Self { shards, catalogue, engine, markets, days, effects, rules, .. } = self;
+        let Self { shards, progress, listings_offsets, catalogue, engine, markets, days, effects, rules, .. } = self;
         let cells = Cells { catalogue, engine: engine.as_ref(), markets, days, epoch: rules.score_epoch, now };
         for shard in shards.values_mut() {
             if !matches!(shard.phase, Phase::Recording | Phase::Owning) {
                 continue;
             }
             // Told once a second: not worth looking through what is under way at every turn.
-            let mut own_cell = shard.owes_its_row().then(|| shard_caught_up(shard, caught_up, now));
-            let Shard { ledger, statements, shown, .. } = shard;
+            let mut own_cell = shard.owes_its_row().then(|| {
+                let preferences_offset = progress.get(&shard.number).map_or(0, |progress| progress.next_offset);
+                ShardCell {
+                    epoch: shard.ledger.as_ref().map_or(0, Ledger::epoch),
+                    caught_up_at: shard_caught_up(shard, caught_up, now),
+                    state: state_of(shard, listings_offsets, preferences_offset),
+                }
+            });
+            let Shard { ledger, statements, sight, .. } = shard;
             let Some(ledger) = ledger else { continue };
-            let epoch = ledger.epoch();
             loop {
                 let wanted = |row: &Row, forced: bool| match row {
-                    Row::Shard(_) => own_cell
-                        .take()
-                        .map_or(Wanted::Unchanged, |caught_up_at| cell_of(&ShardCell { epoch, caught_up_at })),
-                    Row::Recommendation(session) => unless_shown(shown, *session, forced, cells.of(row, statements)),
+                    Row::Shard(_) => own_cell.take().map_or(Wanted::Unchanged, |cell| cell_of(&cell)),
+                    Row::Recommendation(session) => unless_sent(sight, *session, forced, cells.of(row, statements)),
                     row => cells.of(row, statements),
                 };
                 match ledger.next(now, wanted) {
@@ -393,18 +403,16 @@ fn rows_of(
 }
 
 /// A cell that was sent before is not sent again, unless it must be.
-fn unless_shown(shown: &mut FxHashMap<SessionId, u64>, session: SessionId, forced: bool, wanted: Wanted) -> Wanted {
+fn unless_sent(sight: &mut Sight, session: SessionId, forced: bool, wanted: Wanted) -> Wanted {
     match wanted {
         Wanted::Cell(cell) => {
             let mut hasher = rustc_hash::FxHasher::default();
             cell.hash(&mut hasher);
-            let before = shown.insert(session, hasher.finish());
-            if !forced && before == Some(hasher.finish()) { Wanted::Unchanged } else { Wanted::Cell(cell) }
+            let is_new = sight.sends(session, hasher.finish());
+            if forced || is_new { Wanted::Cell(cell) } else { Wanted::Unchanged }
         }
-        Wanted::Absent => {
-            shown.remove(&session);
-            Wanted::Absent
-        }
+        // What is erased is forgotten when its statement is read.
+        Wanted::Absent => Wanted::Absent,
         Wanted::Unchanged => Wanted::Unchanged,
     }
 }
@@ -450,7 +458,7 @@ fn announcement(due: &Due, now: i64) -> Option<Effect> {
 fn shard_caught_up(shard: &Shard, listings: i64, now: i64) -> Instant {
     let statements = if shard.read_until.1 { now } else { shard.read_until.0 };
     let at = if shard.has_settled() {
-        let unwritten = shard.ledger.as_ref().and_then(crate::ledger::Ledger::oldest_unwritten).unwrap_or(now);
+        let unwritten = shard.ledger.as_ref().and_then(Ledger::oldest_unwritten).unwrap_or(now);
         listings.min(statements).min(unwritten)
     } else {
         shard.predecessor_caught_up_ms.unwrap_or(0)

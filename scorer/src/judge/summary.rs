@@ -1,5 +1,7 @@
 //! The judge's numbers, for `/readyz` and `/metrics`.
 
+use schemas::state_hash::ShardState;
+
 use super::Judge;
 use crate::engine::Work;
 use crate::ledger::Ledger;
@@ -27,6 +29,8 @@ pub struct Summary {
     pub stale_writes: u64,
     /// Seconds from a listing's append to its row, since the last summary.
     pub freshness: Vec<f64>,
+    /// What the sessions of each shard see.
+    pub states: Vec<(u32, ShardState)>,
 }
 
 impl Summary {
@@ -60,6 +64,7 @@ impl Judge {
             dirty: ledgers().map(Ledger::dirty).sum(),
             outstanding: ledgers().map(Ledger::outstanding).sum(),
             stale_writes: self.stale_writes,
+            states: self.states().collect(),
             freshness: std::mem::take(&mut self.freshness),
         }
     }

@@ -9,4 +9,5 @@ mod market_numbers;
 mod present;
 mod score;
 mod service;
+mod state;
 mod world;
