@@ -162,6 +162,18 @@ pub fn events_equal_the_rows(installation: &Installation) -> Result<usize> {
     Ok(newest.len())
 }
 
+/// `roost check --state` finds that every shard holds what the logs say. What it printed.
+pub fn states_are_as_recorded(installation: &Installation) -> Result<String> {
+    let (said, code) = installation.run(&["check", "--state"])?;
+    ensure!(code == 0 && told_as_recorded(&said) == installation.log.partitions() as usize, "exit code {code}: {said}");
+    Ok(said)
+}
+
+/// How many shards `roost check --state` found to be as recorded.
+pub fn told_as_recorded(said: &str) -> usize {
+    said.lines().filter(|line| line.starts_with("[+] shard ") && line.contains(", as recorded at ")).count()
+}
+
 fn stale(entry: &store::ByMarket, facts: &BTreeMap<ListingId, schemas::priced::PricedListing>) -> bool {
     let listing = facts.get(&entry.listing_id).map(|fact| &fact.listing);
     listing

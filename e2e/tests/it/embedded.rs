@@ -100,10 +100,16 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
         Ok((since.elapsed().as_secs() >= 3).then_some(()))
     })?;
     up.stop("roost up")?;
-    Installation::with_settings(format!(
+    let settings = format!(
         "[log]\nbackend = \"embedded\"\n[log.embedded]\ndirectory = \"{data}/log\"\n\
          [store]\nbackend = \"embedded\"\n[store.embedded]\ndirectory = \"{data}/tables\"\n"
-    ))
+    );
+    let config = directory.join("check.toml");
+    std::fs::write(&config, &settings)?;
+    let checked = harness::roost()?.arg("--config").arg(config).args(["check", "--state"]).output()?;
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    ensure!(checked.status.success() && checks::told_as_recorded(&said) > 0, "{said}");
+    Installation::with_settings(settings)
 }
 
 /// The Seattle feed where there is one, and the synthetic market, as files.

@@ -65,6 +65,7 @@ fn kills_and_pauses_at_random_moments_change_nothing() -> Result<()> {
 
     let (fates, rows) = come_to_rest(&installation, 240)?;
     let seen = watch.stop()?;
+    checks::states_are_as_recorded(&installation)?;
     told.are_kept(&installation)?;
     if seattle.is_some() {
         let sources = checks::all_sources(&fates).len();

@@ -3,7 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use e2e::harness::{Installation, Servers, patience, real_data, until};
 use e2e::{canonical, checks, http, people};
+use schemas::cells::ShardCell;
+use schemas::state_hash::StateHash;
 use schemas::topic::{Topic, session_key};
+use store::{Row, Write, WriteTimestamp};
 use stream::{Delivered, DeliveryError, Outgoing};
 
 /// Rows of `seattle_redfin_events.csv.zst`.
@@ -68,9 +71,53 @@ fn a_synthetic_market_comes_out_as_the_logs_say() -> Result<()> {
     eprintln!("{} listings taken, {:?} refused, {rows} rows equal", fates.canonical.len(), checks::codes(&fates));
     ensure!(fates.canonical.len() == 3000, "{:?}", checks::codes(&fates));
     every_metric_of_the_dashboard_is_there(&installation)?;
+    checks::states_are_as_recorded(&installation)?;
+    until("the gauges are what the rows say", patience(15), || the_states_are_in_the_metrics(&installation).map(Some))?;
     for role in ["api", "ingest", "enricher", "scorer"] {
         ensure!(installation.stop(role)? == 0, "{role} does not stop cleanly:\n{}", installation.output(role));
     }
+    checks::states_are_as_recorded(&installation)?;
+    a_state_that_is_not_what_the_logs_say_is_found(&installation)
+}
+
+/// What a shard's row says.
+fn shard(installation: &Installation, number: u32) -> Result<(store::Cell, ShardCell)> {
+    let cell = installation.cell(Row::Shard(number))?.context("a shard has a row")?;
+    let shard = serde_json::from_str(&cell.json)?;
+    Ok((cell, shard))
+}
+
+/// The gauges of a scorer at rest are its rows.
+fn the_states_are_in_the_metrics(installation: &Installation) -> Result<()> {
+    let metrics = http::get(&format!("{}/metrics", installation.url("scorer", "ADMIN")?))?;
+    let mut applied = 0;
+    for number in 0..installation.log.partitions() {
+        let (_, shard) = shard(installation, number)?;
+        let state = shard.state.context("a shard at rest tells its state")?;
+        let line = format!("roost_scorer_state_hash{{shard=\"{number}\"}} {}", state.hash.bits() & 0xffff_ffff_ffff);
+        ensure!(metrics.lines().any(|served| served == line), "{line} is not served");
+        applied = state.preferences_offset + applied + state.listings_offsets[number as usize];
+    }
+    let served = http::sum(&metrics, "roost_scorer_applied_offset");
+    ensure!(served == applied as f64, "{served} offsets are served, {applied} are recorded");
+    Ok(())
+}
+
+/// One shard's row, written as if another owner had seen something else.
+fn a_state_that_is_not_what_the_logs_say_is_found(installation: &Installation) -> Result<()> {
+    let (cell, mut shard) = shard(installation, 1)?;
+    let state = shard.state.as_mut().context("a shard at rest tells its state")?;
+    state.hash = StateHash::from_bits(state.hash.bits().wrapping_add(1));
+    let write = Write {
+        row: Row::Shard(1),
+        cell: Some(serde_json::to_string(&shard)?.into()),
+        timestamp: WriteTimestamp::from_raw(cell.timestamp.raw() + 1),
+    };
+    installation.runtime().block_on(installation.tables.write(write))?;
+    let (said, code) = installation.run(&["check", "--state"])?;
+    let told = said.lines().find(|line| line.starts_with("[-] shard 1: ")).unwrap_or_default();
+    ensure!(code == 1 && told.contains("but the logs up to there give "), "exit code {code}: {said}");
+    ensure!(checks::told_as_recorded(&said) == installation.log.partitions() as usize - 1, "{said}");
     Ok(())
 }
 
@@ -106,6 +153,7 @@ fn seattle_comes_out_as_the_logs_say() -> Result<()> {
     let (said, code) = installation.run(&["publish", file, "--feed", "seattle", "--map", "redfin"])?;
     ensure!(code == 0, "{said}");
     let (fates, rows) = come_to_rest(&installation, 300)?;
+    checks::states_are_as_recorded(&installation)?;
     let listings = canonical::listings_equal_what_was_said(&installation, &fates, "seattle")?;
     eprintln!(
         "{} taken, refused {:?}, {listings} listings, {rows} rows equal",

@@ -52,7 +52,7 @@ enum Command {
     /// Write the feature matrix of priced or canonical listings, as training reads it.
     Features(features::Features),
     /// Load config and model, connect, report each.
-    Check,
+    Check(check::Check),
     /// Ask the admin port of this machine whether all is well; exit code 0 if so.
     Health,
     /// Print every setting with its default and a comment.
@@ -72,7 +72,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => publish::run(publish, load()?),
         Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
         Command::Features(features) => features::run(&features),
-        Command::Check => check::run(&load()?),
+        Command::Check(check) => check::run(&check, &load()?),
         Command::Health => health::run(&load()?),
         Command::Config => {
             print!("{}", crate::config::DEFAULTS);
