@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use e2e::harness::{Servers, until};
@@ -34,6 +34,8 @@ const WARM: Duration = Duration::from_secs(8);
 const TIME: Duration = Duration::from_secs(30);
 /// Watchers per way of looking.
 const EACH: usize = 1;
+/// Changes that are published at once, to see how many a second come through.
+const FLOOD: usize = 60_000;
 /// How long the opening stock may take to come through.
 const OPENING: Duration = Duration::from_secs(120);
 
@@ -49,6 +51,8 @@ struct Subject<'a> {
 struct Seen {
     stages: Vec<(Stage, Spread)>,
     unseen: usize,
+    /// Changes a second, where they are published as fast as the log takes them, until the last is in its row.
+    flood: f64,
 }
 
 impl Seen {
@@ -87,6 +91,7 @@ pub fn on_servers(servers: &Servers, report: &mut Report) -> Result<()> {
         report.add(staged(of_log, *stage, spread, peer, goal));
     }
     report.add(line(format!("{of_log}changes watched, never seen"), format!("{}", seen.unseen), "0"));
+    report.add(flooded("Kafka + CQL", &seen));
     Ok(())
 }
 
@@ -120,8 +125,17 @@ pub fn embedded(report: &mut Report) -> Result<()> {
         report.add(line);
     }
     report.add(line("2,000 changes/s, embedded: changes watched, never seen", format!("{}", seen.unseen), "0"));
+    report.add(flooded("embedded", &seen));
     house.stop();
     Ok(())
+}
+
+fn flooded(house: &str, seen: &Seen) -> Line {
+    line(
+        format!("{house}: {FLOOD} changes published at once, until the last is in its row"),
+        format!("{:.0}/s", seen.flood),
+        "–",
+    )
 }
 
 fn staged(prefix: &str, stage: Stage, spread: &Spread, peer: Option<(&str, &Spread)>, goal: &str) -> Line {
@@ -169,9 +183,25 @@ fn measure(subject: &Subject<'_>) -> Result<Seen> {
     feed.run(RATE, WARM, &mut watchers)?;
     let first = feed.run(RATE, TIME, &mut watchers)?;
     let unseen = watchers.stop()?;
+    let (begun, last) = (Instant::now(), feed.flood(FLOOD)?);
+    let mut look = row(subject);
+    until("the flood is in its rows", OPENING, || all_show(&mut look, last))?;
+    let flood = (FLOOD + LISTINGS) as f64 / begun.elapsed().as_secs_f64();
     follower.stop()?;
     let stages = [Stage::Appended, Stage::Canonical, Stage::Priced, Stage::Row, Stage::Property, Stage::Recommendation];
-    Ok(Seen { stages: stages.map(|stage| (stage, journal.spread(first, stage))).into(), unseen })
+    Ok(Seen { stages: stages.map(|stage| (stage, journal.spread(first, stage))).into(), unseen, flood })
+}
+
+/// Whether every watched listing shows its change since this one.
+fn all_show(look: &mut Look, first: usize) -> Result<Option<()>> {
+    let mut text = Vec::new();
+    for change in first..first + LISTINGS {
+        look(change, &mut text)?;
+        if probes::shown(&text) != Some(change) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(()))
 }
 
 fn property(api: &str) -> Result<Look> {

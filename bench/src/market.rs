@@ -101,6 +101,19 @@ impl<S: Sink> Feed<S> {
         Ok(first)
     }
 
+    /// Publishes so many as fast as the log takes them, and then a change of each watched listing; returns the first of these.
+    pub fn flood(&mut self, count: usize) -> Result<usize> {
+        for _ in 0..count {
+            let event = self.world.next_event_at(now_ms());
+            self.sink.send(raw_record(&event), UNWATCHED)?;
+        }
+        let first = self.next_change;
+        for _ in 0..probes::LISTINGS {
+            self.change()?;
+        }
+        Ok(first)
+    }
+
     fn change(&mut self) -> Result<usize> {
         let change = self.next_change;
         self.next_change += 1;

@@ -22,10 +22,11 @@ pub(super) struct Block {
     pub(super) likes: [[u8; LANES]; LIKES],
     /// What the tables must sum up to.
     pub(super) floor: [u8; LANES],
-    pub(super) slot: [u32; LANES],
-    taken: u64,
     /// Who takes notice.
     pub(super) open: u64,
+    taken: u64,
+    /// Needed only of those that are found: last.
+    pub(super) slot: [u32; LANES],
 }
 
 /// A session on its seat.
