@@ -5,16 +5,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use schemas::id::{ListingId, SessionId};
-use schemas::money::{Currency, Money};
-use schemas::vocabulary::{StandardStatus, Transaction};
 use scorer::engine::indexed::{Indexed, Tuning};
 use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
 use scorer::engine::{Change, Emit, Engine, TopThree};
-use scorer::facts::SessionFacts;
 use scorer::score::matches;
 
-use crate::world::{SESSIONS, anything, change, session_id};
+use crate::permutation::{digest_of, newest, retold, shuffled, tunings};
+use crate::world::{SESSIONS, change, dense, session_id};
 
 /// Batches; some changes come twice in a row, some again later.
 fn batches(sizes: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Vec<Change>>> {
@@ -87,38 +85,6 @@ fn top_threes(engine: &impl Engine) -> Vec<Option<TopThree>> {
     (0..SESSIONS).map(|number| engine.top_three(session_id(number))).collect()
 }
 
-/// The same changes in a world where nearly every listing suits every session: shortlists overflow and run thin.
-fn dense(mut batches: Vec<Vec<Change>>) -> Vec<Vec<Change>> {
-    for change in batches.iter_mut().flatten() {
-        match change {
-            Change::Listing { facts: Some(facts), .. } => {
-                facts.status = StandardStatus::Active;
-                facts.display_allowed = true;
-                facts.transaction = Transaction::Sale;
-                facts.currency = Currency::USD;
-                facts.price = facts.price.or(Money::from_units(100_000));
-            }
-            Change::Session { facts: Some(facts), .. } => {
-                *facts = SessionFacts {
-                    place: facts.place.clone(),
-                    profile: facts.profile,
-                    preferred: facts.preferred,
-                    budget: Money::from_units(100_000_000).unwrap(),
-                    ..SessionFacts::of(&anything())
-                };
-            }
-            Change::Listing { facts: None, .. } | Change::Session { facts: None, .. } => {}
-        }
-    }
-    batches
-}
-
-/// Every kernel of this machine, with tables even for the smallest bucket, and as it ships.
-fn tunings() -> Vec<Tuning> {
-    let kernels = [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten();
-    kernels.flat_map(|kernel| [0, 3].map(|few| Tuning { kernel, few })).collect()
-}
-
 fn equals_the_oracle(batches: &[Vec<Change>], tuning: Tuning) -> Result<(), TestCaseError> {
     let (mut oracle, mut engine, mut reader) = (Oracle::default(), Indexed::tuned(tuning), Reader::default());
     for batch in batches {
@@ -143,7 +109,7 @@ fn equals_the_oracle(batches: &[Vec<Change>], tuning: Tuning) -> Result<(), Test
     Ok(())
 }
 
-fn newest_facts_alone(history: &[Vec<Change>], sizes: &[usize], mut seed: u64) -> Result<(), TestCaseError> {
+fn newest_facts_alone(history: &[Vec<Change>], sizes: &[usize], seed: u64) -> Result<(), TestCaseError> {
     let changes: Vec<Change> = history.concat();
     let mut tunings = tunings().into_iter().cycle().skip(seed as usize % 4);
     let mut run = |batches: &[Vec<Change>]| {
@@ -154,19 +120,26 @@ fn newest_facts_alone(history: &[Vec<Change>], sizes: &[usize], mut seed: u64) -
     let as_it_was = run(history);
     prop_assert_eq!(top_threes(&run(&split(&changes, sizes))), top_threes(&as_it_was), "split otherwise");
 
-    let key = |change: &Change| match change {
-        Change::Listing { id, .. } => id.to_string(),
-        Change::Session { id, .. } => id.to_string(),
-    };
-    let newest: BTreeMap<String, Change> = changes.iter().map(|change| (key(change), change.clone())).collect();
-    let mut shuffled: Vec<Change> = newest.into_values().collect();
-    shuffled.sort_by_cached_key(|_| {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        seed >> 16
-    });
+    let shuffled = shuffled(&newest(&changes), &mut from(seed));
     let newest_only = run(&split(&shuffled, sizes));
     prop_assert_eq!(top_threes(&newest_only), top_threes(&as_it_was), "the newest alone, shuffled");
     prop_assert_eq!(newest_only.audit(), Ok(()));
+    Ok(())
+}
+
+/// Numbers that follow from the seed.
+fn from(mut seed: u64) -> impl FnMut(usize) -> usize {
+    move |limit| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % limit
+    }
+}
+
+fn sees_the_same_however_told(history: &[Change], seed: u64) -> Result<(), TestCaseError> {
+    let sessions: Vec<SessionId> = (0..SESSIONS).map(session_id).collect();
+    let mut oracle = Oracle::default();
+    oracle.apply(history, &mut Vec::new());
+    prop_assert_eq!(retold(history, &sessions, &mut from(seed)), Ok(digest_of(&oracle, &sessions)));
     Ok(())
 }
 
@@ -202,6 +175,15 @@ proptest! {
     #[test]
     fn so_it_is_where_every_listing_suits_every_session(history in batches(0..150), sizes in sizes(), seed in any::<u64>()) {
         newest_facts_alone(&dense(history), &sizes, seed)?;
+    }
+
+    /// A small share of `make bench-correctness`.
+    #[test]
+    fn neither_order_across_keys_nor_batches_kernel_or_restart_change_what_is_seen(
+        history in batches(0..150), is_dense in any::<bool>(), seed in any::<u64>()
+    ) {
+        let history = if is_dense { dense(history) } else { history };
+        sees_the_same_however_told(&history.concat(), seed)?;
     }
 
     /// What counts and previews look at.

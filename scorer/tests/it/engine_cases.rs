@@ -6,19 +6,19 @@ use schemas::money::Money;
 use schemas::preferences::{Place, Preferences};
 use schemas::vocabulary::StandardStatus;
 use scorer::engine::indexed::Indexed;
-use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
 use scorer::engine::{Change, Engine};
 use scorer::facts::{ListingFacts, SessionFacts};
 
+use crate::permutation::tunings;
 use crate::world::{anything, bare, listing_id, session_id};
 
 /// Applies one batch; the numbers of the listings that session 0 sees, and whether it was emitted.
 type Apply<'a> = dyn FnMut(&[Change]) -> (Vec<usize>, bool) + 'a;
 
 fn on_each_engine(test: impl Fn(&mut Apply<'_>)) {
-    let engines: [Box<dyn Engine>; 2] = [Box::new(Oracle::default()), Box::new(Indexed::new(Kernel::best()))];
-    for mut engine in engines {
+    let tuned = tunings().into_iter().map(|tuning| Box::new(Indexed::tuned(tuning)) as Box<dyn Engine>);
+    for mut engine in std::iter::once(Box::new(Oracle::default()) as Box<dyn Engine>).chain(tuned) {
         test(&mut |batch| {
             let mut emits = Vec::new();
             engine.apply(batch, &mut emits);
@@ -65,6 +65,48 @@ fn a_tie_at_the_third_place_goes_to_the_smaller_id() {
         assert_eq!(apply(&[]), (vec![1, 2, 0], false));
         assert_eq!(apply(&[gone(0)]), (vec![1, 2, 3], true));
         assert_eq!(apply(&[listing(0, 50)]), (vec![1, 2, 0], true));
+    });
+}
+
+#[test]
+fn of_more_equals_than_a_shortlist_keeps_the_smallest_ids_are_shown_whichever_leaves() {
+    on_each_engine(|apply| {
+        start(apply, &[50; 9]);
+        assert_eq!(apply(&[gone(2)]), (vec![0, 1, 3], true));
+        assert_eq!(apply(&[gone(8), gone(4)]), (vec![0, 1, 3], false));
+        assert_eq!(apply(&[gone(0), gone(1), gone(3)]), (vec![5, 6, 7], true));
+        assert_eq!(apply(&[listing(4, 50)]), (vec![4, 5, 6], true));
+        assert_eq!(apply(&[gone(6)]), (vec![4, 5, 7], true));
+    });
+}
+
+#[test]
+fn a_stretch_of_changes_that_comes_again_ends_where_it_began() {
+    on_each_engine(|apply| {
+        start(apply, &[90, 80, 70, 60]);
+        let stretch = [listing(0, 20), gone(1), listing(3, 95), listing(1, 85), listing(0, 88)];
+        assert_eq!(apply(&stretch), (vec![3, 0, 1], true));
+        assert_eq!(apply(&stretch), (vec![3, 0, 1], false));
+        for change in &stretch {
+            apply(std::slice::from_ref(change));
+        }
+        assert_eq!(apply(&[]), (vec![3, 0, 1], false));
+    });
+}
+
+#[test]
+fn a_session_that_fewer_than_three_suit_keeps_what_is_left_of_them() {
+    on_each_engine(|apply| {
+        start(apply, &[]);
+        let dear = |number, deal| {
+            let facts = ListingFacts { price: Money::from_units(900_000), ..facts(deal) };
+            Change::Listing { id: listing_id(number), facts: Some(facts), content: 0 }
+        };
+        apply(&(2..20).map(|number| dear(number, 99)).collect::<Vec<_>>());
+        assert_eq!(apply(&[listing(0, 50), listing(1, 40)]), (vec![0, 1], true));
+        assert_eq!(apply(&[gone(0)]), (vec![1], true));
+        assert_eq!(apply(&[gone(9), dear(1, 99)]), (vec![], true));
+        assert_eq!(apply(&[listing(1, 40), listing(7, 10)]), (vec![1, 7], true));
     });
 }
 

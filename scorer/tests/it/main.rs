@@ -6,6 +6,7 @@ mod engine_cases;
 mod engine_crowd;
 mod judge;
 mod market_numbers;
+mod permutation;
 mod present;
 mod score;
 mod service;

@@ -216,10 +216,41 @@ pub const SESSIONS: usize = 8;
 
 /// One change of one of a few listings and sessions.
 pub fn change() -> impl Strategy<Value = Change> {
-    let listing = (0..LISTINGS, prop::option::weighted(0.8, listing()), 0_u64..3)
+    change_of(LISTINGS, SESSIONS)
+}
+
+/// One change of one of so many.
+pub fn change_of(listings: usize, sessions: usize) -> impl Strategy<Value = Change> {
+    let listing = (0..listings, prop::option::weighted(0.8, listing()), 0_u64..3)
         .prop_map(|(number, facts, content)| Change::Listing { id: listing_id(number), facts, content });
-    let session = (0..SESSIONS, prop::option::weighted(0.85, preferences())).prop_map(|(number, preferences)| {
+    let session = (0..sessions, prop::option::weighted(0.85, preferences())).prop_map(|(number, preferences)| {
         Change::Session { id: session_id(number), facts: preferences.as_ref().map(SessionFacts::of) }
     });
     prop_oneof![4 => listing, 1 => session]
+}
+
+/// The same changes in a world where nearly every listing suits every session: shortlists overflow and run thin.
+pub fn dense(mut batches: Vec<Vec<Change>>) -> Vec<Vec<Change>> {
+    for change in batches.iter_mut().flatten() {
+        match change {
+            Change::Listing { facts: Some(facts), .. } => {
+                facts.status = StandardStatus::Active;
+                facts.display_allowed = true;
+                facts.transaction = Transaction::Sale;
+                facts.currency = Currency::USD;
+                facts.price = facts.price.or(Money::from_units(100_000));
+            }
+            Change::Session { facts: Some(facts), .. } => {
+                *facts = SessionFacts {
+                    place: facts.place.clone(),
+                    profile: facts.profile,
+                    preferred: facts.preferred,
+                    budget: Money::from_units(100_000_000).unwrap(),
+                    ..SessionFacts::of(&anything())
+                };
+            }
+            Change::Listing { facts: None, .. } | Change::Session { facts: None, .. } => {}
+        }
+    }
+    batches
 }
