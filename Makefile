@@ -4,10 +4,10 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test test-long lint bench bench-plot fmt model
+.PHONY: help up test test-long lint bench bench-correctness bench-plot fmt model
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: .ort/libonnxruntime.so ## Build, then run everything in one process, with a market that moves
 	$(CARGO) build --locked --bin roost
@@ -30,6 +30,10 @@ lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors
 bench: .ort/libonnxruntime.so ## Every benchmark beside its bare peer, release builds, about 10 min; BENCH="--record" keeps the table
 	$(CARGO) build --locked --release -p roost -p bench
 	dev/servers run target/release/bench $(BENCH)
+
+bench-correctness: .ort/libonnxruntime.so ## The engine told 10,000 histories in other ways, and 10^8 top threes compared; BENCH="--seed 7" makes others
+	$(CARGO) build --locked --release -p bench
+	target/release/bench correctness $(BENCH)
 
 bench-plot: ## Draw what bench/peers/run has measured: bench/results.svg
 	python3 -m venv bench/plot/.venv

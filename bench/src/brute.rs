@@ -2,15 +2,16 @@
 //! session of its market against the three that the session has; a session that loses one of them looks through its market.
 
 use rustc_hash::FxHashMap;
-use schemas::id::{ListingId, Market};
+use schemas::id::{ListingId, Market, SessionId};
 use scorer::engine::{Change, SHOWN};
 use scorer::facts::{ListingFacts, SessionFacts};
 use scorer::score;
 
 /// Score, and the listing's number; the smaller number is the smaller id.
-type Key = (u32, std::cmp::Reverse<u32>);
+pub type Key = (u32, std::cmp::Reverse<u32>);
 
 struct Session {
+    id: SessionId,
     facts: SessionFacts,
     top: Vec<Key>,
 }
@@ -34,15 +35,20 @@ impl Brute {
     pub fn apply(&mut self, change: &Change, number: u32) {
         match change {
             Change::Listing { id, facts, .. } => self.listing(id, facts.as_ref(), number),
-            Change::Session { facts, .. } => {
+            Change::Session { id, facts } => {
                 let Some(facts) = facts.clone() else { return };
                 let Some(market) = facts.place.cities.first() else { return };
                 let city = self.cities.entry(market.clone()).or_default();
-                let mut session = Session { facts, top: Vec::new() };
+                let mut session = Session { id: *id, facts, top: Vec::new() };
                 session.search(&city.listings);
                 city.sessions.push(session);
             }
         }
+    }
+
+    /// Every session, and what it sees, the best first.
+    pub fn tops(&self) -> impl Iterator<Item = (SessionId, &[Key])> {
+        self.cities.values().flat_map(|city| &city.sessions).map(|session| (session.id, &session.top[..]))
     }
 
     fn listing(&mut self, id: &ListingId, facts: Option<&ListingFacts>, number: u32) {

@@ -16,9 +16,9 @@ use crate::machine;
 use crate::report::{Line, Report, line};
 
 /// What everything follows from.
-const SEED: u64 = 42;
+pub const SEED: u64 = 42;
 /// Things per batch while the engine fills.
-const FILL: usize = 4_096;
+pub const FILL: usize = 4_096;
 /// How long each way of feeding is measured at most, and how many changes at most.
 const TIME: Duration = Duration::from_secs(10);
 const CHANGES: usize = 400_000;
@@ -27,7 +27,7 @@ const PAIRS: usize = 1_000_000_000;
 /// Changes that are made at once.
 const MADE: usize = 4_096;
 /// Sessions whose top three is compared with brute force.
-const CHECKED: usize = 500;
+pub const CHECKED: usize = 500;
 /// Homes up to which it is looked at how an engine wears: a second one is made for that.
 const WEARABLE: usize = 100_000;
 /// Changes per home, and statements per session, that an engine has to wear, and the changes that are then looked at.
@@ -241,7 +241,7 @@ fn per_look(looks: u64) -> f64 {
 }
 
 /// How many of some sessions see something else than brute force says.
-fn check(world: &World, engine: &dyn Engine) -> Result<usize> {
+pub fn check(world: &World, engine: &dyn Engine) -> Result<usize> {
     let mut wrong = 0;
     let step = (world.people.len() / CHECKED).max(1);
     for person in world.people.iter().step_by(step).take(CHECKED) {

@@ -30,12 +30,13 @@ pub struct Size {
 }
 
 /// The sizes that are compared.
-pub const SIZES: [Size; 5] = [
+pub const SIZES: [Size; 6] = [
     Size { name: "S", markets: 20, homes: 10_000, people: 10_000 },
     Size { name: "M", markets: 100, homes: 100_000, people: 100_000 },
     Size { name: "L", markets: 100, homes: 1_000_000, people: 1_000_000 },
     Size { name: "XL", markets: 100, homes: 2_000_000, people: 10_000_000 },
     Size { name: "HOT", markets: 1, homes: 100_000, people: 1_000_000 },
+    Size { name: "WARM", markets: 1, homes: 10_000, people: 100_000 },
 ];
 
 /// A home on offer, or not.
@@ -271,14 +272,19 @@ pub fn listing_id(number: u32) -> ListingId {
     format!("mark:{number:010}").parse().expect("a listing id")
 }
 
+/// The number of a [`listing_id`].
+pub fn listing_number(id: &ListingId) -> Option<u32> {
+    id.listing_key().parse().ok()
+}
+
 /// Any number is one.
 pub fn session_id(number: u32) -> SessionId {
     // Spread, as real ones are.
     SessionId::from_bits(u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835))
 }
 
-/// SplitMix64.
-struct Random(u64);
+/// SplitMix64; the seed is in it.
+pub struct Random(pub u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -288,7 +294,8 @@ impl Random {
         z ^ z >> 31
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    /// 0..limit.
+    pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 

@@ -1,11 +1,14 @@
 //! What roost is measured by: each benchmark runs the real thing and, in the same run, a bare peer that does the same hops
-//! without the work, and tells both with their ratio. Prints one Markdown table; never passes or fails.
+//! without the work, and tells both with their ratio. Prints one Markdown table; never passes or fails, but for
+//! `correctness`, which counts mistakes instead of time.
 //!
 //! Not a test: nothing here asserts a time. Not for a busy machine either: the load is printed with the numbers.
 
+mod adversary;
 mod bare;
 mod brute;
 mod bulk;
+mod correctness;
 mod embedded;
 mod engine;
 mod http;
@@ -23,6 +26,13 @@ mod services;
 mod spread;
 mod throughput;
 
+/// Histories of the scorer's tests, and how they tell them; here in greater number.
+#[path = "../../scorer/tests/it/permutation.rs"]
+mod permutation;
+#[expect(dead_code, reason = "the tests use the rest")]
+#[path = "../../scorer/tests/it/world.rs"]
+mod world;
+
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +42,7 @@ use e2e::harness::Servers;
 use scorer::engine::indexed::Indexed;
 use scorer::engine::kernel::Kernel;
 
+use crate::adversary::Variant;
 use crate::report::Report;
 
 /// As in `roost`: the embedded house runs in this process, and a peer is owed the same.
@@ -47,6 +58,18 @@ struct Arguments {
     /// Sizes of ListingMark for `engine`.
     #[arg(long, value_delimiter = ',', default_value = "S,M,HOT")]
     sizes: Vec<String>,
+    /// Variants of ListingMark for `engine`; with others than `plain`, only how changes fare is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "plain")]
+    variants: Vec<Variant>,
+    /// How many histories `correctness` tells in another way.
+    #[arg(long, default_value_t = 10_000)]
+    permutations: u64,
+    /// How many top threes `correctness` compares with brute force.
+    #[arg(long, default_value_t = 100_000_000)]
+    checks: u64,
+    /// What `correctness` makes its worlds of.
+    #[arg(long, default_value_t = engine::SEED)]
+    seed: u64,
     /// Also put the table into bench/RESULTS.md, in the place of the one before.
     #[arg(long)]
     record: bool,
@@ -65,6 +88,8 @@ enum Which {
     Embedded,
     /// The engine alone, on ListingMark.
     Engine,
+    /// The engine alone: histories told in other ways, and everybody's top three beside brute force's. Fails on a mistake.
+    Correctness,
 }
 
 fn main() -> Result<ExitCode> {
@@ -79,7 +104,14 @@ fn main() -> Result<ExitCode> {
             arguments.which == [Which::Engine] && !arguments.record,
             "engine runs alone, and --record keeps the table of the others: leave them out"
         );
-        return engines(&arguments.sizes);
+        return engines(&arguments.sizes, &arguments.variants);
+    }
+    if arguments.which.contains(&Which::Correctness) {
+        ensure!(
+            arguments.which == [Which::Correctness] && !arguments.record,
+            "correctness runs alone, and --record keeps the table of the others: leave them out"
+        );
+        return correctness::run(arguments.seed, arguments.permutations, arguments.checks);
     }
     let servers = Servers::from_environment()
         .context("no servers: run `make bench`, or name them in ROOST_TEST_KAFKA and ROOST_TEST_CQL")?;
@@ -103,17 +135,23 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn engines(sizes: &[String]) -> Result<ExitCode> {
+fn engines(sizes: &[String], variants: &[Variant]) -> Result<ExitCode> {
     let known = listing_mark::SIZES.map(|size| size.name);
     for size in sizes {
         ensure!(known.contains(&size.as_str()), "--sizes: {size} is no size (expected some of {})", known.join(", "));
     }
     let mut report = Report::begin();
     for size in listing_mark::SIZES.into_iter().filter(|size| sizes.iter().any(|name| name == size.name)) {
-        let peer = engine::brute_force(size, &mut report);
+        let is_plain = variants.contains(&Variant::Plain);
+        let peer = if is_plain { engine::brute_force(size, &mut report) } else { None };
         for (name, kernel) in [("avx512", Kernel::avx512()), ("scalar", Some(Kernel::Portable))] {
             let Some(kernel) = kernel else { continue };
-            engine::run(size, name, &|| Box::new(Indexed::new(kernel)), peer, &mut report)?;
+            if is_plain {
+                engine::run(size, name, &|| Box::new(Indexed::new(kernel)), peer, &mut report)?;
+            }
+            for variant in variants.iter().filter(|variant| **variant != Variant::Plain) {
+                adversary::run(size, *variant, name, Box::new(Indexed::new(kernel)), &mut report)?;
+            }
         }
     }
     println!("{}", report.end());
