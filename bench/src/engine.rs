@@ -25,7 +25,7 @@ const CHANGES: usize = 400_000;
 /// Pairs that brute force may look at to start.
 const PAIRS: usize = 1_000_000_000;
 /// Changes that are made at once.
-const MADE: usize = 4_096;
+pub const MADE: usize = 4_096;
 /// Sessions whose top three is compared with brute force.
 pub const CHECKED: usize = 500;
 /// Homes up to which it is looked at how an engine wears: a second one is made for that.

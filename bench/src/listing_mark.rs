@@ -40,7 +40,7 @@ pub const SIZES: [Size; 6] = [
 ];
 
 /// A home on offer, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Home {
     pub id: u32,
     pub market: u16,
@@ -63,7 +63,7 @@ pub struct Home {
 }
 
 /// A person who looks for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Person {
     pub id: u32,
     pub market: u16,
@@ -90,7 +90,7 @@ pub struct World {
     random: Random,
     /// Share of the markets up to each, in 2^32nds.
     markets: Vec<u64>,
-    names: Vec<Market>,
+    cities: Cities,
     /// Price level of each neighbourhood, whole units.
     levels: Vec<[u32; HOODS as usize]>,
     pub homes: Vec<Home>,
@@ -110,14 +110,12 @@ impl World {
             (sum * (1_u64 << 32) as f64) as u64
         };
         let markets = weights.iter().map(share).collect();
-        let names = (0..size.markets)
-            .map(|market| Market::of("us".parse().expect("a country"), Some("wa"), Some(&format!("city {market}"))))
-            .collect();
         let levels = (0..size.markets)
             .map(|_| [(); HOODS as usize].map(|()| (400_000.0 * (0.45 * random.normal()).exp()) as u32))
             .collect();
+        let cities = Cities::new(size.markets);
         let mut world =
-            Self { random, markets, names, levels, homes: Vec::new(), people: Vec::new(), away: Vec::new() };
+            Self { random, markets, cities, levels, homes: Vec::new(), people: Vec::new(), away: Vec::new() };
         world.homes = (0..size.homes as u32).map(|id| world.home(id)).collect();
         world.people = (0..size.people as u32).map(|id| world.person(id)).collect();
         world
@@ -208,6 +206,27 @@ impl World {
 
     /// As the engine is told of a home.
     pub fn listing(&self, home: &Home) -> Change {
+        self.cities.listing(home)
+    }
+
+    /// As the engine is told of a person.
+    pub fn session(&self, person: &Person) -> Change {
+        self.cities.session(person)
+    }
+}
+
+/// What the markets are called.
+pub struct Cities(Vec<Market>);
+
+impl Cities {
+    /// So many.
+    pub fn new(markets: usize) -> Self {
+        let city = |market| Market::of("us".parse().expect("a country"), Some("wa"), Some(&format!("city {market}")));
+        Self((0..markets).map(city).collect())
+    }
+
+    /// As the engine is told of a home.
+    pub fn listing(&self, home: &Home) -> Change {
         Change::Listing {
             id: listing_id(home.id),
             facts: home.is_offered.then(|| self.facts(home)),
@@ -216,7 +235,7 @@ impl World {
     }
 
     fn facts(&self, home: &Home) -> ListingFacts {
-        let market = self.names[usize::from(home.market)].clone();
+        let market = self.0[usize::from(home.market)].clone();
         ListingFacts {
             status: StandardStatus::Active,
             display_allowed: true,
@@ -247,7 +266,7 @@ impl World {
             currency: Currency::USD,
             budget: Money::from_units(i64::from(person.budget)).unwrap_or_default(),
             place: PlaceFacts {
-                cities: vec![self.names[usize::from(person.market)].clone()].into(),
+                cities: vec![self.0[usize::from(person.market)].clone()].into(),
                 ..PlaceFacts::default()
             },
             min_bedrooms: Some(u16::from(person.min_bedrooms)),

@@ -15,6 +15,8 @@ mod http;
 mod latency;
 mod listing_mark;
 mod machine;
+mod mark_files;
+mod mark_run;
 mod market;
 mod poll;
 mod probes;
@@ -33,10 +35,12 @@ mod permutation;
 #[path = "../../scorer/tests/it/world.rs"]
 mod world;
 
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use e2e::harness::Servers;
 
 use scorer::engine::indexed::Indexed;
@@ -51,6 +55,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Benchmarks; `make bench` runs all of them.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
     /// Which; without any, all.
     #[arg(value_enum)]
@@ -76,6 +81,44 @@ struct Arguments {
     /// Serve as the bare HTTP handler that the API is compared with; used by `poll` itself.
     #[arg(long, hide = true)]
     bare_handler: bool,
+    #[command(subcommand)]
+    files: Option<Files>,
+}
+
+/// What `bench/peers/run` asks of us.
+#[derive(Debug, Subcommand)]
+enum Files {
+    /// Write ListingMark as files that every engine reads.
+    Mark {
+        #[arg(long)]
+        size: String,
+        #[arg(long)]
+        changes: usize,
+        /// A directory.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Run our engine on these files; prints one line of JSON.
+    MarkRun {
+        directory: PathBuf,
+        #[arg(long, value_enum, default_value = "scalar")]
+        kernel: KernelName,
+        /// Changes applied at once.
+        #[arg(long, default_value = "1")]
+        batch: NonZeroUsize,
+        /// Where to write what each session sees at the end.
+        #[arg(long)]
+        top3: PathBuf,
+        /// Where to write what each session sees before the changes.
+        #[arg(long)]
+        start: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KernelName {
+    Avx512,
+    Scalar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,6 +140,9 @@ fn main() -> Result<ExitCode> {
     if arguments.bare_handler {
         poll::serve_bare()?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(files) = arguments.files {
+        return files.run();
     }
     std::env::set_current_dir(e2e::harness::repository())?;
     if arguments.which.contains(&Which::Engine) {
@@ -135,13 +181,34 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn engines(sizes: &[String], variants: &[Variant]) -> Result<ExitCode> {
-    let known = listing_mark::SIZES.map(|size| size.name);
-    for size in sizes {
-        ensure!(known.contains(&size.as_str()), "--sizes: {size} is no size (expected some of {})", known.join(", "));
+impl Files {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Self::Mark { size, changes, out } => mark_files::write(size_of(&size)?, changes, &out)?,
+            Self::MarkRun { directory, kernel, batch, top3, start } => {
+                let kernel = match kernel {
+                    KernelName::Avx512 => ("avx512", Kernel::avx512().context("this processor lacks AVX-512 VBMI")?),
+                    KernelName::Scalar => ("scalar", Kernel::Portable),
+                };
+                mark_run::run(&directory, kernel, batch.get(), (start.as_deref(), &top3))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn size_of(name: &str) -> Result<listing_mark::Size> {
+    let known = listing_mark::SIZES.map(|size| size.name);
+    listing_mark::SIZES
+        .into_iter()
+        .find(|size| size.name == name)
+        .with_context(|| format!("{name} is no size of ListingMark (expected one of {})", known.join(", ")))
+}
+
+fn engines(sizes: &[String], variants: &[Variant]) -> Result<ExitCode> {
+    let sizes: Vec<_> = sizes.iter().map(|name| size_of(name)).collect::<Result<_>>()?;
     let mut report = Report::begin();
-    for size in listing_mark::SIZES.into_iter().filter(|size| sizes.iter().any(|name| name == size.name)) {
+    for size in sizes {
         let is_plain = variants.contains(&Variant::Plain);
         let peer = if is_plain { engine::brute_force(size, &mut report) } else { None };
         for (name, kernel) in [("avx512", Kernel::avx512()), ("scalar", Some(Kernel::Portable))] {
