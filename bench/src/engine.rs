@@ -5,10 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
 use scorer::engine::{Change, Emit, Engine, TopThree};
 use scorer::facts::SessionFacts;
 use scorer::score;
+use scorer::snapshot::{self, Directory, Head};
 
 use crate::brute::Brute;
 use crate::listing_mark::{Size, World};
@@ -36,15 +39,9 @@ const LOOKED_AT: usize = 20_000;
 /// New preferences that are timed.
 const PREFERENCES: usize = 5_000;
 
-/// Runs one size with one engine, which `fresh` makes.
-pub fn run(
-    size: Size,
-    name: &str,
-    fresh: &dyn Fn() -> Box<dyn Engine>,
-    peer: Option<f64>,
-    report: &mut Report,
-) -> Result<()> {
-    let mut engine = fresh();
+/// Runs one size with one kernel.
+pub fn run(size: Size, name: &str, kernel: Kernel, peer: Option<f64>, report: &mut Report) -> Result<()> {
+    let mut engine = Indexed::new(kernel);
     let mut world = World::new(size, SEED);
     let before = machine::resident_mb(std::process::id())?;
     let of = format!("ListingMark {}, {name}", size.name);
@@ -75,15 +72,47 @@ pub fn run(
         "≤ 50 / ≤ 128 B",
     ));
 
+    from_snapshot(&of, &engine, kernel, report)?;
+
     for per_batch in [1, 16, 256] {
-        changes(&of, (per_batch, peer), &mut world, engine.as_mut(), &mut emits, report);
+        changes(&of, (per_batch, peer), &mut world, &mut engine, &mut emits, report);
     }
-    preferences(&of, &mut world, engine.as_mut(), &mut emits, report);
+    preferences(&of, &mut world, &mut engine, &mut emits, report);
     if size.homes <= WEARABLE {
-        wear(&of, &mut world, engine.as_mut(), fresh, report);
+        wear(&of, &mut world, &mut engine, Indexed::new(kernel), report);
     }
-    let wrong = check(&world, engine.as_ref())?;
+    let wrong = check(&world, &engine)?;
     report.add(line(format!("{of}: mismatches in {CHECKED} sessions"), wrong.to_string(), "0"));
+    Ok(())
+}
+
+/// How long a snapshot keeps the engine waiting, and how long a start from it takes, reading the file included.
+fn from_snapshot(of: &str, engine: &Indexed, kernel: Kernel, report: &mut Report) -> Result<()> {
+    let temporary = tempfile::tempdir_in(".")?;
+    let directory = Directory::at(temporary.path())?;
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let begun = Instant::now();
+    let head = Head { config: 0, written_at_ms: now_ms, offsets: Vec::new() };
+    let bytes = engine.save(head.to_bytes()).context("no snapshot")?;
+    let copied = begun.elapsed();
+    directory.write(&snapshot::seal(bytes))?;
+    let written = begun.elapsed() - copied;
+    let begun = Instant::now();
+    let load = |bytes: &[u8]| Indexed::load(bytes, Indexed::tuning(kernel));
+    let loaded = directory.load(0, now_ms, load, |_, reason| report.say(&format!("refused: {reason}")));
+    let took = begun.elapsed();
+    let (path, _, loaded) = loaded.context("the snapshot is refused")?;
+    ensure!(loaded.size() == engine.size(), "{:?} were loaded of {:?}", loaded.size(), engine.size());
+    report.add(line(
+        format!("{of}: start from a snapshot of {:.0} MB", std::fs::metadata(path)?.len() as f64 / 1e6),
+        format!(
+            "{:.2} s; copied in {:.2} s, on the disk {:.2} s later",
+            took.as_secs_f64(),
+            copied.as_secs_f64(),
+            written.as_secs_f64()
+        ),
+        "1M sessions ≤ 1 s",
+    ));
     Ok(())
 }
 
@@ -194,7 +223,7 @@ fn preferences(of: &str, world: &mut World, engine: &mut dyn Engine, emits: &mut
 }
 
 /// How much more an engine looks at after many changes and statements than one that is made of the same facts.
-fn wear(of: &str, world: &mut World, worn: &mut dyn Engine, fresh: &dyn Fn() -> Box<dyn Engine>, report: &mut Report) {
+fn wear(of: &str, world: &mut World, worn: &mut dyn Engine, mut made: impl Engine, report: &mut Report) {
     let mut emits = Vec::new();
     let mut apply = |engine: &mut dyn Engine, batch: &[Change]| {
         engine.apply(batch, &mut emits);
@@ -213,20 +242,19 @@ fn wear(of: &str, world: &mut World, worn: &mut dyn Engine, fresh: &dyn Fn() -> 
             apply(worn, &[stated]);
         }
     }
-    let mut made = fresh();
     for homes in world.homes.chunks(FILL) {
         let batch: Vec<Change> = homes.iter().map(|home| world.listing(home)).collect();
-        apply(made.as_mut(), &batch);
+        apply(&mut made, &batch);
     }
     for people in world.people.chunks(FILL) {
         let batch: Vec<Change> = people.iter().map(|person| world.session(person)).collect();
-        apply(made.as_mut(), &batch);
+        apply(&mut made, &batch);
     }
     let before = [worn.work(), made.work()];
     for _ in 0..LOOKED_AT {
         let batch = [next(world)];
         apply(worn, &batch);
-        apply(made.as_mut(), &batch);
+        apply(&mut made, &batch);
     }
     let [worn, made] = [worn.work().looks - before[0].looks, made.work().looks - before[1].looks];
     report.add(line(

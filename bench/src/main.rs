@@ -214,7 +214,7 @@ fn engines(sizes: &[String], variants: &[Variant]) -> Result<ExitCode> {
         for (name, kernel) in [("avx512", Kernel::avx512()), ("scalar", Some(Kernel::Portable))] {
             let Some(kernel) = kernel else { continue };
             if is_plain {
-                engine::run(size, name, &|| Box::new(Indexed::new(kernel)), peer, &mut report)?;
+                engine::run(size, name, kernel, peer, &mut report)?;
             }
             for variant in variants.iter().filter(|variant| **variant != Variant::Plain) {
                 adversary::run(size, *variant, name, Box::new(Indexed::new(kernel)), &mut report)?;

@@ -1,5 +1,6 @@
 //! The scorer's settings. The shipped `roost.toml` holds each with its default and a comment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -45,6 +46,11 @@ pub struct Config {
     /// A process that stood still longer than this ends itself (DESIGN §3).
     #[serde(with = "humantime_serde")]
     pub max_pause: Duration,
+    /// Where snapshots of the engine are kept, of this process alone; empty: there are none.
+    pub snapshot_directory: PathBuf,
+    /// How often one is written.
+    #[serde(with = "humantime_serde")]
+    pub snapshot_every: Duration,
 }
 
 impl Default for Config {
@@ -59,6 +65,8 @@ impl Default for Config {
             scrub_every: Duration::from_secs(86_400),
             score_epoch: jiff::civil::date(2026, 7, 1),
             max_pause: Duration::from_secs(3_600),
+            snapshot_directory: PathBuf::new(),
+            snapshot_every: Duration::from_secs(60),
         }
     }
 }

@@ -28,6 +28,11 @@ impl ScoreEpoch {
         Self((day - jiff::civil::date(1970, 1, 1)).get_days())
     }
 
+    /// The day, counted from 1970.
+    pub const fn day(self) -> i32 {
+        self.0
+    }
+
     /// Days from the epoch to `at`, negative before it.
     pub fn days_to(self, at: Instant) -> i32 {
         // An instant lies between the years 1 and 9999.
@@ -54,6 +59,16 @@ impl PostalKey {
         let digits = country.as_str().bytes().map(|b| (26, b - b'a')).chain(code.bytes().map(|b| (39, symbol(b))));
         let packed = digits.fold(0_u64, |packed, (base, digit)| packed * base + u64::from(digit));
         Some(Self(packed * 39_u64.pow(10 - code.len() as u32)))
+    }
+
+    /// The number; more than 0.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Of a number that [`Self::bits`] gave.
+    pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
+        if bits == 0 { None } else { Some(Self(bits)) }
     }
 }
 
@@ -233,6 +248,11 @@ impl SubTypes {
     /// Bit i is the i-th sub-type.
     pub const fn bits(self) -> u32 {
         self.0
+    }
+
+    /// Of bits that [`Self::bits`] gave.
+    pub(crate) const fn from_bits(bits: u32) -> Option<Self> {
+        if bits >> PropertySubType::ALL.len() == 0 { Some(Self(bits)) } else { None }
     }
 
     /// None of them.

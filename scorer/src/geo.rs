@@ -5,7 +5,7 @@
 //! which listings lie within a circle is *defined* by it.
 
 use schemas::preferences::Circle;
-use schemas::units::Position;
+use schemas::units::{Latitude, Longitude, Position, RadiusKm};
 
 /// Micrometres of one step of latitude: a 1e-5 degree on a sphere of 6,371,008.8 m (the mean radius of IUGG).
 const NORTH_UM: i64 = 1_111_951;
@@ -34,6 +34,16 @@ const COSINE_MILLIONTHS: [i64; 91] = [
 pub struct Tile(i16, i16);
 
 impl Tile {
+    /// Of latitude, of longitude.
+    pub(crate) const fn degrees(self) -> [i16; 2] {
+        [self.0, self.1]
+    }
+
+    /// With these.
+    pub(crate) const fn from_degrees([latitude, longitude]: [i16; 2]) -> Self {
+        Self(latitude, longitude)
+    }
+
     /// The one in which a place lies.
     pub fn of(position: Position) -> Self {
         Self::at(i64::from(position.latitude.steps()), i64::from(position.longitude.steps()))
@@ -65,6 +75,15 @@ impl Disc {
             radius_m: i64::from(circle.radius_km.steps()).max(1),
             east_um: NORTH_UM * cosine_millionths(latitude) / 1_000_000,
         }
+    }
+
+    /// Of which circle it is.
+    pub(crate) fn circle(&self) -> Option<Circle> {
+        Some(Circle {
+            latitude: Latitude::from_steps(i32::try_from(self.latitude).ok()?)?,
+            longitude: Longitude::from_steps(i32::try_from(self.longitude).ok()?)?,
+            radius_km: RadiusKm::from_steps(u32::try_from(self.radius_m).ok()?)?,
+        })
     }
 
     /// Metres; more than 0.
@@ -123,7 +142,6 @@ fn cosine_millionths(latitude: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::units::RadiusKm;
 
     fn disc(latitude: f64, longitude: f64, radius_m: u32) -> Disc {
         let centre = Position::from_degrees(latitude, longitude).unwrap();

@@ -15,12 +15,14 @@ use stream::{Assignment, Outgoing, Record};
 
 mod output;
 mod summary;
+mod warm;
 
 pub use summary::Summary;
+use warm::Unconfirmed;
 
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
 use crate::days::Days;
-use crate::engine::{Change, Emit, Engine};
+use crate::engine::{Change, Emit, Engine, UNSEEN};
 use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
 use crate::ledger::Ledger;
 use crate::markets::Markets;
@@ -184,6 +186,9 @@ pub struct Judge {
     to_count: BTreeMap<u32, BTreeSet<SessionId>>,
     /// Counts the steps of listings: every visible change has a number of its own.
     content: u64,
+    unconfirmed: Unconfirmed,
+    /// The next offset of each partition of `listings.priced`.
+    listings_read: Vec<u64>,
 }
 
 impl Judge {
@@ -212,7 +217,9 @@ impl Judge {
             last_day: None,
             scrubs: BTreeMap::new(),
             to_count: BTreeMap::new(),
-            content: 0,
+            content: UNSEEN,
+            unconfirmed: Unconfirmed::default(),
+            listings_read: vec![0; partitions as usize],
             rules,
         }
     }
@@ -268,6 +275,9 @@ impl Judge {
         }
         self.applied(record.partition, record.offset + 1);
         let (partition, offset, since) = (record.partition, record.offset, record.append_time_ms);
+        if let Some(next) = self.listings_read.get_mut(partition as usize) {
+            *next = offset + 1;
+        }
         let step = match self.catalogue.take(record) {
             Ok(Some(step)) => step,
             Ok(None) => return,
@@ -288,8 +298,11 @@ impl Judge {
         for entry in entries.into_iter().flatten() {
             self.mark(partition, Row::ListingByMarket(entry), false, since);
         }
-        self.changed_since = self.changed_since.min(since);
-        self.changes.push(Change::Listing { id: step.id, facts, content });
+        // An engine from a snapshot gets what it lacks when everything is read.
+        if !self.unconfirmed.awaits_listings() {
+            self.changed_since = self.changed_since.min(since);
+            self.changes.push(Change::Listing { id: step.id, facts, content });
+        }
     }
 
     fn applied(&mut self, partition: u32, next_offset: u64) {

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod facts;
 pub mod geo;
 pub mod judge;
+mod keeper;
 pub mod ledger;
 pub mod market_numbers;
 pub mod markets;
@@ -18,6 +19,7 @@ pub mod present;
 pub mod score;
 mod service;
 pub mod shard;
+pub mod snapshot;
 pub mod state;
 pub mod statements;
 

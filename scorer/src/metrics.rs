@@ -16,6 +16,7 @@ pub const BUCKETS: &[(&str, &[f64])] = &[
         "roost_scorer_settle_duration_seconds",
         &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0, 10.0],
     ),
+    ("roost_scorer_snapshot_copy_duration_seconds", &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]),
     ("roost_freshness_seconds", &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0]),
 ];
 
@@ -66,6 +67,18 @@ pub fn describe() {
         Unit::Seconds,
         "Time to bring a batch into the engine and decide its writes"
     );
+    describe_counter!(
+        "roost_scorer_starts_total",
+        "Starts of the engine: warm from a snapshot or cold, and why the newest snapshot was not loaded (none: it was, or there is none)"
+    );
+    describe_gauge!("roost_scorer_snapshot_timestamp_seconds", Unit::Seconds, "When the last snapshot was on the disk");
+    describe_gauge!("roost_scorer_snapshot_bytes", Unit::Bytes, "Size of the last snapshot");
+    describe_counter!("roost_scorer_snapshot_failures_total", "Snapshots that could not be written");
+    describe_histogram!(
+        "roost_scorer_snapshot_copy_duration_seconds",
+        Unit::Seconds,
+        "How long the engine stands still while it is copied for a snapshot"
+    );
     describe_histogram!(
         "roost_freshness_seconds",
         Unit::Seconds,
@@ -106,6 +119,27 @@ pub(crate) fn record_write(row: &Row, acknowledged: bool) {
     };
     let outcome = if acknowledged { "acknowledged" } else { "failed" };
     counter!("roost_scorer_writes_total", "table" => table, "outcome" => outcome).increment(1);
+}
+
+/// The engine was made, `how`: warm or cold; `why` the newest snapshot was not taken.
+pub(crate) fn record_start(how: &'static str, why: &'static str) {
+    counter!("roost_scorer_starts_total", "how" => how, "refused" => why).increment(1);
+}
+
+/// The engine was copied for a snapshot.
+pub(crate) fn record_snapshot_copied(took: Duration) {
+    histogram!("roost_scorer_snapshot_copy_duration_seconds").record(took.as_secs_f64());
+}
+
+/// A snapshot is on the disk.
+pub(crate) fn record_snapshot_written(bytes: usize, at_ms: i64) {
+    gauge!("roost_scorer_snapshot_timestamp_seconds").set(at_ms as f64 / 1_000.0);
+    gauge!("roost_scorer_snapshot_bytes").set(bytes as f64);
+}
+
+/// A snapshot could not be written.
+pub(crate) fn record_snapshot_failed() {
+    counter!("roost_scorer_snapshot_failures_total").increment(1);
 }
 
 /// The judge's numbers; `told` are the shards whose states were told before.

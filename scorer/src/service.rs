@@ -20,10 +20,12 @@ use stream::{
 use crate::config::{Config, EngineKind};
 use crate::engine::indexed::Indexed;
 use crate::engine::kernel::Kernel;
-use crate::engine::{Engine, oracle::Oracle};
+use crate::engine::oracle::Oracle;
 use crate::facts::ScoreEpoch;
 use crate::judge::{Effect, Judge, Rules, Safeguards, Then};
+use crate::keeper::{self, Keeper};
 use crate::metrics;
+use crate::snapshot::Directory;
 
 /// Batches of events between a reader and the judge: enough that neither waits for the other, few enough that a slow judge
 /// stops its readers within some ten thousand records.
@@ -54,6 +56,14 @@ pub enum StartError {
         "scorer.engine: avx512 is asked for, and this processor has not F, BW, DQ, VL and VBMI of AVX-512 (expected \"auto\" or \"scalar\")"
     )]
     NoAvx512,
+    /// The directory of snapshots.
+    #[error("scorer.snapshot_directory: {path}: {error} (expected a directory that can be made or written)")]
+    Snapshots {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
     /// A thread.
     #[error("scorer: cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -136,8 +146,11 @@ mod parking {
 impl Scorer {
     /// Starts to read; must be called on a runtime, on which statements are performed.
     pub fn start(config: Config, log: Log, tables: Tables, fatal: Fatal) -> Result<Self, StartError> {
-        let engine = engine(config.engine)?;
         let partitions = log.partitions();
+        let snapshots = snapshots(&config)?;
+        let judge = judge(config.engine, rules(&config, partitions), snapshots.as_ref())?;
+        let keeper = snapshots.map(|directory| Keeper::start(directory, &config, &fatal)).transpose()?;
+        let (keeper, writer) = keeper.unzip();
         let of = |topic: Topic| (0..partitions).map(move |p| (topic, p, Start::Earliest));
         let facts = log.follow(&of(Topic::ListingsPriced).collect::<Vec<_>>())?;
         // No change waits for these; fetched with the facts they would be asked for with every one of them.
@@ -164,22 +177,15 @@ impl Scorer {
             };
             stream::spawn(name, &fatal, move || follower.run())
         };
-        let threads = vec![
+        let mut threads = vec![
             reader("scorer-facts", Topic::ListingsPriced, facts, None)?,
             reader("scorer-rest", Topic::MarketDays, rest, None)?,
             reader("scorer-statements", Topic::Preferences, statements, Some(commits))?,
         ];
-        let rules = Rules {
-            partitions,
-            session_life_ms: config.session_life.as_millis() as i64,
-            window: config.window.max(1),
-            market_every_ms: config.market_every.as_millis() as i64,
-            scrub_every_ms: config.scrub_every.as_millis() as i64,
-            score_epoch: ScoreEpoch::new(config.score_epoch),
-            safeguards: Safeguards::default(),
-        };
+        threads.extend(writer);
         let bench = Bench {
-            judge: Judge::new(rules, engine),
+            judge,
+            keeper,
             instance,
             inputs,
             acks,
@@ -226,14 +232,41 @@ impl Scorer {
     }
 }
 
-fn engine(kind: EngineKind) -> Result<Box<dyn Engine>, StartError> {
+fn rules(config: &Config, partitions: u32) -> Rules {
+    Rules {
+        partitions,
+        session_life_ms: config.session_life.as_millis() as i64,
+        window: config.window.max(1),
+        market_every_ms: config.market_every.as_millis() as i64,
+        scrub_every_ms: config.scrub_every.as_millis() as i64,
+        score_epoch: ScoreEpoch::new(config.score_epoch),
+        safeguards: Safeguards::default(),
+    }
+}
+
+/// Where snapshots are kept, if they are.
+fn snapshots(config: &Config) -> Result<Option<Directory>, StartError> {
+    let path = &config.snapshot_directory;
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let made = Directory::at(path);
+    made.map(Some).map_err(|error| StartError::Snapshots { path: path.display().to_string(), error })
+}
+
+/// With what the newest snapshot knows, if there is one.
+fn judge(kind: EngineKind, rules: Rules, snapshots: Option<&Directory>) -> Result<Judge, StartError> {
     let kernel = match kind {
-        EngineKind::Oracle => return Ok(Box::new(Oracle::default())),
+        EngineKind::Oracle => return Ok(Judge::new(rules, Box::new(Oracle::default()))),
         EngineKind::Auto => Kernel::best(),
         EngineKind::Scalar => Kernel::Portable,
         EngineKind::Avx512 => Kernel::avx512().ok_or(StartError::NoAvx512)?,
     };
-    Ok(Box::new(Indexed::new(kernel)))
+    let loaded = snapshots.and_then(|directory| keeper::load(directory, rules.score_epoch, kernel, now_ms()));
+    Ok(match loaded {
+        Some(engine) => Judge::warm(rules, engine),
+        None => Judge::new(rules, Box::new(Indexed::new(kernel))),
+    })
 }
 
 fn instance_name() -> String {
@@ -241,7 +274,7 @@ fn instance_name() -> String {
     format!("{}-{}", if host.trim().is_empty() { "scorer" } else { host.trim() }, std::process::id())
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     // Before 1970 the clock is wrong by more than anything here could mend.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
@@ -330,6 +363,7 @@ enum Pending {
 /// The judge's thread.
 struct Bench {
     judge: Judge,
+    keeper: Option<Keeper>,
     instance: String,
     inputs: Receiver<Input>,
     acks: Receiver<Ack>,
@@ -388,6 +422,9 @@ impl Bench {
                     return self.judge.summary().unwritten();
                 }
             }
+            if let Some(keeper) = &mut self.keeper {
+                keeper.look(&self.judge, now_ms());
+            }
             let is_told = self.stop.load(Ordering::Acquire);
             if is_told || told_at.elapsed() >= TICK {
                 told_at = Instant::now();
@@ -395,6 +432,9 @@ impl Bench {
                 metrics::record_summary(&summary, &mut self.told);
                 self.state.set(self.store.clone().and_then(|()| summary.ready()));
                 if is_told && self.inputs.is_empty() && summary.unwritten() == 0 {
+                    if let Some(keeper) = self.keeper.take() {
+                        keeper.finish(&self.judge, now_ms());
+                    }
                     return 0;
                 }
             }

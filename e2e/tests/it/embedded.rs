@@ -53,30 +53,65 @@ fn one_process_on_embedded_backends_ends_in_the_tables_of_kafka_and_cql() -> Res
     Ok(())
 }
 
-/// Runs `roost up` on a directory until all is taken in, stops it, and opens what it left.
+#[test]
+fn a_process_that_is_started_again_starts_from_its_snapshot_and_its_tables_equal_the_logs() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let together = up(directory.path(), &Feeds::synthetic(directory.path())?, &sessions())?;
+    let rows = checks::tables_equal_the_logs(&together)?;
+    ensure!(rows > 1_000, "{rows} rows");
+    Ok(())
+}
+
+/// `roost up` on a directory.
+struct Up {
+    process: Running,
+    api: u16,
+    push: u16,
+    admin: u16,
+}
+
+impl Up {
+    fn start(directory: &Path, data: &str) -> Result<Self> {
+        let settings = directory.join("up.toml");
+        std::fs::write(&settings, SETTINGS)?;
+        let (api, push, admin) = (free_port()?, free_port()?, free_port()?);
+        let mut command = harness::roost()?;
+        command
+            .arg("--config")
+            .arg(settings)
+            .args(["up", "--data-dir", data])
+            .env("ROOST__API__LISTEN", format!("127.0.0.1:{api}"))
+            .env("ROOST__INGEST__PUSH__LISTEN", format!("127.0.0.1:{push}"))
+            .env("ROOST__ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
+            .stdout(std::fs::File::create(directory.join("up.log"))?)
+            .stderr(std::fs::File::create(directory.join("up.errors"))?);
+        let up = Self { process: Running::spawn(&mut command)?, api, push, admin };
+        until("everything is ready", patience(60), || up.ask("readyz").map(Some))?;
+        Ok(up)
+    }
+
+    fn ask(&self, path: &str) -> Result<String> {
+        http::get(&format!("http://127.0.0.1:{}/{path}", self.admin))
+    }
+
+    /// Starts of the engine from a snapshot.
+    fn warm_starts(&self) -> Result<usize> {
+        let metrics = self.ask("metrics")?;
+        let is_warm = |line: &&str| line.starts_with("roost_scorer_starts_total") && line.contains("how=\"warm\"");
+        Ok(metrics.lines().filter(is_warm).count())
+    }
+}
+
+/// Runs `roost up` on a directory until all is taken in, stops it, starts and stops it again, and opens what it left.
 fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)]) -> Result<Installation> {
     let data = directory.join("data");
     let data = data.to_str().context("a path in UTF-8")?;
-    let settings = directory.join("up.toml");
-    std::fs::write(&settings, SETTINGS)?;
-    let (api, push, admin) = (free_port()?, free_port()?, free_port()?);
-    let mut command = harness::roost()?;
-    command
-        .arg("--config")
-        .arg(settings)
-        .args(["up", "--data-dir", data])
-        .env("ROOST__API__LISTEN", format!("127.0.0.1:{api}"))
-        .env("ROOST__INGEST__PUSH__LISTEN", format!("127.0.0.1:{push}"))
-        .env("ROOST__ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
-        .stdout(std::fs::File::create(directory.join("up.log"))?)
-        .stderr(std::fs::File::create(directory.join("up.errors"))?);
-    let up = Running::spawn(&mut command)?;
-    let ask = |path: &str| http::get(&format!("http://127.0.0.1:{admin}/{path}"));
-    until("everything is ready", patience(60), || ask("readyz").map(Some))?;
-    state(&format!("http://127.0.0.1:{api}"), sessions)?;
-    feeds.publish(&[], &["--push", &format!("http://127.0.0.1:{push}")])?;
+    let up = Up::start(directory, data)?;
+    ensure!(up.warm_starts()? == 0, "there is a snapshot before the first start");
+    state(&format!("http://127.0.0.1:{}", up.api), sessions)?;
+    feeds.publish(&[], &["--push", &format!("http://127.0.0.1:{}", up.push)])?;
     until("everything is taken in and written", patience(120), || {
-        let metrics = ask("metrics")?;
+        let metrics = up.ask("metrics")?;
         let sum = |metric| http::sum(&metrics, metric);
         let canonical = sum("roost_ingest_listings_total");
         ensure!(canonical + sum("roost_ingest_refused_total") == feeds.records as f64, "{canonical} taken in");
@@ -88,18 +123,14 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
         Ok(Some(()))
     })?;
     // The enricher's last facts are on the log and acknowledged; the judge sees them at once, and markets within a second.
-    let mut quiet_since = None;
-    until("nothing more happens", patience(120), || {
-        let metrics = ask("metrics")?;
-        let events = http::sum(&metrics, "roost_scorer_events_total");
-        let (seen, since) = quiet_since.get_or_insert((events, std::time::Instant::now()));
-        if *seen != events {
-            quiet_since = None;
-            return Ok(None);
-        }
-        Ok((since.elapsed().as_secs() >= 3).then_some(()))
-    })?;
-    up.stop("roost up")?;
+    come_to_rest_in(&up)?;
+    up.process.stop("roost up")?;
+
+    // What it wrote when it stopped is what it starts from, and every row is written again from that.
+    let again = Up::start(directory, data)?;
+    ensure!(again.warm_starts()? == 1, "the engine did not start from its snapshot: see up.log");
+    come_to_rest_in(&again)?;
+    again.process.stop("roost up")?;
     let settings = format!(
         "[log]\nbackend = \"embedded\"\n[log.embedded]\ndirectory = \"{data}/log\"\n\
          [store]\nbackend = \"embedded\"\n[store.embedded]\ndirectory = \"{data}/tables\"\n"
@@ -112,6 +143,20 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
     Installation::with_settings(settings)
 }
 
+fn come_to_rest_in(up: &Up) -> Result<()> {
+    let mut quiet_since = None;
+    until("nothing more happens", patience(120), || {
+        let metrics = up.ask("metrics")?;
+        let events = http::sum(&metrics, "roost_scorer_events_total");
+        let (seen, since) = quiet_since.get_or_insert((events, std::time::Instant::now()));
+        if *seen != events {
+            quiet_since = None;
+            return Ok(None);
+        }
+        Ok((since.elapsed().as_secs() >= 3).then_some(()))
+    })
+}
+
 /// The Seattle feed where there is one, and the synthetic market, as files.
 struct Feeds {
     /// File, feed, mapping.
@@ -121,11 +166,16 @@ struct Feeds {
 
 impl Feeds {
     fn new(directory: &Path) -> Result<Self> {
-        let mut feeds = Self { files: Vec::new(), records: 0 };
+        let mut feeds = Self::synthetic(directory)?;
         if let Some(file) = real_data("seattle_redfin_events.csv.zst") {
-            feeds.files.push((file.display().to_string(), "seattle", "redfin"));
+            feeds.files.insert(0, (file.display().to_string(), "seattle", "redfin"));
             feeds.records += SEATTLE_RECORDS;
         }
+        Ok(feeds)
+    }
+
+    /// The synthetic market alone.
+    fn synthetic(directory: &Path) -> Result<Self> {
         let file = directory.join("market.jsonl").display().to_string();
         run(harness::roost()?.args([
             "synthetic",
@@ -136,9 +186,7 @@ impl Feeds {
             "--events",
             &EVENTS.to_string(),
         ]))?;
-        feeds.files.push((file, "market", "reso"));
-        feeds.records += EVENTS;
-        Ok(feeds)
+        Ok(Self { files: vec![(file, "market", "reso")], records: EVENTS })
     }
 
     fn publish(&self, before: &[&str], after: &[&str]) -> Result<()> {

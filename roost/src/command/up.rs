@@ -15,7 +15,7 @@ pub struct Up {
     /// Also run the synthetic market, and a session that watches it.
     #[arg(long)]
     demo: bool,
-    /// Where the log and the tables are kept.
+    /// Where the log, the tables and snapshots of the engine are kept.
     #[arg(long, value_name = "DIR", default_value = ".roost")]
     data_dir: PathBuf,
     /// Changes of the synthetic market a second.
@@ -30,6 +30,9 @@ pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
     settings.log.embedded.directory = arguments.data_dir.join("log");
     settings.store.backend = store::BackendKind::Embedded;
     settings.store.embedded.directory = arguments.data_dir.join("tables");
+    if settings.scorer.snapshot_directory.as_os_str().is_empty() {
+        settings.scorer.snapshot_directory = arguments.data_dir.join("snapshots");
+    }
     let runtime = crate::services::runtime(&settings.process)?;
     runtime.block_on(async {
         crate::services::initialise(&settings).await?;

@@ -114,6 +114,8 @@ const LIMITS: &[(&str, Rule)] = &[
     ("scorer.market_every", Time("10ms", "1day")),
     ("scorer.scrub_every", TimeOrZero("1s", "3650days", "never")),
     ("scorer.max_pause", Time("1s", LONGEST_PAUSE)),
+    // Well below the age from which one is refused.
+    ("scorer.snapshot_every", Time("1s", "30m")),
     // API.
     ("api.listen", Address),
     ("api.statement_deadline", Time("100ms", "10m")),
@@ -337,6 +339,7 @@ mod tests {
             "log.kafka.topic_prefix",
             "scorer.instance",
             "scorer.score_epoch",
+            "scorer.snapshot_directory",
             "store.scylla.contact_points",
             "store.scylla.keyspace",
             "store.scylla.local_datacenter",

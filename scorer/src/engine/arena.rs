@@ -8,6 +8,8 @@ use rustc_hash::FxBuildHasher;
 
 use super::kernel;
 
+pub(super) mod saved;
+
 /// Values by key and by slot. Keys and values stand apart, so that who needs one does not fetch the other.
 #[derive(Debug)]
 pub(super) struct Arena<K, V> {

@@ -15,6 +15,8 @@ use schemas::vocabulary::Transaction;
 
 use crate::facts::{Asked, Cities, PlaceFacts, SessionFacts, SubTypes};
 
+pub(super) mod saved;
+
 /// Of a small number: nothing is asked.
 const NONE: u8 = u8::MAX;
 /// Of a market: the session is kept whole.

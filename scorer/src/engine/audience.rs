@@ -18,6 +18,8 @@ use super::{Emit, Key, SHOWN, TopThree, Work};
 use crate::facts::{Asked, ListingFacts, SessionFacts};
 use crate::score::{passes, score};
 
+mod saved;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Audience {

@@ -23,6 +23,8 @@ use super::seats::{Hit, Reach, Seated, Seats};
 use crate::facts::{Asked, Beyond, ListingFacts, PostalKey};
 use crate::geo::Tile;
 
+pub(super) mod saved;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Area {
     City(Market),

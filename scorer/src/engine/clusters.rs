@@ -3,6 +3,8 @@
 //! Where a row stands is never seen in a result. It changes: a full group is parted in two, one that has seen much coming
 //! and going is sorted again; whoever keeps a row's spot is told. Does not know what stands in a row.
 
+mod saved;
+
 /// Rows of a block: the bits of a mask.
 pub(super) const LANES: usize = 64;
 /// Blocks that have their bounds in common: the lanes of a register of floats.

@@ -19,6 +19,8 @@ use super::shortlist::{KEPT, Shortlist};
 use super::{Change, Emit, Engine, Size, TopThree, Work};
 use crate::facts::{Asked, ListingFacts, SessionFacts};
 
+mod saved;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Indexed {
@@ -62,7 +64,12 @@ impl Fresh<'_> {
 impl Indexed {
     /// Without listings or sessions.
     pub fn new(kernel: Kernel) -> Self {
-        Self::tuned(Tuning { kernel, few: FEW })
+        Self::tuned(Self::tuning(kernel))
+    }
+
+    /// With the numbers that it ships with.
+    pub const fn tuning(kernel: Kernel) -> Tuning {
+        Tuning { kernel, few: FEW }
     }
 
     /// The same with numbers of one's own.
@@ -197,5 +204,9 @@ impl Engine for Indexed {
 
     fn size(&self) -> Size {
         Size { listings: self.listings.len(), sessions: self.audience.sessions.len() }
+    }
+
+    fn save(&self, head: Vec<u8>) -> Option<Vec<u8>> {
+        Some(self.written(head))
     }
 }

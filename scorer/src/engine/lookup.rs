@@ -51,6 +51,11 @@ impl Ladder {
         }
     }
 
+    /// The budget that it is made around.
+    pub(super) const fn middle(&self) -> i64 {
+        self.ends[CODES / 2]
+    }
+
     fn code(&self, cents: i64) -> u8 {
         // At most 255: the last end is above every budget.
         self.ends.partition_point(|end| *end < cents).min(CODES - 1) as u8
@@ -140,6 +145,16 @@ impl Default for Rarity {
 }
 
 impl Rarity {
+    /// By amenity.
+    pub(super) const fn counts(&self) -> &[u32; 64] {
+        &self.0
+    }
+
+    /// With these counts.
+    pub(super) const fn of_counts(counts: [u32; 64]) -> Self {
+        Self(counts)
+    }
+
     /// A listing comes.
     pub(super) fn count(&mut self, amenities: u64) {
         lanes(amenities).for_each(|word| self.0[word] = self.0[word].saturating_add(1));

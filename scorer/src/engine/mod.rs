@@ -9,6 +9,7 @@ mod arena;
 mod asks;
 mod audience;
 mod buckets;
+pub mod bytes;
 mod ceiling;
 mod clusters;
 mod codes;
@@ -31,6 +32,9 @@ pub use crate::score::Key;
 
 /// How many listings a session sees.
 pub const SHOWN: usize = 3;
+
+/// The content of a listing from a snapshot, which does not hold what is shown: whoever counts contents begins above it.
+pub const UNSEEN: u64 = 0;
 
 /// What became known of one listing or session: its newest facts whole, never a delta.
 #[derive(Clone, Debug)]
@@ -107,6 +111,12 @@ pub trait Engine: Send {
     /// What it did, and how much of what it holds takes a slower path.
     fn work(&self) -> Work {
         Work::default()
+    }
+
+    /// All that it knows, written behind `head`; `None` from one that has nothing worth keeping.
+    fn save(&self, head: Vec<u8>) -> Option<Vec<u8>> {
+        drop(head);
+        None
     }
 }
 

@@ -45,7 +45,6 @@ impl Seated {
     }
 
     /// It takes notice of what reaches the floor.
-    #[cfg(test)]
     pub(super) const fn open(codes: Codes, slot: u32, floor: u8) -> Self {
         Self { codes, slot, floor, is_open: true }
     }

@@ -13,6 +13,8 @@ use super::clusters::{Clusters, LANES, SPAN, Spot};
 use super::kernel::Kernel;
 use crate::facts::{Asked, ListingFacts, PostalKey};
 
+pub(super) mod saved;
+
 /// What one shelf holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct ShelfKey {

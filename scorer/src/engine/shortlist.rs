@@ -170,8 +170,20 @@ impl Bound {
         }
     }
 
-    const fn len(self) -> usize {
+    pub(super) const fn len(self) -> usize {
         (self.0 >> LEN_AT & 7) as usize
+    }
+
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Of bits that [`Self::bits`] gave; `None` for those of no open shortlist.
+    pub(super) const fn from_bits(bits: u32) -> Option<Self> {
+        let bound = Self(bits);
+        let names_nobody = bits & NAMES_LAST != 0 && bound.len() == 0;
+        let is_beyond = bits & CLOSED != 0 || bits & (NAMES_LAST - 1) > MAX_SCORE + 1 || bound.len() > KEPT;
+        if names_nobody || is_beyond { None } else { Some(bound) }
     }
 }
 

@@ -65,10 +65,15 @@ impl Judge {
             return;
         }
         let mut to_scan = Vec::new();
-        let Self { shards, changes, effects, catalogue, markets, days, rules, .. } = self;
+        let Self { shards, changes, effects, catalogue, markets, days, rules, unconfirmed, engine, .. } = self;
+        unconfirmed.confirm_listings(catalogue, engine.as_mut(), rules);
+        if shards.values().any(|shard| shard.statements_read && !shard.in_engine) {
+            unconfirmed.of_others(shards, changes);
+        }
         for shard in shards.values_mut().filter(|shard| shard.statements_read && !shard.live) {
             if !shard.in_engine {
                 shard.in_engine = true;
+                unconfirmed.ended(shard, changes);
                 changes.extend(shard.statements.iter().filter_map(|(id, stated)| {
                     let facts = Some(SessionFacts::of(stated.preferences.as_deref()?));
                     Some(Change::Session { id, facts })

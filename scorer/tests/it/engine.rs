@@ -15,7 +15,7 @@ use crate::permutation::{digest_of, newest, retold, shuffled, tunings};
 use crate::world::{SESSIONS, change, dense, session_id};
 
 /// Batches; some changes come twice in a row, some again later.
-fn batches(sizes: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Vec<Change>>> {
+pub fn batches(sizes: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<Vec<Change>>> {
     let again = (change(), prop::option::weighted(0.2, any::<prop::sample::Index>()));
     let changes = prop::collection::vec(again, sizes).prop_map(|drawn| {
         let mut changes: Vec<Change> = Vec::new();
@@ -81,7 +81,7 @@ fn sorted(mut emits: Vec<Emit>) -> Vec<Emit> {
     emits
 }
 
-fn top_threes(engine: &impl Engine) -> Vec<Option<TopThree>> {
+pub fn top_threes(engine: &impl Engine) -> Vec<Option<TopThree>> {
     (0..SESSIONS).map(|number| engine.top_three(session_id(number))).collect()
 }
 

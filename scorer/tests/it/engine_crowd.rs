@@ -95,3 +95,44 @@ fn shortlists_are_right_after_weeks_of_coming_and_going() {
         }
     }
 }
+
+#[test]
+fn a_snapshot_of_a_crowd_is_loaded_with_its_layout_and_lives_on() {
+    let mut stopped = lived_through(Kernel::best(), 0x5EED_0002);
+    let bytes = stopped.save(Vec::new()).unwrap();
+    let mut loaded = Indexed::load(&bytes, Tuning { kernel: Kernel::best(), few: 0 }).unwrap();
+    let same = |loaded: &Indexed, stopped: &Indexed| {
+        for session in (0..=SESSIONS).map(session_id) {
+            assert_eq!(loaded.top_three(session), stopped.top_three(session), "{session}");
+        }
+        assert_eq!(loaded.size(), stopped.size());
+        assert_eq!(loaded.audit(), Ok(()));
+    };
+    same(&loaded, &stopped);
+    let mut random = Random(0x5EED_0003);
+    for _ in 0..200 {
+        let listing = listing_id(random.below(LISTINGS as u64) as usize);
+        let session = session_id(random.below(SESSIONS as u64) as usize);
+        let batch = [
+            Change::Listing { id: listing, facts: (random.below(4) > 0).then(|| random.listing()), content: 7 },
+            Change::Session { id: session, facts: (random.below(4) > 0).then(|| random.session()) },
+        ];
+        loaded.apply(&batch, &mut Vec::new());
+        stopped.apply(&batch, &mut Vec::new());
+    }
+    same(&loaded, &stopped);
+
+    // Not even with a right checksum do other bytes panic, where groups are many.
+    for _ in 0..300 {
+        let mut other = bytes.clone();
+        for _ in 0..=random.below(3) {
+            let at = random.below(other.len() as u64) as usize;
+            other[at] = random.below(256) as u8;
+        }
+        if let Ok(mut engine) = Indexed::load(&other, Tuning { kernel: Kernel::best(), few: 0 }) {
+            let listing = Change::Listing { id: listing_id(0), facts: Some(random.listing()), content: 9 };
+            let session = Change::Session { id: session_id(0), facts: Some(random.session()) };
+            engine.apply(&[listing, session], &mut Vec::new());
+        }
+    }
+}

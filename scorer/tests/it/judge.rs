@@ -9,9 +9,12 @@ use schemas::id::SessionId;
 use schemas::market_day::MarketDay;
 use schemas::priced::PricedListing;
 use schemas::topic::{Topic, partition_of, session_key};
+use scorer::engine::indexed::Indexed;
+use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
 use scorer::facts::ScoreEpoch;
 use scorer::judge::{Effect, Judge, Rules, Safeguards, Then};
+use scorer::snapshot;
 use serde_json::json;
 use store::{Row, Write};
 use stream::{Assignment, Outgoing, Record};
@@ -37,6 +40,18 @@ fn row(number: usize) -> Row {
     Row::Listing(fact(number).listing.listing_id)
 }
 
+fn rules(partitions: u32) -> Rules {
+    Rules {
+        partitions,
+        session_life_ms: i64::MAX / 4,
+        window: 100,
+        market_every_ms: 1_000,
+        scrub_every_ms: SCRUB_EVERY_MS,
+        score_epoch: ScoreEpoch::default(),
+        safeguards: Safeguards::default(),
+    }
+}
+
 /// One scorer.
 struct House {
     judge: Judge,
@@ -57,17 +72,12 @@ impl House {
     }
 
     fn of(partitions: u32) -> Self {
-        let rules = Rules {
-            partitions,
-            session_life_ms: i64::MAX / 4,
-            window: 100,
-            market_every_ms: 1_000,
-            scrub_every_ms: SCRUB_EVERY_MS,
-            score_epoch: ScoreEpoch::default(),
-            safeguards: Safeguards::default(),
-        };
+        Self::with(partitions, Judge::new(rules(partitions), Box::new(Oracle::default())))
+    }
+
+    fn with(partitions: u32, judge: Judge) -> Self {
         Self {
-            judge: Judge::new(rules, Box::new(Oracle::default())),
+            judge,
             now: 1_793_100_000_000,
             offset: 0,
             unanswered: None,
@@ -104,11 +114,12 @@ impl House {
 
     /// A listing's record; `None`: its tombstone.
     fn listing(&mut self, number: usize, fact: Option<PricedListing>) {
-        let key = Some(format!("mls:{number}").into_bytes());
+        let key = format!("mls:{number}").into_bytes();
+        let partition = partition_of(&key, self.partitions);
         let value = fact.map(|fact| serde_json::to_vec(&fact).unwrap());
         let (topic, headers) = (Topic::ListingsPriced, Vec::new());
         let (offset, append_time_ms) = (self.offset, self.now);
-        self.judge.record(Record { topic, partition: 0, offset, append_time_ms, key, value, headers });
+        self.judge.record(Record { topic, partition, offset, append_time_ms, key: Some(key), value, headers });
         self.offset += 1;
     }
 
@@ -360,4 +371,64 @@ fn a_market_that_changes_back_before_its_observation_is_read_is_observed_again()
     let day = tables.iter().find_map(|(row, cell)| matches!(row, Row::MarketDay(..)).then_some(cell));
     let day: MarketDay = serde_json::from_str(day.unwrap()).unwrap();
     assert_eq!(day.numbers.map(|numbers| numbers.active_listings), Some(1));
+}
+
+/// The judge that a snapshot of this one makes.
+fn from_snapshot(judge: &Judge, now: i64) -> Judge {
+    let bytes = snapshot::seal(judge.save(7, now).expect("everything is read and taken over"));
+    let (_, engine) = snapshot::open(&bytes, 7, now).unwrap();
+    Judge::warm(rules(2), Indexed::load(engine, Indexed::tuning(Kernel::best())).unwrap())
+}
+
+#[test]
+fn a_start_from_a_snapshot_writes_what_a_cold_one_writes_and_keeps_nothing_that_is_over() {
+    let of_shard = |shard| move |id: &SessionId| partition_of(&session_key(*id), 2) == shard;
+    let ids = |shard| (1_u128..).map(SessionId::from_bits).filter(of_shard(shard));
+    let ours: Vec<SessionId> = ids(0).take(3).collect();
+    let [stays, ends, comes] = ours[..] else { unreachable!() };
+    let of_another = ids(1).next().unwrap();
+    let indexed = || House::with(2, Judge::new(rules(2), Box::new(Indexed::new(Kernel::best()))));
+
+    let mut before = indexed();
+    assert!(before.judge.save(7, before.now).is_none(), "nothing is read yet");
+    before.take_over();
+    [stays, ends, of_another].into_iter().for_each(|session| before.statement(session));
+    (1..=3).for_each(|number| before.listing(number, Some(fact(number))));
+    before.end();
+    before.perform(&mut BTreeMap::new(), 0);
+    assert_eq!((before.judge.summary().sessions, before.judge.summary().offered), (3, 3));
+    let warm = from_snapshot(&before.judge, before.now);
+
+    let mut after = [House::with(2, warm), indexed()];
+    let mut tables = [BTreeMap::new(), BTreeMap::new()];
+    for (house, tables) in after.iter_mut().zip(&mut tables) {
+        house.judge.assigned(&[Assignment { partition: 0, committed: None }]);
+        [stays, comes].into_iter().for_each(|session| house.statement(session));
+        // As the log tells it: first what was. The first is as it was, the second is gone.
+        (1..=3).for_each(|number| house.listing(number, Some(fact(number))));
+        house.listing(2, None);
+        let mut cheaper = fact(3);
+        cheaper.listing.list_price = schemas::money::Money::from_units(700_000);
+        cheaper.listing.version.raw_offset += 1;
+        house.listing(3, Some(cheaper));
+        house.listing(4, Some(fact(4)));
+        house.end();
+        house.perform(tables, 1);
+        house.second();
+        house.perform(tables, 1);
+        assert_eq!((house.judge.summary().sessions, house.judge.summary().offered), (2, 3));
+    }
+    assert!(tables[0].contains_key(&Row::Recommendation(stays)));
+    assert_eq!(tables[0], tables[1]);
+
+    // What is shown of a listing changes and its score does not: who sees it is told, here as there.
+    for (house, tables) in after.iter_mut().zip(&mut tables) {
+        let mut shown = fact(1);
+        shown.listing.photo_url = Some("https://photos.example/1.jpg".to_owned());
+        shown.listing.version.raw_offset += 1;
+        house.listing(1, Some(shown));
+        let written = house.perform(tables, 1);
+        assert!(written.contains(&Row::Recommendation(stays)), "{written:?}");
+    }
+    assert_eq!(tables[0], tables[1]);
 }

@@ -10,5 +10,6 @@ mod permutation;
 mod present;
 mod score;
 mod service;
+mod snapshot;
 mod state;
 mod world;
