@@ -66,7 +66,7 @@ impl Default for Config {
             score_epoch: jiff::civil::date(2026, 7, 1),
             max_pause: Duration::from_secs(3_600),
             snapshot_directory: PathBuf::new(),
-            snapshot_every: Duration::from_secs(60),
+            snapshot_every: Duration::from_mins(5),
         }
     }
 }
