@@ -183,13 +183,15 @@ fn measure(subject: &Subject<'_>) -> Result<Seen> {
     feed.run(RATE, WARM, &mut watchers)?;
     let first = feed.run(RATE, TIME, &mut watchers)?;
     let unseen = watchers.stop()?;
+    let stages = [Stage::Appended, Stage::Canonical, Stage::Priced, Stage::Row, Stage::Property, Stage::Recommendation];
+    // Before the flood, whose changes wait for one another.
+    let stages = stages.map(|stage| (stage, journal.spread(first, stage))).into();
     let (begun, last) = (Instant::now(), feed.flood(FLOOD)?);
     let mut look = row(subject);
     until("the flood is in its rows", OPENING, || all_show(&mut look, last))?;
     let flood = (FLOOD + LISTINGS) as f64 / begun.elapsed().as_secs_f64();
     follower.stop()?;
-    let stages = [Stage::Appended, Stage::Canonical, Stage::Priced, Stage::Row, Stage::Property, Stage::Recommendation];
-    Ok(Seen { stages: stages.map(|stage| (stage, journal.spread(first, stage))).into(), unseen, flood })
+    Ok(Seen { stages, unseen, flood })
 }
 
 /// Whether every watched listing shows its change since this one.
