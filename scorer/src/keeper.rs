@@ -95,7 +95,10 @@ pub(crate) fn load(directory: &Directory, epoch: ScoreEpoch, kernel: Kernel, now
     };
     let load = |bytes: &[u8]| Indexed::load(bytes, Indexed::tuning(kernel));
     let Some((path, head, engine)) = directory.load(snapshot::config(epoch), now_ms, load, refused) else {
-        tracing::info!("the engine starts cold: no snapshot is right");
+        match why {
+            "none" => tracing::info!("the engine starts cold: there is no snapshot"),
+            _ => tracing::info!("the engine starts cold: no snapshot is right"),
+        }
         metrics::record_start("cold", why);
         return None;
     };
