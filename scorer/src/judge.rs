@@ -187,8 +187,6 @@ pub struct Judge {
     /// Counts the steps of listings: every visible change has a number of its own.
     content: u64,
     unconfirmed: Unconfirmed,
-    /// The next offset of each partition of `listings.priced`.
-    listings_read: Vec<u64>,
 }
 
 impl Judge {
@@ -219,7 +217,6 @@ impl Judge {
             to_count: BTreeMap::new(),
             content: UNSEEN,
             unconfirmed: Unconfirmed::default(),
-            listings_read: vec![0; partitions as usize],
             rules,
         }
     }
@@ -275,9 +272,6 @@ impl Judge {
         }
         self.applied(record.partition, record.offset + 1);
         let (partition, offset, since) = (record.partition, record.offset, record.append_time_ms);
-        if let Some(next) = self.listings_read.get_mut(partition as usize) {
-            *next = offset + 1;
-        }
         let step = match self.catalogue.take(record) {
             Ok(Some(step)) => step,
             Ok(None) => return,

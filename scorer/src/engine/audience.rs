@@ -325,6 +325,6 @@ impl Details {
 /// What a session with this shortlist sees.
 pub(super) fn top_three(shortlist: &Shortlist, listings: &Listings) -> TopThree {
     let key = |entry: &Entry| Key { score: entry.score, listing: Reverse(listings.key(entry.slot).clone()) };
-    // In order of slots' ids already.
+    // The best first already.
     shortlist.shown().iter().map(key).collect()
 }

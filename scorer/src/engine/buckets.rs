@@ -20,6 +20,7 @@ use super::indexed::Tuning;
 use super::kernel::Kernel;
 use super::lookup::{Codes, Ladder, Lookup, Rarity, floor, most_amenities};
 use super::seats::{Hit, Reach, Seated, Seats};
+use super::{PROFILES, place_of};
 use crate::facts::{Asked, Beyond, ListingFacts, PostalKey};
 use crate::geo::Tile;
 
@@ -80,8 +81,6 @@ fn areas(session: &Asked<'_>) -> SmallVec<[Area; 1]> {
     countries.into_iter().map(Area::Country).chain(cities).collect()
 }
 
-/// In the order of their seats in a bucket.
-const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
 /// Sessions after which it is looked at whether the ladder suits them; of a larger bucket half as many as it has, so that
 /// budgets that suit no ladder cost a constant number of seats for each session.
 const ENOUGH: usize = 64;
@@ -180,7 +179,7 @@ impl Buckets {
     pub(super) fn seat(&mut self, session: &Asked<'_>, slot: u32, moved: &mut Vec<Moved>) -> Standing {
         let Self { rarity, shared, all, off_ladder, .. } = self;
         let Asked { transaction, currency, profile, .. } = *session;
-        let profile = number(profile);
+        let profile = place_of(profile);
         let keys = areas(session).into_iter().map(|area| BucketKey { area, transaction, currency });
         let spots = keys.map(|key| {
             let make = || Bucket::with(shared.around(session.budget.cents()));
@@ -210,7 +209,7 @@ impl Buckets {
         let many = self.many.remove(&slot);
         for &(bucket, spot) in many.as_deref().unwrap_or(&[(standing.bucket, standing.spot)]) {
             let Some(of_key) = self.all.get_mut(bucket) else { continue };
-            of_key.seats[number(profile)].remove(spot);
+            of_key.seats[place_of(profile)].remove(spot);
             if of_key.seats.iter().all(|seats| seats.len() == 0) {
                 self.all.set(bucket, None);
             }
@@ -235,7 +234,7 @@ impl Buckets {
         let spots = if standing.bucket == MANY { many.get(&slot).map_or(&[][..], |many| many) } else { &own };
         for &(bucket, spot) in spots {
             if let Some(of_key) = all.get_mut(bucket) {
-                of_key.seats[number(session.profile)].set_floor(spot, floor);
+                of_key.seats[place_of(session.profile)].set_floor(spot, floor);
             }
         }
     }
@@ -309,7 +308,7 @@ impl Buckets {
         let mut here = spots.iter().filter(|(bucket, _)| looked_into.contains(&Some(*bucket)));
         here.any(|(bucket, spot)| {
             let Some(Bucket { ladder, seats, .. }) = self.all.get(*bucket) else { return false };
-            let seats = &seats[number(profile)];
+            let seats = &seats[place_of(profile)];
             let seen = Seen { step: 0, old: None, new: Some(listing) };
             let reach = reach(&seen, profile, ladder, tuning.kernel);
             seats.len() <= tuning.few || seats.finds(*spot, slot, &reach, tuning.kernel)
@@ -360,16 +359,6 @@ impl Buckets {
         let mut others = Vec::new();
         seats.iter_mut().for_each(|seats| seats.tidy(&mut others));
         moved.extend(others.into_iter().map(|(session, spot)| Moved { session, bucket, spot }));
-    }
-}
-
-/// The place of a profile in [`PROFILES`].
-const fn number(profile: Profile) -> usize {
-    match profile {
-        Profile::Balanced => 0,
-        Profile::Value => 1,
-        Profile::Family => 2,
-        Profile::Commuter => 3,
     }
 }
 

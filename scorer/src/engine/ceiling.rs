@@ -9,7 +9,7 @@ use schemas::preferences::Profile;
 
 use super::clusters::{self, LANES, SIDES, SPAN, lanes};
 use super::codes::{Codes, Details, UNKNOWN_AMENITIES};
-use super::kernel;
+use super::{PROFILES, kernel, place_of};
 use crate::facts::{Asked, ListingFacts};
 use crate::score::{AFFORDABILITY_SLOPE, FULL, NEUTRAL, USUAL_COMMUTE_MINUTES, extra_bedrooms, merits, weights};
 
@@ -20,9 +20,6 @@ const STATIC_UNIT: i64 = 16;
 /// Of a longer commute, and of one that is not known.
 const LONG: u8 = 254;
 const UNKNOWN: u8 = 255;
-
-/// The profiles, in the order of a row's statics.
-const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
 
 /// What one profile's weights make of the components.
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +88,7 @@ impl Seeker {
         let preferred = session.preferred.bits();
         let amenities = if preferred == 0 { NEUTRAL } else { FULL };
         Self {
-            profile: PROFILES.into_iter().position(|profile| profile == session.profile).unwrap_or_default(),
+            profile: place_of(session.profile),
             per_unit: scale.affordability * AFFORDABILITY_SLOPE as f32 / (session.budget.cents() as f32 / 100.0),
             per_minute: scale.commute * FULL as f32 / f32::from(minutes),
             minutes: session.max_commute_minutes.map_or(UNKNOWN, |max| max.min(u16::from(LONG)) as u8),

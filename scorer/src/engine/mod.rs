@@ -25,6 +25,7 @@ mod shelves;
 mod shortlist;
 
 use schemas::id::{ListingId, SessionId};
+use schemas::preferences::Profile;
 use smallvec::SmallVec;
 
 use crate::facts::{ListingFacts, SessionFacts};
@@ -32,6 +33,19 @@ pub use crate::score::Key;
 
 /// How many listings a session sees.
 pub const SHOWN: usize = 3;
+
+/// The profiles: whatever has a place for each has them in this order.
+const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
+
+/// The place of a profile in [`PROFILES`].
+const fn place_of(profile: Profile) -> usize {
+    match profile {
+        Profile::Balanced => 0,
+        Profile::Value => 1,
+        Profile::Family => 2,
+        Profile::Commuter => 3,
+    }
+}
 
 /// The content of a listing from a snapshot, which does not hold what is shown: whoever counts contents begins above it.
 pub const UNSEEN: u64 = 0;

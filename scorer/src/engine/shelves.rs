@@ -141,12 +141,8 @@ impl Shelves {
                 floor = look(&blocks[block]);
             }
         }
-        let within = |floor: f32| {
-            let spans = spans.iter().filter(move |(_, most)| most.iter().any(|most| *most >= floor));
-            spans.flat_map(|(blocks, most)| blocks.iter().zip(most))
-        };
-        let within: Vec<(&OfferBlock, f32)> =
-            within(floor).filter(|(_, most)| **most >= floor).map(|(block, most)| (block, *most)).collect();
+        let rest = spans.iter().flat_map(|(blocks, most)| blocks.iter().zip(*most));
+        let within: Vec<(&OfferBlock, f32)> = rest.filter(|(_, most)| *most >= floor).collect();
         for (number, (block, most)) in within.iter().enumerate() {
             if let Some((later, _)) = within.get(number + AHEAD) {
                 later.prefetch(seeker);

@@ -101,7 +101,7 @@ impl Judge {
         if !is_whole || self.shards.is_empty() {
             return None;
         }
-        let head = Head { config, written_at_ms: now, offsets: self.listings_read.clone() };
+        let head = Head { config, written_at_ms: now, offsets: self.listings_offsets.clone() };
         self.engine.save(head.to_bytes())
     }
 }

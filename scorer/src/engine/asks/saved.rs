@@ -10,11 +10,10 @@ use schemas::units::{Bathrooms, Latitude, Longitude, RadiusKm, SchoolRating};
 
 use super::super::bytes::{Malformed, Sink, Source, valid, word};
 use super::super::shelves::saved::TRANSACTIONS;
+use super::super::{PROFILES, place_of};
 use super::{Asks, Book, NONE, WHOLE};
 use crate::facts::{Beyond, PlaceFacts, PostalKey, SessionFacts, SubTypes};
 use crate::geo::Disc;
-
-const PROFILES: [Profile; 4] = [Profile::Balanced, Profile::Value, Profile::Family, Profile::Commuter];
 
 /// Bytes of a packed session.
 pub(in super::super) const ASKS_BYTES: usize = 44;
@@ -57,7 +56,7 @@ impl Book {
         sink.column(asks().map(|it| [it.min_bedrooms]));
         sink.column(asks().map(|it| [it.min_bathrooms]));
         sink.column(asks().map(|it| [it.min_school_rating.map_or(NONE, SchoolRating::steps)]));
-        sink.column(asks().map(|it| [it.profile as u8]));
+        sink.column(asks().map(|it| [place_of(it.profile) as u8]));
         sink.column(asks().map(|it| [it.wants]));
         rows.iter().filter_map(|(slot, _)| self.whole.get(slot)).for_each(|session| save_whole(session, sink));
     }
@@ -196,7 +195,7 @@ fn save_whole(session: &SessionFacts, sink: &mut Sink) {
     sink.count(dismissed.len());
     dismissed.iter().for_each(|id| sink.text(id.as_str()));
     sink.u8(u8::from(*include_coming_soon) | u8::from(*include_under_contract) << 1);
-    sink.u8(*profile as u8);
+    sink.u8(place_of(*profile) as u8);
 }
 
 fn load_whole(source: &mut Source<'_>) -> Result<SessionFacts, Malformed> {
