@@ -1,13 +1,15 @@
 //! The scorer as it runs: readers and the judge on threads of their own, statements on the runtime. Performs what
 //! `judge.rs` decides; no branch here depends on a listing or a session.
 
+mod follower;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded, select, tick};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select, tick};
 use rustc_hash::FxHashMap;
 use schemas::cells::ShardCell;
 use schemas::topic::Topic;
@@ -17,6 +19,7 @@ use stream::{
     Producer, Reader, Start,
 };
 
+use self::follower::Follower;
 use crate::config::{Config, EngineKind};
 use crate::engine::indexed::Indexed;
 use crate::engine::kernel::Kernel;
@@ -37,8 +40,6 @@ const BATCHES_PER_TURN: usize = 4;
 /// How often time passes for the judge, and how often its numbers are told: a turn takes microseconds, and there are
 /// thousands a second.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a reader waits for a first record; bounds the delay of commits and of stopping.
-const POLL: Duration = Duration::from_millis(50);
 /// How long a log was out of sight, about, when a reader says so: it looks at the brokers once a second and gives them some
 /// to answer.
 const UNSEEN_BEFORE: Duration = Duration::from_secs(5);
@@ -277,79 +278,6 @@ fn instance_name() -> String {
 pub(crate) fn now_ms() -> i64 {
     // Before 1970 the clock is wrong by more than anything here could mend.
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
-}
-
-/// Reads and hands on, in order.
-struct Follower {
-    /// What is out of sight when its reader says so.
-    topic: Topic,
-    reader: Box<dyn Reader>,
-    inputs: Sender<Input>,
-    commits: Option<Receiver<(u32, u64)>>,
-    stop: Arc<AtomicBool>,
-    fatal: Fatal,
-    pause: PauseWatch,
-}
-
-impl Follower {
-    fn run(mut self) {
-        while !self.stop.load(Ordering::Acquire) {
-            if let Err(pause) = self.pause.look() {
-                let seconds = pause.as_secs();
-                return (self.fatal)(format!(
-                    "scorer: this process stood still for {seconds} s, longer than scorer.max_pause: what it knows may be compacted away; look at what stops it (suspend, a debugger, a starved machine)"
-                ));
-            }
-            self.commit();
-            let mut events = Vec::new();
-            match self.reader.poll(POLL, &mut events) {
-                Ok(()) if events.is_empty() => {}
-                Ok(()) => {
-                    if !self.hand_on(Input::Events(events)) {
-                        return;
-                    }
-                }
-                Err(LogError::Unavailable(reason)) => {
-                    if !self.hand_on(Input::LostSight(self.topic, reason)) {
-                        return;
-                    }
-                }
-                Err(error) => return (self.fatal)(format!("scorer: {error}")),
-            }
-        }
-        self.commit();
-        let _ = self.reader.commit_sync(Duration::from_secs(2));
-    }
-
-    fn commit(&mut self) {
-        let Some(commits) = &self.commits else { return };
-        for (partition, next_offset) in commits.try_iter() {
-            if let Err(error) = self.reader.commit(partition, next_offset) {
-                tracing::warn!(partition, next_offset, "an offset is not committed, later ones will be: {error}");
-            }
-        }
-    }
-
-    /// Waits for the judge while the group still sees this member alive.
-    fn hand_on(&mut self, mut input: Input) -> bool {
-        loop {
-            match self.inputs.send_timeout(input, POLL) {
-                Ok(()) => return true,
-                Err(SendTimeoutError::Disconnected(_)) => return false,
-                Err(SendTimeoutError::Timeout(back)) => {
-                    input = back;
-                    if self.stop.load(Ordering::Acquire) {
-                        return false;
-                    }
-                    if let Input::Events(events) = &mut input
-                        && let Err(error) = self.reader.poll_control(Duration::ZERO, events)
-                    {
-                        tracing::warn!("the log does not answer: {error}");
-                    }
-                }
-            }
-        }
-    }
 }
 
 /// What the token of an append stands for.
