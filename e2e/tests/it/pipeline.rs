@@ -62,7 +62,10 @@ pub fn come_to_rest(installation: &Installation, seconds: u64) -> Result<(checks
 #[test]
 fn a_synthetic_market_comes_out_as_the_logs_say() -> Result<()> {
     let Some(servers) = Servers::from_environment() else { return Ok(()) };
-    let mut installation = Installation::on_servers(&servers, "market", "")?;
+    // Some panels are about snapshots.
+    let snapshots = tempfile::tempdir()?;
+    let settings = format!("[scorer]\nsnapshot_directory = {:?}\nsnapshot_every = \"1s\"", snapshots.path());
+    let mut installation = Installation::on_servers(&servers, "market", &settings)?;
     start_all(&mut installation)?;
     let (said, code) = installation.run(&["synthetic", "--publish", "--listings", "400", "--events", "3000"])?;
     ensure!(code == 0, "{said}");
