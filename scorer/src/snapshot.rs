@@ -22,9 +22,16 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::engine::bytes::Malformed;
 use crate::facts::ScoreEpoch;
 
+#[cfg(test)]
+mod layout;
+
 const MAGIC: [u8; 8] = *b"roostEN\n";
 /// Counts up with whatever is written otherwise.
 const VERSION: u32 = 1;
+/// Bytes and XXH3 of what [`layout`] writes. Other scores, or other places in the engine, change them too; a version more
+/// than was needed then costs one cold start.
+#[cfg(test)]
+const LAYOUT: (usize, u64) = (122_733, 0x91d9_ff90_c40d_b796);
 /// Older ones are refused: half of the time that the logs keep what was replaced. A start from an older one would be right,
 /// but has most of it to do again.
 pub const MAX_AGE_MS: i64 = MIN_COMPACTION_LAG_MS / 2;
