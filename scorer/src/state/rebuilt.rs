@@ -17,7 +17,7 @@ use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
 use crate::statements::Statements;
 
 /// Pairs of session and listing that are looked at one by one: a few seconds.
-const MAX_PAIRS: usize = 20_000_000;
+pub const MAX_PAIRS: usize = 20_000_000;
 /// Listings or sessions handed to the engine at once: bounds what is held beside it.
 const CHUNK: usize = 100_000;
 
@@ -29,19 +29,25 @@ pub type Sights = BTreeMap<u32, (StateHash, u64)>;
 #[error("the engine's kernels disagree on this machine: {0:?} sees {1:?}, {2:?} sees {3:?}")]
 pub struct Disagreement(pub Kernel, pub Sights, pub Kernel, pub Sights);
 
-/// What the sessions of these shards must see, of the listings of all partitions.
+/// What the sessions of these shards must see, of the listings of all partitions; by the definition engine up to
+/// `max_pairs`.
 pub fn sights(
     catalogue: &Catalogue,
     statements: &BTreeMap<u32, Statements>,
     epoch: ScoreEpoch,
+    max_pairs: usize,
 ) -> Result<Sights, Disagreement> {
     let sessions: usize = statements.values().map(Statements::standing).sum();
-    if sessions.saturating_mul(catalogue.len()) <= MAX_PAIRS {
+    if sessions.saturating_mul(catalogue.len()) <= max_pairs {
         return Ok(sights_by(&mut Oracle::default(), catalogue, statements, epoch));
     }
-    let by = |kernel| sights_by(&mut Indexed::new(kernel), catalogue, statements, epoch);
+    agreed(Kernel::avx512(), |kernel| sights_by(&mut Indexed::new(kernel), catalogue, statements, epoch))
+}
+
+/// What the portable kernel sees, if the other one of this machine sees the same.
+fn agreed(other: Option<Kernel>, mut by: impl FnMut(Kernel) -> Sights) -> Result<Sights, Disagreement> {
     let portable = by(Kernel::Portable);
-    if let Some(kernel) = Kernel::avx512() {
+    if let Some(kernel) = other {
         let other = by(kernel);
         if other != portable {
             return Err(Disagreement(Kernel::Portable, portable, kernel, other));
@@ -87,5 +93,22 @@ fn in_chunks(changes: impl Iterator<Item = Change>, mut apply: impl FnMut(&[Chan
     let mut changes = changes.peekable();
     while changes.peek().is_some() {
         apply(&changes.by_ref().take(CHUNK).collect::<Vec<_>>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_that_see_different_things_are_told_of() {
+        let sights = |hash| Sights::from([(0, (StateHash::from_bits(hash), 1))]);
+        assert_eq!(agreed(Some(Kernel::Portable), |_| sights(1)), Ok(sights(1)));
+        let mut hash = 0;
+        let differing = agreed(Some(Kernel::Portable), |_| {
+            hash += 1;
+            sights(hash)
+        });
+        assert_eq!(differing, Err(Disagreement(Kernel::Portable, sights(1), Kernel::Portable, sights(2))));
     }
 }

@@ -138,6 +138,18 @@ pub fn verify(
     min_lag: Duration,
     now: Instant,
 ) -> Result<BTreeMap<u32, Verdict>, VerifyError> {
+    verify_within(log, rows, epoch, min_lag, now, rebuilt::MAX_PAIRS)
+}
+
+/// The same with another bound on the pairs that the definition engine looks at.
+pub fn verify_within(
+    log: &Log,
+    rows: BTreeMap<u32, Option<ShardCell>>,
+    epoch: ScoreEpoch,
+    min_lag: Duration,
+    now: Instant,
+    max_pairs: usize,
+) -> Result<BTreeMap<u32, Verdict>, VerifyError> {
     let ends = Ends::of(log, rows.keys().copied())?;
     let (mut verdicts, mut states) = (BTreeMap::new(), BTreeMap::new());
     for (shard, row) in rows {
@@ -147,7 +159,7 @@ pub fn verify(
         }
     }
     let statements = statements(log, &states)?;
-    verdicts.extend(compare(log, states, statements, epoch)?);
+    verdicts.extend(compare(log, states, statements, epoch, max_pairs)?);
     Ok(verdicts)
 }
 
@@ -226,6 +238,7 @@ fn compare(
     states: BTreeMap<u32, ShardState>,
     mut statements: BTreeMap<u32, Statements>,
     epoch: ScoreEpoch,
+    max_pairs: usize,
 ) -> Result<BTreeMap<u32, Verdict>, VerifyError> {
     let mut groups: BTreeMap<Vec<u64>, Vec<(u32, ShardState)>> = BTreeMap::new();
     for (shard, state) in states {
@@ -253,7 +266,7 @@ fn compare(
             let _ = catalogue.take(record.clone());
         }
         let statements = shards.iter().filter_map(|(shard, _)| statements.remove_entry(shard)).collect();
-        let sights = rebuilt::sights(&catalogue, &statements, epoch)?;
+        let sights = rebuilt::sights(&catalogue, &statements, epoch, max_pairs)?;
         for (shard, recorded) in shards {
             let (hash, sessions) = sights.get(&shard).copied().unwrap_or((StateHash::from_bits(0), 0));
             let is_equal = (recorded.hash, recorded.sessions) == (hash, sessions);

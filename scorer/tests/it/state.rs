@@ -18,7 +18,7 @@ use scorer::engine::{Engine, oracle::Oracle};
 use scorer::facts::ScoreEpoch;
 use scorer::judge::{Judge, Rules, Safeguards};
 use scorer::state::rebuilt;
-use scorer::state::verify::{Verdict, verify};
+use scorer::state::verify::{Verdict, verify_within};
 use scorer::statements::Statements;
 use serde_json::json;
 use stream::{Assignment, Delivered, DeliveryError, Outgoing, Record};
@@ -213,7 +213,7 @@ fn moved(
     first.into_iter().chain(second).collect()
 }
 
-/// By the definition, from the records alone.
+/// By the definition, from the records alone; and as it is done where there are too many pairs for that.
 fn rebuilt(records: &[Record]) -> BTreeMap<u32, (StateHash, u64)> {
     let mut catalogue = Catalogue::new(PARTITIONS);
     let new = |shard| (shard, Statements::new(shard, PARTITIONS, LIFE_MS, LIFE_MS));
@@ -224,7 +224,10 @@ fn rebuilt(records: &[Record]) -> BTreeMap<u32, (StateHash, u64)> {
             _ => drop(catalogue.take(record.clone())),
         }
     }
-    rebuilt::sights(&catalogue, &statements, ScoreEpoch::default()).unwrap()
+    let within = |max_pairs| rebuilt::sights(&catalogue, &statements, ScoreEpoch::default(), max_pairs).unwrap();
+    let defined = within(rebuilt::MAX_PAIRS);
+    assert_eq!(within(0), defined, "above the bound");
+    defined
 }
 
 fn told(states: &BTreeMap<u32, ShardState>) -> BTreeMap<u32, (StateHash, u64)> {
@@ -318,8 +321,12 @@ impl House {
     }
 
     fn verify(&self, rows: [Option<ShardCell>; 2]) -> [Verdict; 2] {
-        let rows = (0..).zip(rows).collect();
-        let verdicts = verify(&self.log, rows, ScoreEpoch::default(), LAG, Instant::from_ms(NOW).unwrap()).unwrap();
+        self.verify_within(rows, rebuilt::MAX_PAIRS)
+    }
+
+    fn verify_within(&self, rows: [Option<ShardCell>; 2], max_pairs: usize) -> [Verdict; 2] {
+        let (rows, now) = ((0..).zip(rows).collect(), Instant::from_ms(NOW).unwrap());
+        let verdicts = verify_within(&self.log, rows, ScoreEpoch::default(), LAG, now, max_pairs).unwrap();
         let verdicts: Vec<Verdict> = verdicts.into_values().collect();
         verdicts.try_into().unwrap()
     }
@@ -359,6 +366,24 @@ fn rows_of_different_moments_are_each_compared_at_their_own() {
     state.hash = StateHash::from_bits(state.hash.bits() ^ 1);
     let verdicts = house.verify([Some(misplaced), Some(wrong)]);
     assert!(matches!(&verdicts, [Verdict::Differs { .. }, Verdict::Differs { .. }]), "{verdicts:?}");
+}
+
+#[test]
+fn rows_are_compared_whole_where_there_are_too_many_pairs_for_the_definition() {
+    let mut house = House::new();
+    house.say(&a_few());
+    let rows = [house.row(0, NOW), house.row(1, NOW)];
+    assert!(rows.iter().flatten().all(|row| row.state.as_ref().unwrap().sessions > 0), "both shards have sessions");
+    let verdicts = house.verify_within(rows.clone(), 0);
+    assert!(matches!(&verdicts, [Verdict::AsRecorded(_), Verdict::AsRecorded(_)]), "{verdicts:?}");
+
+    let [right, mut wrong] = rows;
+    let state = wrong.as_mut().unwrap().state.as_mut().unwrap();
+    let hash = state.hash;
+    state.hash = StateHash::from_bits(hash.bits().wrapping_add(1));
+    let [first, second] = house.verify_within([right, wrong], 0);
+    assert!(matches!(&first, Verdict::AsRecorded(_)), "{first}");
+    assert!(matches!(&second, Verdict::Differs { hash: found, .. } if *found == hash), "{second}");
 }
 
 #[test]
