@@ -6,11 +6,13 @@
 //! and `following`.
 
 mod acks;
+pub mod accuracy;
 pub mod admission;
 pub mod appraiser;
 pub mod commute;
 pub mod config;
 pub mod deal;
+pub mod drift;
 pub mod features;
 mod following;
 pub mod held;

@@ -116,9 +116,14 @@ impl Recent {
 
 /// The day of a sale in days since 1970. A date after the statement that gave it is a typing error, and one such error
 /// must not age a whole market: it counts as the day of the statement.
-fn close_day(sale: &Sale) -> i32 {
+pub(crate) fn close_day(sale: &Sale) -> i32 {
     let stated = Instant::from_ms(sale.version.timestamp_ms).unwrap_or_default().day();
     days_since_1970(sale.close_date.min(stated))
+}
+
+/// The date of a day counted from 1970.
+pub(crate) fn date_of(day: i32) -> jiff::civil::Date {
+    jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day))
 }
 
 fn days_since_1970(day: jiff::civil::Date) -> i32 {
