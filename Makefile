@@ -15,6 +15,7 @@ up: .ort/libonnxruntime.so ## Build, then run everything in one process, with a 
 
 test: .ort/libonnxruntime.so ## Every test, with a real Kafka and Cassandra that start and stop by themselves
 	$(CARGO) build --locked --bin roost
+	dev/promtool test rules grafana/prometheus/alerts_test.yml
 	$(CARGO) test --locked --workspace --no-run
 	dev/servers run $(CARGO) test --locked --workspace --no-fail-fast
 
