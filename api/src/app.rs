@@ -40,6 +40,8 @@ pub struct App {
     pub waiting: Semaphore,
     /// One permit per valuation under way.
     pub appraisals: Arc<Semaphore>,
+    /// One permit per batch of valuations under way.
+    pub batches: Arc<Semaphore>,
     /// The sign that the service takes no more work.
     pub stop: Stop,
 }

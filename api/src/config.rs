@@ -45,6 +45,8 @@ pub struct Config {
     pub max_waiting: usize,
     /// Most valuations under way, each on a thread of its own: more than cores only adds switching.
     pub max_appraisals: usize,
+    /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
+    pub max_batches: usize,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             max_in_flight: 2_048,
             max_waiting: 1_024,
             max_appraisals: 4,
+            max_batches: 4,
         }
     }
 }

@@ -11,6 +11,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
+use crate::routes::batch::BatchLine;
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::preferences::Accepted;
 use crate::routes::properties::Page;
@@ -95,6 +96,7 @@ fn messages() -> Value {
         add::<Markets>,
         add::<MarketDetail>,
         add::<Prediction>,
+        add::<BatchLine>,
         add::<ProblemDocument>,
     ] {
         add(&mut answers);

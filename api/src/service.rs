@@ -88,6 +88,7 @@ impl Api {
             in_flight: Semaphore::new(config.max_in_flight),
             waiting: Semaphore::new(config.max_waiting),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
+            batches: Arc::new(Semaphore::new(config.max_batches)),
             config,
             log,
             tables,

@@ -184,9 +184,8 @@ fn report(population: &Population, sales: &BTreeMap<(i32, ListingId), Closed>) -
     let mut all: Vec<&Closed> = sales.values().collect();
     all.sort_by_key(|sale| sale.paid);
     let fifth = |n: usize| &all[all.len() * n / TIERS..all.len() * (n + 1) / TIERS];
-    let tier = |sales: &[&Closed]| {
-        Some(Tier { from: sales.first()?.paid, to: sales.last()?.paid, group: group(sales)? })
-    };
+    let tier =
+        |sales: &[&Closed]| Some(Tier { from: sales.first()?.paid, to: sales.last()?.paid, group: group(sales)? });
     let mut markets = BTreeMap::<&Market, Vec<&Closed>>::new();
     for sale in &all {
         markets.entry(&sale.market).or_default().push(sale);

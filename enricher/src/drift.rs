@@ -195,7 +195,9 @@ mod tests {
     #[test]
     fn a_value_is_outside_where_training_saw_none_like_it() {
         let trained = trained();
-        assert!(trained.excludes(1.1) && trained.excludes(-0.1) && !trained.excludes(1.0) && !trained.excludes(f32::NAN));
+        assert!(
+            trained.excludes(1.1) && trained.excludes(-0.1) && !trained.excludes(1.0) && !trained.excludes(f32::NAN)
+        );
         assert!(TrainingRange { missing: 0.0, ..trained }.excludes(f32::NAN));
         assert!(TrainingRange { range: None, deciles: vec![], missing: 1.0 }.excludes(1.0));
     }

@@ -5,8 +5,8 @@
 //! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
-mod acks;
 pub mod accuracy;
+mod acks;
 pub mod admission;
 pub mod appraiser;
 pub mod commute;

@@ -18,14 +18,14 @@ use schemas::vocabulary::StandardStatus;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::appraise::{Appraisal, NotAppraised};
+use crate::appraise::{Appraisal, Appraiser, NotAppraised};
 use crate::body::read_json;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
 use crate::statements::now_ms;
 
 /// Largest description of a home: thirty times a usual one.
-const MAX_BODY_BYTES: usize = 64 * 1024;
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A home valued.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -61,18 +61,27 @@ pub async fn predict(
     body: Body,
 ) -> Result<Json<Prediction>, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
-    let listing = to_value(read_home(&body, now_ms())?)?;
+    let listing = home(&body, now_ms())?;
     let Some(appraiser) = app.appraiser.clone() else {
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
     let permit = Arc::clone(&app.appraisals).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
-    let (market, currency) = (listing.market.clone(), listing.currency);
     // The permit goes along: a client that goes away does not end the valuation.
-    let valued = tokio::task::spawn_blocking(move || (appraiser.appraise(&listing), permit)).await;
+    let valued = tokio::task::spawn_blocking(move || (prediction(listing, &*appraiser), permit)).await;
     let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
-    let Appraisal { valuation, deal } = outcome.map_err(refused)?;
-    Ok(Json(Prediction { market, currency, valuation, deal }))
+    outcome.map(Json)
+}
+
+/// The home that a body describes, as it is to be valued.
+pub fn home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
+    to_value(read_home(body, now_ms)?)
+}
+
+/// What a home is worth. May block.
+pub fn prediction(listing: Listing, appraiser: &dyn Appraiser) -> Result<Prediction, Problem> {
+    let Appraisal { valuation, deal } = appraiser.appraise(&listing).map_err(refused)?;
+    Ok(Prediction { market: listing.market, currency: listing.currency, valuation, deal })
 }
 
 fn refused(why: NotAppraised) -> Problem {

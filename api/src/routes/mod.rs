@@ -2,6 +2,7 @@
 //! in the pure files beside this folder.
 
 pub mod appraisal;
+pub mod batch;
 pub mod markets;
 pub mod preferences;
 pub mod problems;

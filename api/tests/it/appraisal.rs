@@ -74,3 +74,73 @@ fn what_cannot_be_valued_is_told_why() {
     desk.post(PATH, &with("PublicRemarks", json!("x".repeat(70_000)))).problem(413, "payload-too-large");
     Desk::start().post(PATH, &home()).problem(503, "model-unavailable");
 }
+
+const BATCH: &str = "/api/v1/ml/predict-price/batch";
+
+/// What became of each line: its number, then the price, or the slug of the problem.
+fn lines(text: &str) -> Vec<(u64, String)> {
+    let told = |line: &str| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let outcome = match line.pointer("/prediction/valuation/p50") {
+            Some(price) => price.to_string(),
+            None => line["problem"]["type"].as_str().unwrap().trim_start_matches("/problems/").to_owned(),
+        };
+        (line["line"].as_u64().unwrap(), outcome)
+    };
+    text.lines().map(told).collect()
+}
+
+#[test]
+fn a_batch_is_answered_line_by_line_whatever_is_wrong_with_some() {
+    let desk = Desk::start_with(Config::default(), Some(Arc::new(PerSquareFoot)));
+    let with = |name: &str, value: Value| {
+        let mut home = home();
+        home[name] = value;
+        home.to_string()
+    };
+    let body = [
+        home().to_string(),
+        String::new(),
+        with("LivingArea", Value::Null),
+        "{".to_owned(),
+        with("BedroomsTotal", json!(-1)),
+        format!("{}\r", with("LivingArea", json!(2_000))),
+        with("PublicRemarks", json!("x".repeat(70_000))),
+        with("City", json!("Tacoma")),
+        home().to_string(),
+    ];
+    let answer = desk.post_lines(BATCH, &body.join("\n"));
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/x-ndjson")));
+    let expected = [
+        (1, "150000"),
+        (3, "feature-missing"),
+        (4, "not-json"),
+        (5, "validation-failed"),
+        (6, "200000"),
+        (7, "payload-too-large"),
+        (8, "market-not-covered"),
+        (9, "150000"),
+    ];
+    assert_eq!(lines(&answer.text), expected.map(|(line, outcome)| (line, outcome.to_owned())));
+    let third: Value = serde_json::from_str(answer.text.lines().nth(1).unwrap()).unwrap();
+    assert_eq!(third["problem"]["errors"][0]["pointer"], "/LivingArea");
+}
+
+#[test]
+fn a_batch_has_its_bounds() {
+    let desk = Desk::start_with(Config::default(), Some(Arc::new(PerSquareFoot)));
+    let home = home().to_string();
+    let many = vec![home.as_str(); 10_001].join("\n");
+    let told = lines(&desk.post_lines(BATCH, &many).text);
+    assert_eq!(told.len(), 10_001);
+    assert!(told[..10_000].iter().zip(1..).all(|((line, price), number)| *line == number && price == "150000"));
+    assert_eq!(told[10_000], (10_001, "payload-too-large".to_owned()));
+
+    assert_eq!(desk.post_lines(BATCH, "").text, "");
+    let endless = lines(&desk.post_lines(BATCH, &format!("{home}\n{}", "x".repeat(200_000))).text);
+    assert_eq!(endless, [(1, "150000".to_owned()), (2, "payload-too-large".to_owned())]);
+    let panics = lines(&desk.post_lines(BATCH, &home.replace("1500", "666")).text);
+    assert_eq!(panics, [(1, "internal".to_owned())]);
+    desk.post(BATCH, &json!({})).problem(415, "unsupported-media-type");
+    Desk::start().post_lines(BATCH, &home).problem(503, "model-unavailable");
+}

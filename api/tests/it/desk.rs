@@ -195,6 +195,10 @@ impl Desk {
         self.ask("POST", path, &[("content-type", "application/json")], body.to_string().as_bytes())
     }
 
+    pub fn post_lines(&self, path: &str, body: &str) -> Answer {
+        self.ask("POST", path, &[("content-type", "application/x-ndjson")], body.as_bytes())
+    }
+
     /// States preferences and gives the accepted answer.
     pub fn state(&self) -> Value {
         let answer = self.post("/api/v1/preferences", &preferences());

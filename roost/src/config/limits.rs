@@ -130,6 +130,7 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.max_in_flight", Whole(1, 100_000)),
     ("api.max_waiting", Whole(0, 100_000)),
     ("api.max_appraisals", Whole(1, 1_024)),
+    ("api.max_batches", Whole(1, 1_024)),
 ];
 
 /// The first key whose value is not allowed, and why.
