@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use crate::appraise::ModelInfo;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
@@ -97,6 +98,7 @@ fn messages() -> Value {
         add::<MarketDetail>,
         add::<Prediction>,
         add::<BatchLine>,
+        add::<ModelInfo>,
         add::<ProblemDocument>,
     ] {
         add(&mut answers);

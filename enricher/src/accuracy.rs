@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
+use schemas::accuracy::{Accuracy as Report, Group, Nearness, Population, Tier};
 use schemas::id::{ListingId, Market};
-use schemas::money::{Currency, Money};
+use schemas::money::Money;
 use schemas::priced::Valuation;
 use schemas::sale::Sale;
 use schemas::version::ListingVersion;
-use schemas::vocabulary::Transaction;
-use serde::Serialize;
 
 use crate::market::{close_day, date_of};
 
@@ -26,77 +25,6 @@ const MAX_SALES: usize = 50_000;
 const TIERS: usize = 5;
 /// Fewest sales of a group that is told: of fewer, a median says more of the homes than of the model.
 const MIN_SALES: usize = 20;
-
-/// What the sales are of that are compared with each other.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Population {
-    /// Name of the model.
-    pub model: String,
-    /// Its version.
-    pub version: String,
-    /// Sold or let.
-    pub transaction: Transaction,
-    /// Of the amounts.
-    pub currency: Currency,
-}
-
-/// How near valuations were to an amount.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Nearness {
-    /// Half of the valuations were nearer than this, as a share of the amount (the trade's "median error").
-    pub median_absolute_error: f64,
-    /// Share within 5 % of the amount.
-    pub within_5_percent: f64,
-    /// Share within 10 %.
-    pub within_10_percent: f64,
-    /// Share within 20 %.
-    pub within_20_percent: f64,
-    /// Median of the signed error: below zero the model says too little.
-    pub bias: f64,
-}
-
-/// A group of sales.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Group {
-    /// How many.
-    pub sales: usize,
-    /// Against what was paid.
-    pub close_price: Nearness,
-    /// Against what was asked last, where that is known.
-    pub list_price: Option<Nearness>,
-    /// Share of the sales that closed between p10 and p90; meant to be 0.80.
-    pub interval_coverage: f64,
-}
-
-/// A group of sales of about the same price.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Tier {
-    /// The cheapest of them.
-    pub from: Money,
-    /// The dearest.
-    pub to: Money,
-    /// How good the valuations were.
-    #[serde(flatten)]
-    pub group: Group,
-}
-
-/// How good a model's valuations were lately.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// What the sales are of.
-    #[serde(flatten)]
-    pub population: Population,
-    /// The first day that counts.
-    pub from: jiff::civil::Date,
-    /// The newest sale's.
-    pub through: jiff::civil::Date,
-    /// All of them; `None` for fewer than 20.
-    pub all: Option<Group>,
-    /// A fifth each, by what was paid, the cheapest first; those with fewer than 20 sales are left out.
-    pub tiers: Vec<Tier>,
-    /// By market; those with fewer than 20 sales are left out.
-    pub markets: BTreeMap<Market, Group>,
-}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -255,7 +183,7 @@ mod tests {
     fn sale(key: u32, day: i32, paid: i64, version: i64) -> Sale {
         let day = jiff::civil::date(2026, 1, 1).saturating_add(jiff::Span::new().days(day));
         serde_json::from_value(serde_json::json!({
-            "listing_id": format!("f:{key}"), "market": if key % 3 == 0 { "us/wa/seattle" } else { "us/wa/tacoma" },
+            "listing_id": format!("f:{key}"), "market": if key.is_multiple_of(3) { "us/wa/seattle" } else { "us/wa/tacoma" },
             "transaction": "sale", "currency": "USD", "close_price": paid, "close_date": day, "list_price": 1050,
             "version": {"timestamp_ms": version + 4_000_000_000_000_i64, "raw_partition": 0, "raw_offset": 0, "batch_index": 0},
             "valuation": {"p10": 900, "p50": 1000, "p90": 1100, "model": "m", "model_version": "1"},

@@ -15,6 +15,7 @@ use schemas::model_alias::ModelName;
 use schemas::priced::NoValuation;
 use stream::{Fatal, Log, LogError};
 
+use crate::accuracy::Accuracy;
 use crate::admission::Appraisal;
 use crate::config::{Config, MarketContextMode};
 use crate::features::Subject;
@@ -85,6 +86,8 @@ impl Drop for Inner {
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) surroundings: Surroundings,
+    /// How good valuations were, by the sales that closed since.
+    pub(crate) accuracy: Mutex<Accuracy>,
     runtime: Runtime,
     workers: usize,
     champion: ArcSwap<Champion>,
@@ -133,6 +136,7 @@ impl Appraiser {
         let shared = Arc::new(Shared {
             registry,
             surroundings: Surroundings::new(schools, with_market),
+            accuracy: Mutex::default(),
             runtime,
             workers: config.workers,
             champion: ArcSwap::from_pointee(champion),
@@ -171,6 +175,11 @@ impl Appraiser {
     /// What the champion says of itself.
     pub fn manifest(&self) -> Manifest {
         self.inner.shared.champion.load().package.manifest.clone()
+    }
+
+    /// How good each model's valuations were, by the sales of the last 90 days; nothing while market context is off.
+    pub fn accuracy(&self) -> Vec<schemas::accuracy::Accuracy> {
+        self.inner.shared.accuracy()
     }
 
     /// Values one listing on a thread of the appraiser, which then calls `answer`. Does not wait.
@@ -224,6 +233,12 @@ impl Shared {
         }
     }
 
+    /// How good each model's valuations were lately.
+    pub(crate) fn accuracy(&self) -> Vec<schemas::accuracy::Accuracy> {
+        // A panic while taking a sale leaves whole sales.
+        self.accuracy.lock().unwrap_or_else(PoisonError::into_inner).reports()
+    }
+
     /// Loads and checks another champion, then lets it take over. On failure the old one stays.
     pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
         let champion = Champion::load(&self.registry, &self.runtime, self.workers, name, epoch)?;
@@ -247,7 +262,7 @@ impl Champion {
             Ok(Mutex::new(predictor))
         };
         let sessions = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
-        metrics::record_champion(name, epoch);
+        metrics::record_champion(&package.manifest, epoch);
         tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
         Ok(Self { package, epoch, sessions })
     }

@@ -2,8 +2,8 @@
 //!
 //! Threads and I/O; what a sale does to a market is `market.rs`, what a champion is `appraiser.rs`.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use schemas::model_alias::{CHAMPION, ModelName, epoch_of};
@@ -16,6 +16,9 @@ use crate::metrics;
 
 /// How long to wait for the next record before looking whether to end.
 const POLL: Duration = Duration::from_millis(500);
+
+/// How often it is told how good valuations were: 50,000 sales are sorted in some 10 ms.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// The topic `models`, read to its end and followed from there.
 pub(crate) struct Models {
@@ -108,6 +111,7 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
     let follow = move || {
         let mut events = Vec::new();
         let mut behind = vec![true; starts.len()];
+        let mut told_at = Instant::now();
         while !shared.stopped.load(Ordering::Relaxed) {
             if !poll(reader.as_mut(), &mut events, &of_thread) {
                 return;
@@ -123,6 +127,10 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
                     Event::Assigned(_) | Event::Revoked(_) => {}
                 }
             }
+            if told_at.elapsed() >= TELL_EVERY && shared.sales_behind.load(Ordering::Relaxed) == 0 {
+                shared.accuracy().iter().for_each(metrics::record_accuracy);
+                told_at = Instant::now();
+            }
         }
     };
     stream::spawn("appraiser-sales", &fatal, follow)?;
@@ -133,7 +141,11 @@ fn take_sale(shared: &Shared, record: &Record) {
     // A tombstone takes nothing back: what was sold was sold, until it is no longer recent.
     let Some(value) = record.value.as_deref() else { return };
     match serde_json::from_slice::<Sale>(value) {
-        Ok(sale) => shared.surroundings.take(&sale),
+        Ok(sale) => {
+            shared.surroundings.take(&sale);
+            // A panic while taking a sale leaves whole sales.
+            shared.accuracy.lock().unwrap_or_else(PoisonError::into_inner).take(&sale);
+        }
         Err(error) => {
             tracing::warn!(
                 partition = record.partition,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use schemas::accuracy::Accuracy;
 use schemas::dead_letter::Code;
-use schemas::model_alias::ModelName;
 use schemas::priced::NoValuation;
 use schemas::sale::Sale;
 
@@ -26,6 +26,17 @@ const PREDICTION_ERROR: &str = "roost_prediction_error_ratio";
 const IN_INTERVAL: &str = "roost_prediction_interval_total";
 const CHAMPION_EPOCH: &str = "roost_model_epoch";
 const RELOAD_FAILURES: &str = "roost_model_reload_failures_total";
+const LIVE_SALES: &str = "roost_model_live_sales";
+const LIVE_ERROR: &str = "roost_model_live_error_ratio";
+const LIVE_WITHIN: &str = "roost_model_live_within_ratio";
+const LIVE_BIAS: &str = "roost_model_live_bias_ratio";
+const LIVE_COVERAGE: &str = "roost_model_live_coverage_ratio";
+const LIVE_TIER_ERROR: &str = "roost_model_live_tier_error_ratio";
+const LIVE_MARKET_ERROR: &str = "roost_model_live_market_error_ratio";
+const TRAINED_ERROR: &str = "roost_model_trained_error_ratio";
+
+/// Markets whose error is a metric, those with the most sales: each is a series for ever. The API tells all of them.
+const MARKETS: usize = 50;
 
 /// Buckets of the histograms.
 pub const BUCKETS: &[(&str, &[f64])] = &[
@@ -67,6 +78,23 @@ pub fn describe() {
     );
     describe_gauge!(CHAMPION_EPOCH, "Epoch of the champion, by model and version; 0 for the configured one");
     describe_counter!(RELOAD_FAILURES, Unit::Count, "Champions that could not be loaded; the one before stays");
+    describe_gauge!(LIVE_SALES, Unit::Count, "Sales of the last 90 days whose homes the model had valued");
+    describe_gauge!(
+        LIVE_ERROR,
+        "Median distance of the valuations of the last 90 days from the close price, or the list price, as a share of it"
+    );
+    describe_gauge!(LIVE_WITHIN, "Share of those valuations within 5, 10 and 20 % of it");
+    describe_gauge!(LIVE_BIAS, "Median signed error of those valuations; below zero: too low");
+    describe_gauge!(LIVE_COVERAGE, "Share of those sales that closed between p10 and p90; meant to be 0.8");
+    describe_gauge!(LIVE_TIER_ERROR, "The same median distance from the close price, by fifths of the close price");
+    describe_gauge!(
+        LIVE_MARKET_ERROR,
+        "The same median distance from the close price, in the 50 markets with the most sales"
+    );
+    describe_gauge!(
+        TRAINED_ERROR,
+        "The median distance that the champion's manifest states, of sales that it was not trained on"
+    );
 }
 
 /// What became of a statement.
@@ -199,8 +227,45 @@ pub(crate) fn record_predictions(manifest: &Manifest, outcomes: impl Iterator<It
 }
 
 /// Another model values from now on.
-pub(crate) fn record_champion(name: &ModelName, epoch: u64) {
-    gauge!(CHAMPION_EPOCH, "model" => name.name.clone(), "version" => name.version.clone()).set(epoch as f64);
+pub(crate) fn record_champion(manifest: &Manifest, epoch: u64) {
+    let labels = [("model", manifest.name.clone()), ("version", manifest.version.clone())];
+    gauge!(CHAMPION_EPOCH, &labels).set(epoch as f64);
+    if let Some(error) = manifest.metrics.get("median_absolute_error") {
+        gauge!(TRAINED_ERROR, &labels).set(*error);
+    }
+}
+
+/// How good valuations were lately.
+pub(crate) fn record_accuracy(accuracy: &Accuracy) {
+    let labels = [
+        ("model", accuracy.population.model.clone()),
+        ("version", accuracy.population.version.clone()),
+        ("transaction", accuracy.population.transaction.as_str().to_owned()),
+        ("currency", accuracy.population.currency.to_string()),
+    ];
+    let with = |name: &'static str, value: String| labels.iter().cloned().chain([(name, value)]).collect::<Vec<_>>();
+    let Some(all) = accuracy.all else { return };
+    gauge!(LIVE_SALES, &labels).set(all.sales as f64);
+    gauge!(LIVE_COVERAGE, &labels).set(all.interval_coverage);
+    for (against, nearness) in [("close_price", Some(all.close_price)), ("list_price", all.list_price)] {
+        let Some(nearness) = nearness else { continue };
+        let labels = with("against", against.to_owned());
+        gauge!(LIVE_ERROR, &labels).set(nearness.median_absolute_error);
+        gauge!(LIVE_BIAS, &labels).set(nearness.bias);
+        let within = [nearness.within_5_percent, nearness.within_10_percent, nearness.within_20_percent];
+        for (percent, share) in ["5", "10", "20"].into_iter().zip(within) {
+            let labels: Vec<_> = labels.iter().cloned().chain([("percent", percent.to_owned())]).collect();
+            gauge!(LIVE_WITHIN, &labels).set(share);
+        }
+    }
+    for (number, tier) in (1..).zip(&accuracy.tiers) {
+        gauge!(LIVE_TIER_ERROR, &with("tier", format!("{number}"))).set(tier.group.close_price.median_absolute_error);
+    }
+    let mut markets: Vec<_> = accuracy.markets.iter().collect();
+    markets.sort_by_key(|(_, group)| std::cmp::Reverse(group.sales));
+    for (market, group) in markets.into_iter().take(MARKETS) {
+        gauge!(LIVE_MARKET_ERROR, &with("market", market.to_string())).set(group.close_price.median_absolute_error);
+    }
 }
 
 /// A champion could not be loaded.

@@ -14,6 +14,9 @@ use schemas::priced::NoValuation;
 /// Longest time a valuation may take: a row takes well under a millisecond, a full queue some seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Members of a manifest that are for loading the model, not for reading.
+const NOT_SHOWN: [&str; 2] = ["golden", "level_seed"];
+
 /// The bridge.
 struct Bridge {
     appraiser: Appraiser,
@@ -59,5 +62,17 @@ impl api::Appraiser for Bridge {
                 Err(api::NotAppraised::MarketNotCovered)
             }
         }
+    }
+
+    fn model(&self) -> api::ModelInfo {
+        let (manifest, epoch) = (self.appraiser.manifest(), self.appraiser.epoch());
+        let (model, model_version) = (manifest.name.clone(), manifest.version.clone());
+        let mut manifest = match serde_json::to_value(manifest) {
+            Ok(serde_json::Value::Object(members)) => members,
+            // A manifest is a struct of texts and numbers.
+            Ok(_) | Err(_) => serde_json::Map::new(),
+        };
+        manifest.retain(|name, _| !NOT_SHOWN.contains(&name.as_str()));
+        api::ModelInfo { model, model_version, epoch, manifest, accuracy: self.appraiser.accuracy() }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! No I/O, no clocks, no runtime: values in, values out.
 
+pub mod accuracy;
 pub mod amenities;
 pub mod cells;
 pub mod cql;

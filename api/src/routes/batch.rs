@@ -86,8 +86,8 @@ pub async fn predict_batch(
     };
     let permit = Arc::clone(&app.batches).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many batches are under way"))?;
-    // Unbounded, but for the bound on rows: a client that reads nothing before it has sent everything must not wait for ever.
-    let (answers, answered) = mpsc::unbounded_channel();
+    // Room for every answer: a client that reads nothing before it has sent everything must not wait for ever.
+    let (answers, answered) = mpsc::channel(MAX_ROWS + 1);
     let batch = Batch { app, appraiser, answers, line: 0, rows: 0 };
     tokio::spawn(batch.run(body.into_data_stream(), permit));
     let lines = futures::stream::unfold(answered, async |mut answered| {
@@ -109,7 +109,7 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 struct Batch {
     app: Arc<App>,
     appraiser: Arc<dyn Appraiser>,
-    answers: mpsc::UnboundedSender<Bytes>,
+    answers: mpsc::Sender<Bytes>,
     /// The last line that was taken.
     line: usize,
     /// Lines that were not empty.
@@ -213,7 +213,7 @@ impl Batch {
         // Cannot fail: texts and numbers only.
         let mut text = serde_json::to_vec(&BatchLine { line, prediction, problem }).unwrap_or_default();
         text.push(b'\n');
-        self.answers.send(text.into()).map_err(|_| Over)
+        self.answers.try_send(text.into()).map_err(|_| Over)
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod appraisal;
 pub mod batch;
 pub mod markets;
+pub mod model;
 pub mod preferences;
 pub mod problems;
 pub mod properties;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Appraisal, Appraiser, Config, NotAppraised};
+use api::{Appraisal, Appraiser, Config, ModelInfo, NotAppraised};
 use schemas::listing::Listing;
 use schemas::money::Money;
 use schemas::priced::Valuation;
@@ -34,6 +34,17 @@ impl Appraiser for PerSquareFoot {
             model_version: "1".to_owned(),
         };
         Ok(Appraisal { valuation, deal: None })
+    }
+
+    fn model(&self) -> ModelInfo {
+        let manifest = json!({"features": ["living_area_sqft"]});
+        ModelInfo {
+            model: "per-square-foot".to_owned(),
+            model_version: "1".to_owned(),
+            epoch: 0,
+            manifest: manifest.as_object().unwrap().clone(),
+            accuracy: Vec::new(),
+        }
     }
 }
 
@@ -143,4 +154,11 @@ fn a_batch_has_its_bounds() {
     assert_eq!(panics, [(1, "internal".to_owned())]);
     desk.post(BATCH, &json!({})).problem(415, "unsupported-media-type");
     Desk::start().post_lines(BATCH, &home).problem(503, "model-unavailable");
+}
+
+#[test]
+fn the_model_says_who_it_is() {
+    let desk = Desk::start_with(Config::default(), Some(Arc::new(PerSquareFoot)));
+    insta::assert_json_snapshot!("model", desk.get("/api/v1/ml/model-info").json());
+    Desk::start().get("/api/v1/ml/model-info").problem(503, "model-unavailable");
 }

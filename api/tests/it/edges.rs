@@ -16,6 +16,7 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("GET", "/api/v1/markets/us/wa/seattle", false, false),
     ("POST", "/api/v1/ml/predict-price", false, true),
     ("POST", "/api/v1/ml/predict-price/batch", false, false),
+    ("GET", "/api/v1/ml/model-info", false, false),
 ];
 
 #[test]

@@ -1,0 +1,32 @@
+//! `GET /ml/model-info`: the model that values, and how good it is.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::app::App;
+use crate::appraise::ModelInfo;
+use crate::problem::{Kind, Problem};
+use crate::query::NoQuery;
+
+/// The model that values.
+///
+/// What its manifest says, and how near its valuations were to what homes of the last 90 days closed at, and to what was asked for them:
+/// in all, by fifths of the price, and by market. A group of fewer than 20 sales is not told.
+#[utoipa::path(
+    get, path = "/ml/model-info", tag = "models", operation_id = "model_info",
+    responses(
+        (status = 200, description = "The model.", body = ref("#/components/schemas/ModelInfo")),
+        (status = 503, description = "No model."),
+    ),
+)]
+pub async fn info(State(app): State<Arc<App>>, _: NoQuery) -> Result<Json<ModelInfo>, Problem> {
+    let Some(appraiser) = app.appraiser.clone() else {
+        return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
+    };
+    let permit = Arc::clone(&app.appraisals).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
+    let told = tokio::task::spawn_blocking(move || (appraiser.model(), permit)).await;
+    told.map(|(info, _)| Json(info)).map_err(|error| Problem::internal(&format!("the model's page: {error}")))
+}
