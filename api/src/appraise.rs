@@ -13,6 +13,8 @@ pub struct Appraisal {
     pub valuation: Valuation,
     /// How good its price is, if it has one.
     pub deal: Option<Deal>,
+    /// Features whose values the model saw none like in training, as its manifest names them.
+    pub out_of_range: Vec<String>,
 }
 
 /// Why a home is not valued, by what the client can do.

@@ -63,6 +63,8 @@ pub struct Appraisal {
     pub level: Option<MarketLevel>,
     /// What it is worth, or why nothing is said.
     pub valuation: Result<Valuation, NoValuation>,
+    /// Features of it whose values the model saw none like in training.
+    pub out_of_range: Vec<String>,
     /// The epoch of the model that was asked.
     pub model_epoch: u64,
 }

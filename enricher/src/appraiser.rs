@@ -18,6 +18,7 @@ use stream::{Fatal, Log, LogError};
 use crate::accuracy::Accuracy;
 use crate::admission::Appraisal;
 use crate::config::{Config, MarketContextMode};
+use crate::drift::Watch;
 use crate::features::Subject;
 use crate::following;
 use crate::metrics;
@@ -101,7 +102,13 @@ pub(crate) struct Shared {
 struct Champion {
     package: Package,
     epoch: u64,
-    sessions: Vec<Mutex<Predictor>>,
+    seats: Vec<Mutex<Seat>>,
+}
+
+/// What one thread needs of a model.
+struct Seat {
+    predictor: Predictor,
+    watch: Watch,
 }
 
 type Job = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
@@ -111,7 +118,7 @@ pub struct Desk<'a> {
     surroundings: &'a Surroundings,
     package: &'a Package,
     epoch: u64,
-    predictor: &'a mut Predictor,
+    seat: &'a mut Seat,
 }
 
 impl Appraiser {
@@ -223,12 +230,12 @@ impl Shared {
     fn work(&self, worker: usize, queue: &Receiver<Job>) {
         for job in queue {
             let champion = self.champion.load_full();
-            let mut predictor = champion.sessions[worker].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seat = champion.seats[worker].lock().unwrap_or_else(PoisonError::into_inner);
             job(&mut Desk {
                 surroundings: &self.surroundings,
                 package: &champion.package,
                 epoch: champion.epoch,
-                predictor: &mut predictor,
+                seat: &mut seat,
             });
         }
     }
@@ -259,12 +266,12 @@ impl Champion {
         let session = |_| {
             let mut predictor = Predictor::new(runtime, &package)?;
             predictor.check_golden(&package.manifest.golden)?;
-            Ok(Mutex::new(predictor))
+            Ok(Mutex::new(Seat { predictor, watch: Watch::new(package.manifest.inputs.clone()) }))
         };
-        let sessions = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
+        let seats = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
         metrics::record_champion(&package.manifest, epoch);
         tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
-        Ok(Self { package, epoch, sessions })
+        Ok(Self { package, epoch, seats })
     }
 }
 
@@ -279,9 +286,12 @@ impl Desk<'_> {
         let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
         for listing in listings {
             let subject = self.surroundings.of(listing);
+            let start = matrix.len();
             let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
+            let mut out_of_range = Vec::new();
             if refused.is_none() {
                 rows.push(appraisals.len());
+                out_of_range = self.look_at(&matrix[start..]);
             }
             appraisals.push(Appraisal {
                 commute: subject.commute,
@@ -289,12 +299,13 @@ impl Desk<'_> {
                 level: subject.level,
                 // Replaced below for those that the model is asked about.
                 valuation: Err(refused.unwrap_or(NoValuation::BadPrediction)),
+                out_of_range,
                 model_epoch: self.epoch,
             });
         }
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
-        for (row, prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {
+        for (row, prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
             appraisals[row].valuation = quantised(prices, manifest);
         }
         metrics::record_stage(metrics::Stage::Inference, started.elapsed());
@@ -303,6 +314,16 @@ impl Desk<'_> {
             appraisals.iter().map(|a| a.valuation.as_ref().map(|_| ()).map_err(|e| *e)),
         );
         Ok(appraisals)
+    }
+
+    /// Counts the row, and names the features whose values training saw none like.
+    fn look_at(&mut self, row: &[f32]) -> Vec<String> {
+        let manifest = &self.package.manifest;
+        if let Some(window) = self.seat.watch.take(row) {
+            metrics::record_window(manifest, &window);
+        }
+        let outside = manifest.inputs.iter().zip(row).filter(|(input, value)| input.excludes(**value));
+        outside.map(|(input, _)| input.feature.clone()).collect()
     }
 
     /// Appends the listing's row, unless a feature that the model requires is missing.

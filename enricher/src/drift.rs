@@ -16,16 +16,31 @@ const CHI_SQUARE_99: f64 = 21.67;
 /// Share that an empty bin is taken for, so that its logarithm is finite: half a row of a window.
 const EMPTY: f64 = 0.5 / WINDOW_ROWS as f64;
 
-/// What one feature looked like in training.
+/// Features that tell the time: every row lies beyond training, and that says nothing of the row.
+const CLOCKS: [&str; 2] = ["days_since_epoch", "month"];
+
+/// What one feature looked like in training, as the manifest says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingRange {
-    /// The smallest and the greatest value; absent when it was always missing.
-    pub range: Option<[f32; 2]>,
-    /// The nine deciles of the values that were not missing, ascending.
-    #[serde(default)]
-    pub deciles: Vec<f32>,
+pub struct Input {
+    /// Its name.
+    pub feature: String,
+    /// Of its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<String>,
     /// Share of the rows in which it was missing.
     pub missing: f64,
+    /// The smallest value; absent when it was always missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least: Option<f32>,
+    /// The greatest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub greatest: Option<f32>,
+    /// The nine deciles of the values that were not missing, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deciles: Vec<f32>,
 }
 
 /// One feature in a window.
@@ -52,7 +67,7 @@ pub struct Window {
 /// Counts the rows of a window.
 #[derive(Clone, Debug)]
 pub struct Watch {
-    trained: Vec<TrainingRange>,
+    trained: Vec<Input>,
     rows: u32,
     counts: Vec<Counts>,
 }
@@ -66,7 +81,7 @@ struct Counts {
 
 impl Watch {
     /// Of a model that was trained on this, column by column.
-    pub fn new(trained: Vec<TrainingRange>) -> Self {
+    pub fn new(trained: Vec<Input>) -> Self {
         let counts = vec![Counts::default(); trained.len()];
         Self { trained, rows: 0, counts }
     }
@@ -88,25 +103,31 @@ impl Watch {
     }
 }
 
-impl TrainingRange {
+impl Input {
     /// Whether a value is outside of what training saw; a missing one is not, unless none was ever missing.
     pub fn excludes(&self, value: f32) -> bool {
-        match self.range {
-            _ if value.is_nan() => self.missing == 0.0,
-            Some([low, high]) => value < low || value > high,
-            None => true,
+        if self.tells_the_time() {
+            return false;
         }
+        if value.is_nan() {
+            return self.missing == 0.0;
+        }
+        self.least.is_none_or(|least| value < least) || self.greatest.is_none_or(|greatest| value > greatest)
+    }
+
+    fn tells_the_time(&self) -> bool {
+        CLOCKS.contains(&self.feature.as_str())
     }
 
     /// Nine deciles, all different: a flag or a count of few values has no bins of a tenth each.
     fn bins(&self) -> Option<&[f32]> {
         let is_ascending = self.deciles.windows(2).all(|pair| pair[0] < pair[1]);
-        (self.deciles.len() == BINS - 1 && is_ascending).then_some(&self.deciles)
+        (self.deciles.len() == BINS - 1 && is_ascending && !self.tells_the_time()).then_some(&self.deciles)
     }
 }
 
 impl Counts {
-    fn take(&mut self, value: f32, trained: &TrainingRange) {
+    fn take(&mut self, value: f32, trained: &Input) {
         if value.is_nan() {
             self.missing += 1;
             return;
@@ -117,7 +138,7 @@ impl Counts {
         }
     }
 
-    fn health(&self, trained: &TrainingRange, rows: f64) -> FeatureHealth {
+    fn health(&self, trained: &Input, rows: f64) -> FeatureHealth {
         let known = rows - f64::from(self.missing);
         let enough = known * 2.0 >= rows && trained.missing <= 0.5;
         FeatureHealth {
@@ -142,16 +163,20 @@ impl Counts {
 mod tests {
     use super::*;
 
-    fn trained() -> TrainingRange {
-        TrainingRange {
-            range: Some([0.0, 1.0]),
-            deciles: (1..10).map(|decile| decile as f32 / 10.0).collect(),
+    fn trained() -> Input {
+        Input {
+            feature: "f".to_owned(),
+            unit: None,
+            meaning: None,
             missing: 0.1,
+            least: Some(0.0),
+            greatest: Some(1.0),
+            deciles: (1..10).map(|decile| decile as f32 / 10.0).collect(),
         }
     }
 
     /// A window of numbers that a simple generator makes.
-    fn window(trained: TrainingRange, of: impl Fn(f32) -> f32) -> Window {
+    fn window(trained: Input, of: impl Fn(f32) -> f32) -> Window {
         let mut watch = Watch::new(vec![trained]);
         let mut state = 42_u32;
         loop {
@@ -185,9 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_has_no_index() {
-        let flag = TrainingRange { range: Some([0.0, 1.0]), deciles: vec![0.0; 9], missing: 0.0 };
+    fn a_flag_and_a_clock_have_no_index() {
+        let flag = Input { deciles: vec![0.0; 9], missing: 0.0, ..trained() };
         assert_eq!(window(flag, |value| value.round()).features[0].psi, None);
+        let clock = Input { feature: "days_since_epoch".to_owned(), ..trained() };
+        assert_eq!(
+            window(clock, |_| 20_000.0).features[0],
+            FeatureHealth { missing: 0.0, out_of_range: 0.0, psi: None }
+        );
         let absent = window(trained(), |_| f32::NAN);
         assert_eq!((absent.features[0].psi, absent.features[0].missing), (None, 1.0));
     }
@@ -198,7 +228,7 @@ mod tests {
         assert!(
             trained.excludes(1.1) && trained.excludes(-0.1) && !trained.excludes(1.0) && !trained.excludes(f32::NAN)
         );
-        assert!(TrainingRange { missing: 0.0, ..trained }.excludes(f32::NAN));
-        assert!(TrainingRange { range: None, deciles: vec![], missing: 1.0 }.excludes(1.0));
+        assert!(Input { missing: 0.0, ..trained.clone() }.excludes(f32::NAN));
+        assert!(Input { least: None, greatest: None, deciles: vec![], missing: 1.0, ..trained }.excludes(1.0));
     }
 }

@@ -8,6 +8,7 @@ use schemas::dead_letter::Code;
 use schemas::priced::NoValuation;
 use schemas::sale::Sale;
 
+use crate::drift::Window;
 use crate::registry::Manifest;
 
 const STATEMENTS: &str = "roost_enricher_statements_total";
@@ -34,6 +35,11 @@ const LIVE_COVERAGE: &str = "roost_model_live_coverage_ratio";
 const LIVE_TIER_ERROR: &str = "roost_model_live_tier_error_ratio";
 const LIVE_MARKET_ERROR: &str = "roost_model_live_market_error_ratio";
 const TRAINED_ERROR: &str = "roost_model_trained_error_ratio";
+const FEATURE_MISSING: &str = "roost_model_feature_missing_ratio";
+const FEATURE_TRAINED_MISSING: &str = "roost_model_feature_trained_missing_ratio";
+const FEATURE_OUT_OF_RANGE: &str = "roost_model_feature_out_of_range_ratio";
+const FEATURE_PSI: &str = "roost_model_feature_psi";
+const FEATURE_PSI_NOISE: &str = "roost_model_feature_psi_noise";
 
 /// Markets whose error is a metric, those with the most sales: each is a series for ever. The API tells all of them.
 const MARKETS: usize = 50;
@@ -265,6 +271,21 @@ pub(crate) fn record_accuracy(accuracy: &Accuracy) {
     markets.sort_by_key(|(_, group)| std::cmp::Reverse(group.sales));
     for (market, group) in markets.into_iter().take(MARKETS) {
         gauge!(LIVE_MARKET_ERROR, &with("market", market.to_string())).set(group.close_price.median_absolute_error);
+    }
+}
+
+/// A window of rows is full.
+pub(crate) fn record_window(manifest: &Manifest, window: &Window) {
+    let of_model = [("model", manifest.name.clone()), ("version", manifest.version.clone())];
+    gauge!(FEATURE_PSI_NOISE, &of_model).set(window.psi_noise);
+    for (input, health) in manifest.inputs.iter().zip(&window.features) {
+        let labels: Vec<_> = of_model.iter().cloned().chain([("feature", input.feature.clone())]).collect();
+        gauge!(FEATURE_MISSING, &labels).set(health.missing);
+        gauge!(FEATURE_TRAINED_MISSING, &labels).set(input.missing);
+        gauge!(FEATURE_OUT_OF_RANGE, &labels).set(health.out_of_range);
+        if let Some(psi) = health.psi {
+            gauge!(FEATURE_PSI, &labels).set(psi);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use schemas::vocabulary::Transaction;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::drift::Input;
 use crate::features::FeatureList;
 
 /// Name of the network file in a model's directory.
@@ -55,6 +56,9 @@ pub struct Manifest {
     pub metrics: BTreeMap<String, f64>,
     /// Rows and what the model must say of them.
     pub golden: Vec<GoldenRow>,
+    /// What each feature looked like in training, in their order; empty when its maker does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// Whatever else its maker wrote down.
     #[serde(flatten)]
     pub more: BTreeMap<String, serde_json::Value>,
@@ -196,6 +200,10 @@ impl Manifest {
         if let Some(row) = self.golden.iter().position(|row| row.features.len() != self.features.len()) {
             return Err(format!("golden row {row} does not have {} features", self.features.len()));
         }
+        let described = self.inputs.iter().map(|input| &input.feature);
+        if !self.inputs.is_empty() && !described.eq(&self.features) {
+            return Err("inputs does not describe just the features, in their order".to_owned());
+        }
         Ok((features, required))
     }
 
@@ -280,6 +288,10 @@ mod tests {
             (with("countries", serde_json::json!([])), "neither countries nor markets"),
             (with("sha256", "00".into()), "the manifest says 00"),
             (with("currency", "dollars".into()), "dollars is not allowed"),
+            (
+                with("inputs", serde_json::json!([{"feature": "year_built", "missing": 0.0}])),
+                "inputs does not describe just the features",
+            ),
         ] {
             assert!(error.contains(wrong), "{error}");
         }

@@ -32,7 +32,14 @@ pub(crate) fn appraisal(p50: i64) -> Appraisal {
         model: "m".to_owned(),
         model_version: "1".to_owned(),
     };
-    Appraisal { commute: None, school_rating: None, level: None, valuation: Ok(valuation), model_epoch: 0 }
+    Appraisal {
+        commute: None,
+        school_rating: None,
+        level: None,
+        valuation: Ok(valuation),
+        out_of_range: Vec::new(),
+        model_epoch: 0,
+    }
 }
 
 /// What the appraiser says of a listing: nothing when it is not offered.

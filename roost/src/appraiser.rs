@@ -48,9 +48,10 @@ impl api::Appraiser for Bridge {
             .recv_timeout(PATIENCE)
             .map_err(|_| unavailable("the model did not answer in time".to_owned()))?
             .map_err(|error| unavailable(error.to_string()))?;
+        let out_of_range = appraisal.out_of_range.clone();
         let fact = draft.settle(appraisal, &self.reliability);
         match (fact.valuation, fact.no_valuation) {
-            (Some(valuation), _) => Ok(api::Appraisal { valuation, deal: fact.deal }),
+            (Some(valuation), _) => Ok(api::Appraisal { valuation, deal: fact.deal, out_of_range }),
             (None, Some(NoValuation::MissingFeatures)) => {
                 Err(api::NotAppraised::FeaturesMissing(missing_members(&self.appraiser.manifest().required, listing)))
             }

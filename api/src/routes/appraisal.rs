@@ -39,6 +39,10 @@ pub struct Prediction {
     /// How good its `ListPrice` is, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deal: Option<Deal>,
+    /// Features whose values the model saw none like in training, as its manifest names them: the interval does not vouch for what it has
+    /// not seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub out_of_training_range: Vec<String>,
 }
 
 /// Values a home on demand.
@@ -80,8 +84,9 @@ pub fn home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
 
 /// What a home is worth. May block.
 pub fn prediction(listing: Listing, appraiser: &dyn Appraiser) -> Result<Prediction, Problem> {
-    let Appraisal { valuation, deal } = appraiser.appraise(&listing).map_err(refused)?;
-    Ok(Prediction { market: listing.market, currency: listing.currency, valuation, deal })
+    let Appraisal { valuation, deal, out_of_range } = appraiser.appraise(&listing).map_err(refused)?;
+    let (market, currency) = (listing.market, listing.currency);
+    Ok(Prediction { market, currency, valuation, deal, out_of_training_range: out_of_range })
 }
 
 fn refused(why: NotAppraised) -> Problem {

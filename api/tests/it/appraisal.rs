@@ -33,7 +33,8 @@ impl Appraiser for PerSquareFoot {
             model: "per-square-foot".to_owned(),
             model_version: "1".to_owned(),
         };
-        Ok(Appraisal { valuation, deal: None })
+        let out_of_range = if area > 10_000 { vec!["living_area_sqft".to_owned()] } else { Vec::new() };
+        Ok(Appraisal { valuation, deal: None, out_of_range })
     }
 
     fn model(&self) -> ModelInfo {
@@ -61,7 +62,11 @@ fn a_home_is_valued_as_a_feed_would_describe_it() {
     let mut in_square_metres = home();
     in_square_metres["LivingArea"] = json!(100);
     in_square_metres["LivingAreaUnits"] = json!("SquareMeters");
-    assert_eq!(desk.post(PATH, &in_square_metres).json()["valuation"]["p50"], 107_600);
+    let small = desk.post(PATH, &in_square_metres).json();
+    assert_eq!((&small["valuation"]["p50"], small.get("out_of_training_range")), (&json!(107_600), None));
+    let mut palace = home();
+    palace["LivingArea"] = json!(50_000);
+    assert_eq!(desk.post(PATH, &palace).json()["out_of_training_range"], json!(["living_area_sqft"]));
 }
 
 #[test]

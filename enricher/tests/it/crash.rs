@@ -144,7 +144,7 @@ fn reliability() -> Reliability {
 
 fn appraisal() -> Appraisal {
     let valuation = Err(NoValuation::MissingFeatures);
-    Appraisal { commute: None, school_rating: None, level: None, valuation, model_epoch: 0 }
+    Appraisal { commute: None, school_rating: None, level: None, valuation, out_of_range: Vec::new(), model_epoch: 0 }
 }
 
 fn statement(key: i64, n: i64, confirms: bool) -> Listing {

@@ -182,7 +182,10 @@ fn engine() -> Indexed {
 }
 
 #[test]
-#[cfg_attr(not(target_os = "linux"), ignore = "another libm rounds logarithms otherwise, and so seats listings otherwise")]
+#[cfg_attr(
+    not(target_os = "linux"),
+    ignore = "another libm rounds logarithms otherwise, and so seats listings otherwise"
+)]
 fn what_is_written_is_what_this_version_always_wrote() {
     let engine = engine();
     let work = engine.work();
