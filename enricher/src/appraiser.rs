@@ -284,8 +284,10 @@ impl Desk<'_> {
         let started = Instant::now();
         let manifest = &self.package.manifest;
         let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        let surroundings = self.surroundings;
+        let known = surroundings.now();
         for listing in listings {
-            let subject = self.surroundings.of(listing);
+            let subject = known.of(listing, &self.package.features);
             let start = matrix.len();
             let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
             let mut out_of_range = Vec::new();
@@ -303,6 +305,7 @@ impl Desk<'_> {
                 model_epoch: self.epoch,
             });
         }
+        drop(known);
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
         for (row, prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {

@@ -126,7 +126,7 @@ pub(crate) fn date_of(day: i32) -> jiff::civil::Date {
     jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(day))
 }
 
-fn days_since_1970(day: jiff::civil::Date) -> i32 {
+pub(crate) fn days_since_1970(day: jiff::civil::Date) -> i32 {
     let start = jiff::civil::date(1970, 1, 1);
     // Two dates always differ by a whole number of days, which fits: years are -9999 to 9999.
     day.since(start).map_or(0, |span| span.get_days())
