@@ -16,7 +16,7 @@ use schemas::priced::NoValuation;
 use stream::{Fatal, Log, LogError};
 
 use crate::admission::Appraisal;
-use crate::config::{Config, MarketContextMode};
+use crate::config::{Config, MarketContextMode, TreeOperator};
 use crate::features::Subject;
 use crate::following;
 use crate::metrics;
@@ -86,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) surroundings: Surroundings,
     runtime: Runtime,
+    tree_operator: TreeOperator,
     workers: usize,
     champion: ArcSwap<Champion>,
     /// Partitions of `sales` whose end was not reached yet.
@@ -127,13 +128,14 @@ impl Appraiser {
 
         let models = following::Models::read(log, config.start_within)?;
         let (name, epoch) = models.champion().unwrap_or((default, 0));
-        let champion = Champion::load(&registry, &runtime, config.workers, &name, epoch)?;
+        let champion = Champion::load(&registry, &runtime, config.tree_operator, config.workers, &name, epoch)?;
 
         let with_market = config.market_context == MarketContextMode::On;
         let shared = Arc::new(Shared {
             registry,
             surroundings: Surroundings::new(schools, with_market),
             runtime,
+            tree_operator: config.tree_operator,
             workers: config.workers,
             champion: ArcSwap::from_pointee(champion),
             sales_behind: AtomicUsize::new(if with_market { log.partitions() as usize } else { 0 }),
@@ -226,7 +228,7 @@ impl Shared {
 
     /// Loads and checks another champion, then lets it take over. On failure the old one stays.
     pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
-        let champion = Champion::load(&self.registry, &self.runtime, self.workers, name, epoch)?;
+        let champion = Champion::load(&self.registry, &self.runtime, self.tree_operator, self.workers, name, epoch)?;
         self.champion.store(Arc::new(champion));
         Ok(())
     }
@@ -236,13 +238,14 @@ impl Champion {
     fn load(
         registry: &Registry,
         runtime: &Runtime,
+        operator: TreeOperator,
         sessions: usize,
         name: &ModelName,
         epoch: u64,
     ) -> Result<Self, ModelError> {
         let package = registry.read(name)?;
         let session = |_| {
-            let mut predictor = Predictor::new(runtime, &package)?;
+            let mut predictor = Predictor::new(runtime, &package, operator)?;
             predictor.check_golden(&package.manifest.golden)?;
             Ok(Mutex::new(predictor))
         };

@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`, `trees`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
@@ -27,6 +27,7 @@ pub mod service;
 pub mod sold;
 mod state;
 pub mod surroundings;
+pub mod trees;
 mod valuation;
 pub mod window;
 pub mod wire;
@@ -35,6 +36,6 @@ pub mod wire;
 mod testing;
 
 pub use appraiser::{Appraiser, NotNow, StartError};
-pub use config::{Config, MarketContextMode};
+pub use config::{Config, MarketContextMode, TreeOperator};
 pub use owner::GROUP;
 pub use service::{Drained, Enricher};

@@ -74,6 +74,13 @@ pub struct GoldenRow {
     pub p90: f64,
 }
 
+impl GoldenRow {
+    /// The input as the model takes it: NaN where a number is missing.
+    pub fn inputs(&self) -> Vec<f32> {
+        self.features.iter().map(|value| value.unwrap_or(f32::NAN)).collect()
+    }
+}
+
 /// A model's files, read and checked.
 #[derive(Clone)]
 pub struct Package {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use enricher::Config;
 use enricher::onnx::{Predictor, Runtime};
 use enricher::registry::Registry;
+use enricher::{Config, TreeOperator};
 use schemas::model_alias::ModelName;
 
 use crate::house::library;
@@ -25,7 +25,7 @@ fn the_shipped_model_is_the_default_passes_its_golden_rows_and_values_a_row_the_
     let (name, version) = Config::default().model.split_once('/').map(|(n, v)| (n.to_owned(), v.to_owned())).unwrap();
     let registry = Registry::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(Config::default().registry));
     let package = registry.read(&ModelName { name, version }).unwrap();
-    let mut predictor = Predictor::new(&Runtime::load(&library()).unwrap(), &package).unwrap();
+    let mut predictor = Predictor::new(&Runtime::load(&library()).unwrap(), &package, TreeOperator::Fast).unwrap();
     predictor.check_golden(&package.manifest.golden).unwrap();
 
     let golden: Vec<Vec<f32>> = package
