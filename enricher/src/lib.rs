@@ -2,7 +2,8 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`, `trees`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`, `trees`,
+//! `explain`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
@@ -11,6 +12,7 @@ pub mod appraiser;
 pub mod commute;
 pub mod config;
 pub mod deal;
+pub mod explain;
 pub mod features;
 mod following;
 pub mod held;

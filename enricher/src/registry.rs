@@ -257,6 +257,14 @@ mod tests {
     }
 
     #[test]
+    fn a_network_beyond_the_limit_is_not_even_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_MODEL_BYTES + 1).unwrap();
+        let error = read_bounded(file.path()).unwrap_err().to_string();
+        assert!(error.contains("104857601 bytes, more than 104857600; train a smaller model"), "{error}");
+    }
+
+    #[test]
     fn a_name_does_not_lead_out_of_the_registry() {
         for (name, version) in [("..", "1"), ("a/b", "1"), ("a", ""), ("a", "../1")] {
             let name = ModelName { name: name.to_owned(), version: version.to_owned() };

@@ -9,7 +9,10 @@ use super::file::{Attribute, Graph, Model, Node, OperatorSet};
 use super::kernel::Kernel;
 use super::read::Network;
 use super::*;
-use crate::onnx::tests::sums_of_stock;
+use crate::config::TreeOperator;
+use crate::onnx::tests::{library, package, sums_of_stock};
+use crate::onnx::{Predictor, Runtime};
+use crate::registry::Package;
 
 /// Columns of the rows.
 pub(super) const FEATURES: usize = 5;
@@ -338,5 +341,47 @@ proptest! {
         let read = Network::parse(&file).unwrap().ensemble(FEATURES).unwrap();
         let ours = sums(&Evaluator::new(&read, Kernel::best()), &rows);
         prop_assert!(are_near(&ours, &sums_of_stock(&file, &rows, FEATURES)));
+    }
+}
+
+/// What becomes of a model whose file was changed, at load or at its golden rows.
+fn refusal(package: &Package) -> String {
+    let runtime = Runtime::load(&library()).unwrap();
+    Predictor::new(&runtime, package, TreeOperator::Fast)
+        .and_then(|mut predictor| predictor.check_golden(&package.manifest.golden))
+        .unwrap_err()
+        .to_string()
+}
+
+/// The test model with its network changed.
+fn changed(change: impl Fn(&mut Model, &mut Node)) -> Package {
+    let mut package = package("trees", "1");
+    let mut model = Model::decode(&*package.onnx).unwrap();
+    let mut node = Node::decode(model.graph.as_ref().unwrap().node[0].as_slice()).unwrap();
+    change(&mut model, &mut node);
+    model.graph.as_mut().unwrap().node[0] = node.encode_to_vec();
+    package.onnx = model.encode_to_vec().into();
+    package
+}
+
+#[test]
+fn a_model_with_a_bad_file_is_refused_with_the_reason_by_any_operator() {
+    let mut cut_off = package("trees", "1");
+    cut_off.onnx = cut_off.onnx[..cut_off.onnx.len() / 2].into();
+    let other_version = changed(|model, _| model.opset_import[0].version = Some(99));
+    let no_numbers = changed(|_, node| {
+        let base = node.attribute.iter_mut().find(|a| a.name.as_deref() == Some("base_values")).unwrap();
+        base.floats[1] = f32::NAN;
+    });
+    let mut other_features = package("trees", "1");
+    other_features.features = package("tiny", "1").features;
+    for (package, wrong) in [
+        (cut_off, "protobuf parsing failed"),
+        (other_version, "opset"),
+        (no_numbers, "golden row 0 gives NaN"),
+        (other_features, "expected one outlet `features` f32 [N, 2]"),
+    ] {
+        let error = refusal(&package);
+        assert!(error.contains("trees/1/model.onnx") && error.contains(wrong), "{error}");
     }
 }

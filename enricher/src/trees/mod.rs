@@ -4,6 +4,7 @@
 //!
 //! * `read.rs`: from the file to an [`Ensemble`], or why not.
 //! * `evaluate.rs`: a matrix in, sums out; few rows by `walk.rs`, many by `slices.rs` with `kernel.rs`.
+//! * `shapley.rs`: what each feature adds to one sum.
 
 pub mod evaluate;
 mod file;
@@ -11,6 +12,7 @@ pub mod kernel;
 #[cfg(test)]
 mod laws;
 pub mod read;
+pub mod shapley;
 mod slices;
 mod walk;
 

@@ -377,3 +377,102 @@ impl Growing {
         Tree { target: self.target.unwrap_or_default(), splits: self.splits, leaves: self.leaves, covers }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::laws::Lists;
+    use super::*;
+
+    /// A tree of two splits and three leaves: 0 leads to 1 and leaf 4, 1 to the leaves 2 and 3.
+    fn lists() -> Lists {
+        let split = |feature, low, high| Split { feature, threshold: 1.0, missing_goes_low: true, low, high };
+        let tree = Tree {
+            target: 0,
+            splits: vec![split(0, Branch::Split(1), Branch::Leaf(2)), split(1, Branch::Leaf(0), Branch::Leaf(1))],
+            leaves: vec![1.0, 2.0, 3.0],
+            covers: None,
+        };
+        Lists::of(&Ensemble { features: 2, base_values: vec![0.5], trees: vec![tree] }, &["BRANCH_LEQ"])
+    }
+
+    fn refusal(file: &[u8], columns: usize) -> String {
+        Network::parse(file).and_then(|network| network.ensemble(columns)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_of_another_version_or_without_trees_is_refused() {
+        let file = lists().file(3);
+        assert!(Network::parse(&file).unwrap().ensemble(2).is_ok());
+        for length in 0..file.len() {
+            assert!(Network::parse(&file[..length]).is_err(), "{length} of {} bytes", file.len());
+        }
+        assert!(refusal(&file[..file.len() / 2], 2).starts_with("not an ONNX file: "));
+        assert_eq!(refusal(&lists().file(5), 2), "operator set ai.onnx.ml 5, known are 1 to 4");
+        let unknown = [&file[..], &[0xf8, 0x07, 1]].concat();
+        assert_eq!(refusal(&unknown, 2), "the file has parts that roost does not know and would lose");
+        let tiny = include_bytes!("../../tests/models/tiny/1/model.onnx");
+        assert_eq!(refusal(tiny, 2), "the network has no TreeEnsembleRegressor");
+    }
+
+    #[test]
+    fn trees_that_are_none_or_mean_something_else_are_refused_with_the_reason() {
+        let with = |change: &dyn Fn(&mut Lists)| {
+            let mut lists = lists();
+            change(&mut lists);
+            refusal(&lists.file(3), 2)
+        };
+        let int = |name, at: usize, value| with(&|lists| lists.ints.get_mut(name).unwrap()[at] = value);
+        let float = |name, value| with(&|lists| lists.floats.get_mut(name).unwrap()[0] = value);
+        for (refused, wrong) in [
+            (refusal(&lists().file(3), 1), "a split looks at feature 1 of 1"),
+            (int("nodes_featureids", 0, -1), "a split looks at feature -1 of 2"),
+            (int("nodes_truenodeids", 1, 0), "tree 0 leads to its node 0 twice, or has no such node"),
+            (int("nodes_truenodeids", 1, 9), "tree 0 leads to its node 9 twice, or has no such node"),
+            (int("nodes_falsenodeids", 0, 1), "tree 0 leads to its node 1 twice, or has no such node"),
+            (with(&|lists| lists.modes[1] = "LEAF"), "leaf 1 of tree 0 has no weight"),
+            (with(&|lists| lists.modes[1] = "BRANCH_EQ"), "mode BRANCH_EQ is not known"),
+            (int("nodes_treeids", 2, 7), "tree 0 leads to its node 4 twice, or has no such node"),
+            (int("target_nodeids", 0, 3), "node 3 of tree 0 has two weights"),
+            (int("target_nodeids", 0, 0), "leaf 2 of tree 0 has no weight"),
+            (int("target_ids", 0, 1), "target 1 of 1"),
+            (with(&|lists| lists.ints.get_mut("n_targets").unwrap()[0] = 65), "65 targets (expected 1 to 64)"),
+            (with(&|lists| drop(lists.ints.remove("target_ids"))), "the lists target_* differ in length"),
+            (with(&|lists| drop(lists.ints.remove("nodes_truenodeids"))), "the lists nodes_* differ in length"),
+            (float("nodes_values", f32::INFINITY), "nodes_values has inf"),
+            (float("target_weights", f32::NAN), "target_weights has NaN"),
+            (float("base_values", f32::NEG_INFINITY), "base_values has -inf"),
+            (with(&|lists| lists.words.push(("post_transform", "SOFTMAX"))), "post_transform SOFTMAX, known is NONE"),
+            (with(&|lists| lists.words.push(("aggregate_function", "MIN"))), "aggregate_function MIN, known is SUM"),
+            (
+                with(&|lists| lists.words.push(("nodes_values_as_tensor", ""))),
+                "attribute nodes_values_as_tensor is not known",
+            ),
+            (
+                with(&|lists| {
+                    lists.ints.insert("n_targets", vec![2]);
+                    lists.floats.insert("base_values", vec![1.0, 2.0]);
+                }),
+                "no tree adds to target 1",
+            ),
+        ] {
+            assert_eq!(refused, wrong);
+        }
+    }
+
+    #[test]
+    fn a_tree_that_would_exhaust_the_stack_is_refused() {
+        let splits = (0..=MAX_DEPTH as u32)
+            .map(|i| Split {
+                feature: 0,
+                threshold: 1.0,
+                missing_goes_low: false,
+                low: if i == MAX_DEPTH as u32 { Branch::Leaf(0) } else { Branch::Split(i + 1) },
+                high: Branch::Leaf(MAX_DEPTH as u32 + 1 - i),
+            })
+            .collect();
+        let tree = Tree { target: 0, splits, leaves: vec![0.0; MAX_DEPTH + 2], covers: None };
+        let deep = Ensemble { features: 1, base_values: vec![0.0], trees: vec![tree] };
+        let file = Lists::of(&deep, &["BRANCH_LEQ"]).file(3);
+        assert_eq!(refusal(&file, 1), "tree 0 is deeper than 512 splits");
+    }
+}
