@@ -249,7 +249,13 @@ impl Champion {
             predictor.check_golden(&package.manifest.golden)?;
             Ok(Mutex::new(predictor))
         };
-        let sessions = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
+        let sessions = (0..sessions).map(session).collect::<Result<Vec<_>, ModelError>>()?;
+        // All sessions are made alike.
+        if let Some(first) = sessions.first()
+            && let Some(why) = first.lock().unwrap_or_else(PoisonError::into_inner).left_to_stock()
+        {
+            tracing::warn!(model = %name, "the trees of {name} are left to the standard operator, which is slower: {why}");
+        }
         metrics::record_champion(name, epoch);
         tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
         Ok(Self { package, epoch, sessions })

@@ -138,6 +138,7 @@ pub struct Predictor {
     session: Session,
     columns: usize,
     file: PathBuf,
+    left_to_stock: Option<String>,
 }
 
 /// Why a model's trees are left to the standard operator.
@@ -155,7 +156,7 @@ enum Unfit {
 
 impl Predictor {
     /// Makes a session and checks its signature. Where our operator cannot evaluate the model's trees, or says something else
-    /// of the golden rows than the standard one, a warning says why and the standard one is used.
+    /// of the golden rows than the standard one, that one is used: see [`Predictor::left_to_stock`].
     pub fn new(runtime: &Runtime, package: &Package, operator: TreeOperator) -> Result<Self, ModelError> {
         let mut stock = Self::stock(runtime, package)?;
         let kernel = match operator {
@@ -163,17 +164,15 @@ impl Predictor {
             TreeOperator::Portable => Kernel::Portable,
             TreeOperator::Stock => return Ok(stock),
         };
-        match Self::ours(runtime, package, kernel, &mut stock) {
-            Ok(ours) => Ok(ours),
-            Err(why) => {
-                tracing::warn!(
-                    model = %package.manifest.model_name(),
-                    "model {}: its trees are left to the standard operator, which is slower: {why}",
-                    package.file.display()
-                );
-                Ok(stock)
-            }
-        }
+        Self::ours(runtime, package, kernel, &mut stock).or_else(|why| {
+            stock.left_to_stock = Some(why.to_string());
+            Ok(stock)
+        })
+    }
+
+    /// Why the standard operator evaluates the trees although another was asked for; `None` where that is not so.
+    pub fn left_to_stock(&self) -> Option<&str> {
+        self.left_to_stock.as_deref()
     }
 
     fn stock(runtime: &Runtime, package: &Package) -> Result<Self, ModelError> {
@@ -188,7 +187,7 @@ impl Predictor {
         let columns = package.features.len();
         check(session.inputs(), INPUT, columns).map_err(broken)?;
         check(session.outputs(), OUTPUT, 3).map_err(broken)?;
-        Ok(Self { session, columns, file: package.file.clone() })
+        Ok(Self { session, columns, file: package.file.clone(), left_to_stock: None })
     }
 
     /// The same network with our operator in the place of the standard one, held against it.
@@ -197,7 +196,7 @@ impl Predictor {
         let evaluator = Evaluator::new(&network.ensemble(stock.columns)?, kernel);
         let domain = OperatorDomain::new(DOMAIN)?.add(TreesOperator::new(evaluator))?;
         let session = runtime.session(&network.with_operator(), Some(domain))?;
-        let mut ours = Self { session, columns: stock.columns, file: stock.file.clone() };
+        let mut ours = Self { session, columns: stock.columns, file: stock.file.clone(), left_to_stock: None };
         let golden = matrix(&package.manifest.golden);
         for (row, (ours, standard)) in ours.predict(&golden)?.into_iter().zip(stock.predict(&golden)?).enumerate() {
             for (ours, standard) in ours.into_iter().zip(standard) {
@@ -313,6 +312,11 @@ pub(crate) mod tests {
     fn golden_rows_and_signature_decide_whether_a_model_is_used() {
         let mut tiny = predictor("tiny", "1").unwrap();
         tiny.check_golden(&package("tiny", "1").manifest.golden).unwrap();
+        assert_eq!(tiny.left_to_stock(), Some("the network has no TreeEnsembleRegressor"));
+
+        let mut trees = predictor("trees", "1").unwrap();
+        trees.check_golden(&package("trees", "1").manifest.golden).unwrap();
+        assert_eq!(trees.left_to_stock(), None);
 
         let mut broken = predictor("broken", "1").unwrap();
         let error = broken.check_golden(&package("broken", "1").manifest.golden).unwrap_err().to_string();
