@@ -9,6 +9,8 @@ Two things make the 32-bit network follow the 64-bit original:
   rounding the threshold down to the next 32-bit number leaves every decision as it was.
 * The sum over the trees is taken in 32 bits. The boosters predict the distance from a constant, which is added last
   (`base_values`): small numbers have small rounding errors.
+
+How many rows of the training went through each node is written too (`nodes_hitrates`): prices are explained by it.
 """
 
 from dataclasses import dataclass, field
@@ -42,6 +44,7 @@ class Ensemble:
             "nodes_truenodeids": [],
             "nodes_falsenodeids": [],
             "nodes_missing_value_tracks_true": [],
+            "nodes_hitrates": [],
         }
     )
     leaves: dict[str, list[Any]] = field(
@@ -70,7 +73,7 @@ class _Tree:
         number = self.count
         self.count += 1
         if "leaf_value" in node:
-            self._node(number, "LEAF")
+            self._node(number, "LEAF", rows=node.get("leaf_count", 1))
             self._leaf(number, node["leaf_value"])
             return number
         if node["decision_type"] != "<=":
@@ -81,6 +84,7 @@ class _Tree:
             feature=int(node["split_feature"]),
             value=round_down_to_f32(node["threshold"]),
             missing_goes_left=missing_goes_left(node),
+            rows=node["internal_count"],
         )
         left = self.add(node["left_child"])
         right = self.add(node["right_child"])
@@ -89,7 +93,13 @@ class _Tree:
         return number
 
     def _node(
-        self, number: int, mode: str, feature: int = 0, value: float = 0.0, missing_goes_left: bool = False
+        self,
+        number: int,
+        mode: str,
+        rows: int,
+        feature: int = 0,
+        value: float = 0.0,
+        missing_goes_left: bool = False,
     ) -> int:
         row = {
             "nodes_treeids": self.tree,
@@ -100,6 +110,7 @@ class _Tree:
             "nodes_truenodeids": 0,
             "nodes_falsenodeids": 0,
             "nodes_missing_value_tracks_true": int(missing_goes_left),
+            "nodes_hitrates": float(rows),
         }
         for name, entry in row.items():
             self.ensemble.nodes[name].append(entry)

@@ -17,7 +17,7 @@ use stream::{Fatal, Log, LogError};
 
 use crate::accuracy::Accuracy;
 use crate::admission::Appraisal;
-use crate::config::{Config, MarketContextMode};
+use crate::config::{Config, MarketContextMode, TreeOperator};
 use crate::drift::Watch;
 use crate::features::Subject;
 use crate::following;
@@ -90,6 +90,7 @@ pub(crate) struct Shared {
     /// How good valuations were, by the sales that closed since.
     pub(crate) accuracy: Mutex<Accuracy>,
     runtime: Runtime,
+    tree_operator: TreeOperator,
     workers: usize,
     champion: ArcSwap<Champion>,
     /// Partitions of `sales` whose end was not reached yet.
@@ -137,7 +138,7 @@ impl Appraiser {
 
         let models = following::Models::read(log, config.start_within)?;
         let (name, epoch) = models.champion().unwrap_or((default, 0));
-        let champion = Champion::load(&registry, &runtime, config.workers, &name, epoch)?;
+        let champion = Champion::load(&registry, &runtime, config.tree_operator, config.workers, &name, epoch)?;
 
         let with_market = config.market_context == MarketContextMode::On;
         let shared = Arc::new(Shared {
@@ -145,6 +146,7 @@ impl Appraiser {
             surroundings: Surroundings::new(schools, with_market),
             accuracy: Mutex::default(),
             runtime,
+            tree_operator: config.tree_operator,
             workers: config.workers,
             champion: ArcSwap::from_pointee(champion),
             sales_behind: AtomicUsize::new(if with_market { log.partitions() as usize } else { 0 }),
@@ -248,7 +250,7 @@ impl Shared {
 
     /// Loads and checks another champion, then lets it take over. On failure the old one stays.
     pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
-        let champion = Champion::load(&self.registry, &self.runtime, self.workers, name, epoch)?;
+        let champion = Champion::load(&self.registry, &self.runtime, self.tree_operator, self.workers, name, epoch)?;
         self.champion.store(Arc::new(champion));
         Ok(())
     }
@@ -258,17 +260,24 @@ impl Champion {
     fn load(
         registry: &Registry,
         runtime: &Runtime,
+        operator: TreeOperator,
         sessions: usize,
         name: &ModelName,
         epoch: u64,
     ) -> Result<Self, ModelError> {
         let package = registry.read(name)?;
         let session = |_| {
-            let mut predictor = Predictor::new(runtime, &package)?;
+            let mut predictor = Predictor::new(runtime, &package, operator)?;
             predictor.check_golden(&package.manifest.golden)?;
             Ok(Mutex::new(Seat { predictor, watch: Watch::new(package.manifest.inputs.clone()) }))
         };
-        let seats = (0..sessions).map(session).collect::<Result<_, ModelError>>()?;
+        let seats = (0..sessions).map(session).collect::<Result<Vec<_>, ModelError>>()?;
+        // All sessions are made alike.
+        if let Some(first) = seats.first()
+            && let Some(why) = first.lock().unwrap_or_else(PoisonError::into_inner).predictor.left_to_stock()
+        {
+            tracing::warn!(model = %name, "the trees of {name} are left to the standard operator, which is slower: {why}");
+        }
         metrics::record_champion(&package.manifest, epoch);
         tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
         Ok(Self { package, epoch, seats })

@@ -17,6 +17,8 @@ pub struct Config {
     pub model: String,
     /// libonnxruntime; where it is not set, `ORT_DYLIB_PATH`, else `.ort/libonnxruntime.so`.
     pub library: Option<PathBuf>,
+    /// Who evaluates the trees of a model.
+    pub tree_operator: TreeOperator,
     /// Threads that value. One does 10,000 to 100,000 listings a second, by size of the model.
     pub workers: usize,
     /// Whether sales are followed, and prices compared with them.
@@ -39,6 +41,18 @@ pub struct Config {
     pub longest_pause: Duration,
 }
 
+/// Who evaluates the trees of a model. All say the same, to within 1e-5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TreeOperator {
+    /// Ours (`trees/`), with the best instructions that the processor has.
+    Fast,
+    /// Ours, without instructions that not every processor has.
+    Portable,
+    /// ONNX Runtime's.
+    Stock,
+}
+
 /// Whether prices are compared with the market's sales.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +69,7 @@ impl Default for Config {
             registry: "enricher/model/registry".into(),
             model: "synthetic-us/1".to_owned(),
             library: None,
+            tree_operator: TreeOperator::Fast,
             workers: 1,
             market_context: MarketContextMode::On,
             school_ratings: None,

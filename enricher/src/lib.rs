@@ -2,7 +2,8 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `market`, `valuation`, `accuracy`, `drift`, `window`,
+//! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 pub mod accuracy;
@@ -14,6 +15,7 @@ pub mod comparables;
 pub mod config;
 pub mod deal;
 pub mod drift;
+pub mod explain;
 pub mod fair_housing;
 pub mod features;
 mod following;
@@ -33,6 +35,7 @@ pub mod service;
 pub mod sold;
 mod state;
 pub mod surroundings;
+pub mod trees;
 mod valuation;
 pub mod window;
 pub mod wire;
@@ -41,6 +44,6 @@ pub mod wire;
 mod testing;
 
 pub use appraiser::{Appraiser, NotNow, StartError};
-pub use config::{Config, MarketContextMode};
+pub use config::{Config, MarketContextMode, TreeOperator};
 pub use owner::GROUP;
 pub use service::{Drained, Enricher};

@@ -6,21 +6,31 @@
 //! hang its loader. Hence the check of the file first, the load in a thread with a time-out, and one environment kept
 //! for the life of the process.
 
+mod operator;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use ort::environment::Environment;
+use ort::operator::OperatorDomain;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{TensorElementType, TensorRef, ValueType};
 
+use self::operator::TreesOperator;
+use crate::config::TreeOperator;
 use crate::registry::{GoldenRow, ModelError, Package};
+use crate::trees::evaluate::Evaluator;
+use crate::trees::kernel::Kernel;
+use crate::trees::read::{DOMAIN, Network, Unreadable};
 
 /// Longest time that the library may take to load: it takes about 50 ms from a warm disk.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest relative error of a golden row: five times that of a different instruction set (3e-6 to 2e-5 measured).
 const GOLDEN_TOLERANCE: f64 = 1e-4;
+/// Largest relative difference between our operator and the standard one. Both add 32-bit numbers in the same order.
+const OPERATOR_TOLERANCE: f32 = 1e-5;
 /// Name of the model's input, `[N, features]` of f32.
 const INPUT: &str = "features";
 /// Name of the model's output, `[N, 3]` of f32: p10, p50, p90 in currency units.
@@ -92,6 +102,20 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    fn session(&self, onnx: &[u8], operators: Option<OperatorDomain>) -> Result<Session, ort::Error> {
+        let mut builder = Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            // One session per thread and one thread per session: scales with threads and keeps a row's sums in one order.
+            .with_intra_threads(1)?
+            .with_intra_op_spinning(false)?;
+        if let Some(operators) = operators {
+            builder = builder.with_operators(operators)?;
+        }
+        builder.commit_from_memory(onnx)
+    }
+}
+
 fn load(library: &Path) -> Result<Runtime, String> {
     // Of `ort`'s errors only this one exists without the library.
     let builder = ort::init_from(library).map_err(|e| match &e {
@@ -114,11 +138,44 @@ pub struct Predictor {
     session: Session,
     columns: usize,
     file: PathBuf,
+    left_to_stock: Option<String>,
+}
+
+/// Why a model's trees are left to the standard operator.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Session(#[from] ort::Error),
+    #[error(transparent)]
+    Run(#[from] ModelError),
+    #[error("golden row {row} is worth {ours}, the standard operator says {standard}")]
+    Differs { row: usize, ours: f32, standard: f32 },
 }
 
 impl Predictor {
-    /// Makes a session and checks its signature.
-    pub fn new(runtime: &Runtime, package: &Package) -> Result<Self, ModelError> {
+    /// Makes a session and checks its signature. Where our operator cannot evaluate the model's trees, or says something else
+    /// of the golden rows than the standard one, that one is used: see [`Predictor::left_to_stock`].
+    pub fn new(runtime: &Runtime, package: &Package, operator: TreeOperator) -> Result<Self, ModelError> {
+        let mut stock = Self::stock(runtime, package)?;
+        let kernel = match operator {
+            TreeOperator::Fast => Kernel::best(),
+            TreeOperator::Portable => Kernel::Portable,
+            TreeOperator::Stock => return Ok(stock),
+        };
+        Self::ours(runtime, package, kernel, &mut stock).or_else(|why| {
+            stock.left_to_stock = Some(why.to_string());
+            Ok(stock)
+        })
+    }
+
+    /// Why the standard operator evaluates the trees although another was asked for; `None` where that is not so.
+    pub fn left_to_stock(&self) -> Option<&str> {
+        self.left_to_stock.as_deref()
+    }
+
+    fn stock(runtime: &Runtime, package: &Package) -> Result<Self, ModelError> {
         let broken = |wrong: String| {
             ModelError::new(
                 &package.file,
@@ -126,18 +183,37 @@ impl Predictor {
                 "export it with input `features` [N, columns] and output `price` [N, 3], both f32",
             )
         };
-        let session = session(runtime, &package.onnx).map_err(|e| broken(e.to_string()))?;
+        let session = runtime.session(&package.onnx, None).map_err(|e| broken(e.to_string()))?;
         let columns = package.features.len();
         check(session.inputs(), INPUT, columns).map_err(broken)?;
         check(session.outputs(), OUTPUT, 3).map_err(broken)?;
-        Ok(Self { session, columns, file: package.file.clone() })
+        Ok(Self { session, columns, file: package.file.clone(), left_to_stock: None })
+    }
+
+    /// The same network with our operator in the place of the standard one, held against it.
+    fn ours(runtime: &Runtime, package: &Package, kernel: Kernel, stock: &mut Self) -> Result<Self, Unfit> {
+        let network = Network::parse(&package.onnx)?;
+        let evaluator = Evaluator::new(&network.ensemble(stock.columns)?, kernel);
+        let domain = OperatorDomain::new(DOMAIN)?.add(TreesOperator::new(evaluator))?;
+        let session = runtime.session(&network.with_operator(), Some(domain))?;
+        let mut ours = Self { session, columns: stock.columns, file: stock.file.clone(), left_to_stock: None };
+        let golden = matrix(&package.manifest.golden);
+        for (row, (ours, standard)) in ours.predict(&golden)?.into_iter().zip(stock.predict(&golden)?).enumerate() {
+            for (ours, standard) in ours.into_iter().zip(standard) {
+                // Written so that a NaN on either side fails.
+                let within = (ours - standard).abs() <= OPERATOR_TOLERANCE * standard.abs();
+                if !within {
+                    return Err(Unfit::Differs { row, ours, standard });
+                }
+            }
+        }
+        Ok(ours)
     }
 
     /// Runs the manifest's golden rows: a model that says something else than when it was made is not used.
     pub fn check_golden(&mut self, rows: &[GoldenRow]) -> Result<(), ModelError> {
         let remedy = "the model and its manifest do not belong together: train or copy both again";
-        let matrix: Vec<f32> = rows.iter().flat_map(|row| row.features.iter().map(|v| v.unwrap_or(f32::NAN))).collect();
-        let prices = self.predict(&matrix)?;
+        let prices = self.predict(&matrix(rows))?;
         for (i, (row, price)) in rows.iter().zip(prices).enumerate() {
             for (expected, got) in [row.p10, row.p50, row.p90].into_iter().zip(price) {
                 // Written so that a NaN on either side fails.
@@ -171,13 +247,9 @@ impl Predictor {
     }
 }
 
-fn session(runtime: &Runtime, onnx: &[u8]) -> Result<Session, ort::Error> {
-    Session::builder(&runtime.environment)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        // One session per thread and one thread per session: scales with threads and keeps a row's sums in one order.
-        .with_intra_threads(1)?
-        .with_intra_op_spinning(false)?
-        .commit_from_memory(onnx)
+/// The inputs of golden rows, one after the other.
+fn matrix(rows: &[GoldenRow]) -> Vec<f32> {
+    rows.iter().flat_map(GoldenRow::inputs).collect()
 }
 
 /// Whether there is one outlet of that name, f32, `[any, columns]`.
@@ -208,8 +280,16 @@ pub(crate) mod tests {
         Registry::new(models).read(&ModelName { name: name.to_owned(), version: version.to_owned() }).unwrap()
     }
 
+    /// What the standard operators make of rows, in a network whose only output is a matrix.
+    pub(crate) fn sums_of_stock(onnx: &[u8], rows: &[f32], columns: usize) -> Vec<f32> {
+        let mut session = Runtime::load(&library()).unwrap().session(onnx, None).unwrap();
+        let input = TensorRef::from_array_view(([rows.len() / columns, columns], rows)).unwrap();
+        let outputs = session.run(ort::inputs![input]).unwrap();
+        outputs[0].try_extract_tensor::<f32>().unwrap().1.to_vec()
+    }
+
     fn predictor(name: &str, version: &str) -> Result<Predictor, ModelError> {
-        Predictor::new(&Runtime::load(&library()).unwrap(), &package(name, version))
+        Predictor::new(&Runtime::load(&library()).unwrap(), &package(name, version), TreeOperator::Fast)
     }
 
     #[test]
@@ -232,6 +312,11 @@ pub(crate) mod tests {
     fn golden_rows_and_signature_decide_whether_a_model_is_used() {
         let mut tiny = predictor("tiny", "1").unwrap();
         tiny.check_golden(&package("tiny", "1").manifest.golden).unwrap();
+        assert_eq!(tiny.left_to_stock(), Some("the network has no TreeEnsembleRegressor"));
+
+        let mut trees = predictor("trees", "1").unwrap();
+        trees.check_golden(&package("trees", "1").manifest.golden).unwrap();
+        assert_eq!(trees.left_to_stock(), None);
 
         let mut broken = predictor("broken", "1").unwrap();
         let error = broken.check_golden(&package("broken", "1").manifest.golden).unwrap_err().to_string();
@@ -242,7 +327,10 @@ pub(crate) mod tests {
 
         let mut garbage = package("tiny", "1");
         garbage.onnx = b"garbage".to_vec().into();
-        let error = Predictor::new(&Runtime::load(&library()).unwrap(), &garbage).err().unwrap().to_string();
+        let error = Predictor::new(&Runtime::load(&library()).unwrap(), &garbage, TreeOperator::Fast)
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("tests/models/tiny/1/model.onnx"), "{error}");
     }
 

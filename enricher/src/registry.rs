@@ -78,6 +78,13 @@ pub struct GoldenRow {
     pub p90: f64,
 }
 
+impl GoldenRow {
+    /// The input as the model takes it: NaN where a number is missing.
+    pub fn inputs(&self) -> Vec<f32> {
+        self.features.iter().map(|value| value.unwrap_or(f32::NAN)).collect()
+    }
+}
+
 /// A model's files, read and checked.
 #[derive(Clone)]
 pub struct Package {
@@ -255,6 +262,14 @@ mod tests {
         let error = Registry::new("/nowhere").read(&name).unwrap_err().to_string();
         assert!(error.starts_with("model /nowhere/tiny/2/manifest.json: No such file"), "{error}");
         assert!(error.contains("set enricher.registry to the directory that holds tiny/2"), "{error}");
+    }
+
+    #[test]
+    fn a_network_beyond_the_limit_is_not_even_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(MAX_MODEL_BYTES + 1).unwrap();
+        let error = read_bounded(file.path()).unwrap_err().to_string();
+        assert!(error.contains("104857601 bytes, more than 104857600; train a smaller model"), "{error}");
     }
 
     #[test]

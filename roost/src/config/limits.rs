@@ -100,6 +100,7 @@ const LIMITS: &[(&str, Rule)] = &[
     ("enricher.registry", Filled),
     ("enricher.model", Model),
     ("enricher.workers", Whole(1, 64)),
+    ("enricher.tree_operator", OneOf(&["fast", "portable", "stock"])),
     ("enricher.market_context", OneOf(&["on", "off"])),
     ("enricher.instance", Filled),
     ("enricher.in_flight", Whole(1, 1_000_000)),
