@@ -262,8 +262,9 @@ impl Desk<'_> {
         let started = Instant::now();
         let manifest = &self.package.manifest;
         let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        let known = self.surroundings.now();
         for listing in listings {
-            let subject = self.surroundings.of(listing);
+            let subject = known.of(listing, &self.package.features);
             let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
             if refused.is_none() {
                 rows.push(appraisals.len());
@@ -277,6 +278,7 @@ impl Desk<'_> {
                 model_epoch: self.epoch,
             });
         }
+        drop(known);
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
         for (row, prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {

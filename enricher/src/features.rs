@@ -10,10 +10,13 @@ use schemas::amenities::AmenitySet;
 use schemas::field_error::{Fault, FieldError};
 use schemas::listing::Listing;
 use schemas::priced::Commute;
-use schemas::units::{Instant, SchoolRating};
+use schemas::units::{Instant, Position, SchoolRating};
 use schemas::vocabulary::PropertySubType;
 
+use crate::comparables::Comparison;
+use crate::fair_housing;
 use crate::market::MarketLevel;
+use crate::quadtree::distance_km;
 
 /// A listing and what roost knows about its surroundings: all that a feature may depend on.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +29,15 @@ pub struct Subject<'a> {
     pub school_rating: Option<SchoolRating>,
     /// What homes of its market sold for lately; `None` also when market context is off.
     pub level: Option<MarketLevel>,
+    /// What homes near it sold for; empty where no feature asks for it.
+    pub comparison: Comparison,
+}
+
+impl<'a> Subject<'a> {
+    /// A listing of whose surroundings nothing is known.
+    pub fn alone(listing: &'a Listing) -> Self {
+        Self { listing, commute: None, school_rating: None, level: None, comparison: Comparison::default() }
+    }
 }
 
 /// One built-in feature.
@@ -55,8 +67,11 @@ built_ins! {
     "lot_to_living_ratio", "lot divided by living area", |s| ratio(f64::from(s.listing.lot_size_sqft?), area(s)?);
     "year_built", "year", |s| s.listing.year_built.map(f64::from);
     "age_years", "years from construction to the statement", |s| Some(year(s) - f64::from(s.listing.year_built?));
+    "effective_age_years", "the same from the attribute YearBuiltEffective (a renovation) where there is one", |s| Some(year(s) - effective_year(s)?);
     "latitude", "degrees north", |s| Some(f64::from(s.listing.position?.latitude.steps()) / 1e5);
     "longitude", "degrees east", |s| Some(f64::from(s.listing.position?.longitude.steps()) / 1e5);
+    "latitude_plus_longitude", "their sum, degrees: trees cut along the axes alone, and towns lie askew", |s| degrees(s, 1);
+    "latitude_minus_longitude", "their difference, degrees", |s| degrees(s, -1);
     "association_fee_monthly", "currency units per month", |s| Some(s.listing.association_fee_monthly?.cents() as f64 / 100.0);
     "commute_minutes", "minutes to the city centre, the feed's or estimated", |s| s.commute.map(|c| f64::from(c.minutes));
     "school_rating", "0 to 10", |s| Some(f64::from(s.school_rating?.steps()) / 10.0);
@@ -65,6 +80,13 @@ built_ins! {
     "month", "month of the statement, 1 to 12", |s| Some(f64::from(at(s).day().month()));
     "market_price_per_sqft", "median close price per square foot of the market's recent sales, currency units", |s| Some(s.level?.cents_per_sqft as f64 / 100.0);
     "market_sales", "how many recent sales that median stands on", |s| Some(s.level?.sales as f64);
+    "market_recent_price_per_sqft", "the same of the last 45 days", |s| s.comparison.market_recent_price_per_sqft;
+    "comparables_price_per_sqft", "mean close price per square foot of the 10 nearest sales, the nearer weigh more", |s| s.comparison.price_per_sqft;
+    "comparables_median_price_per_sqft", "median close price per square foot of the 10 nearest sales", |s| s.comparison.median_price_per_sqft;
+    "comparables_distance_km", "mean distance of the 10 nearest sales", |s| s.comparison.distance_km;
+    "comparables_similar_price", "mean close price of the 10 nearest sales, the nearer and more alike weigh more", |s| s.comparison.similar_price;
+    "comparables_wide_price_per_sqft", "median close price per square foot of the 30 nearest sales", |s| s.comparison.wide_price_per_sqft;
+    "comparables_recent_price_per_sqft", "median close price per square foot of the 15 nearest sales of the last 45 days", |s| s.comparison.recent_price_per_sqft;
 }
 
 fn area(s: &Subject<'_>) -> Option<f64> {
@@ -75,6 +97,14 @@ fn bedrooms(s: &Subject<'_>) -> Option<f64> {
 }
 fn bathrooms(s: &Subject<'_>) -> Option<f64> {
     Some(f64::from(s.listing.bathrooms_total?.steps()) / 2.0)
+}
+fn effective_year(s: &Subject<'_>) -> Option<f64> {
+    let effective = s.listing.attributes.get("YearBuiltEffective").and_then(number);
+    effective.filter(|year| *year > 0.0).or_else(|| s.listing.year_built.map(f64::from))
+}
+fn degrees(s: &Subject<'_>, sign: i32) -> Option<f64> {
+    let position = s.listing.position?;
+    Some(f64::from(position.latitude.steps() + sign * position.longitude.steps()) / 1e5)
 }
 fn at(s: &Subject<'_>) -> Instant {
     // Ingest accepts no timestamp outside the range of `Instant`.
@@ -91,7 +121,7 @@ fn ratio(a: f64, b: f64) -> Option<f64> {
     (b > 0.0).then(|| a / b)
 }
 
-/// One feature, by name: a built-in, `property_sub_type.<Word>`, `amenities.<word>` or `attributes.<Member>`.
+/// One feature, by name: a built-in, or one of the forms of [`FORMS`].
 #[derive(Clone)]
 pub enum Feature {
     /// One of [`BUILT_INS`].
@@ -102,19 +132,59 @@ pub enum Feature {
     Amenity(AmenitySet),
     /// A number, a yes/no or a numeric text that the listing carries without roost knowing it.
     Attribute(String),
+    /// 1 when that attribute is this word (or a list that has it), 0 when another, missing when there is none.
+    AttributeIs(String, String),
+    /// Kilometres to a place, and how the manifest writes the place.
+    Distance(Position, String),
+    /// One feature divided by another.
+    Ratio(Box<[Self; 2]>),
 }
+
+/// The names that are no built-in's.
+pub const FORMS: &str = "property_sub_type.<Word>, amenities.<word>, attributes.<Member>, attributes.<Member>=<value>, \
+                         distance_km.<latitude>,<longitude>, ratio.<feature>/<feature>";
 
 impl Feature {
     /// Its value for a listing; `NaN` when missing.
     pub fn of(&self, subject: &Subject<'_>) -> f32 {
+        self.value(subject).map(|v| v as f32).filter(|v| v.is_finite()).unwrap_or(f32::NAN)
+    }
+
+    fn value(&self, subject: &Subject<'_>) -> Option<f64> {
         let flag = |yes: bool| if yes { 1.0 } else { 0.0 };
-        let value = match self {
+        let attribute = |name: &str| subject.listing.attributes.get(name);
+        match self {
             Self::BuiltIn(built_in) => (built_in.value)(subject),
             Self::SubType(word) => subject.listing.property_sub_type.map(|is| flag(is == *word)),
             Self::Amenity(word) => subject.listing.amenities.map(|has| flag(has.contains_all(*word))),
-            Self::Attribute(name) => subject.listing.attributes.get(name).and_then(number),
-        };
-        value.map(|v| v as f32).filter(|v| v.is_finite()).unwrap_or(f32::NAN)
+            Self::Attribute(name) => attribute(name).and_then(number),
+            Self::AttributeIs(name, word) => attribute(name).map(|value| flag(is_word(value, word))),
+            Self::Distance(place, _) => subject.listing.position.map(|position| distance_km(*place, position)),
+            Self::Ratio(parts) => Some(parts[0].value(subject)? / parts[1].value(subject)?),
+        }
+    }
+
+    /// Whether it needs to know what homes nearby sold for.
+    fn compares(&self) -> bool {
+        match self {
+            Self::BuiltIn(built_in) => {
+                built_in.name.starts_with("comparables_") || built_in.name == "market_recent_price_per_sqft"
+            }
+            Self::Ratio(parts) => parts.iter().any(Self::compares),
+            Self::SubType(_) | Self::Amenity(_) | Self::Attribute(_) | Self::AttributeIs(..) | Self::Distance(..) => {
+                false
+            }
+        }
+    }
+}
+
+fn is_word(value: &serde_json::Value, word: &str) -> bool {
+    match value {
+        serde_json::Value::String(text) => text.trim() == word,
+        serde_json::Value::Number(number) => number.to_string() == word,
+        serde_json::Value::Bool(yes) => yes.to_string() == word,
+        serde_json::Value::Array(values) => values.iter().any(|value| is_word(value, word)),
+        serde_json::Value::Null | serde_json::Value::Object(_) => false,
     }
 }
 
@@ -141,7 +211,7 @@ const MEMBERS: [(&str, &str); 7] = [
 /// What a listing that lacks a feature of `required` has to say, by RESO name; a feature that is made of more than one member
 /// by its own name.
 pub fn missing_members(required: &[String], listing: &Listing) -> Vec<String> {
-    let subject = Subject { listing, commute: None, school_rating: None, level: None };
+    let subject = Subject::alone(listing);
     let has = |name: &str| name.parse().is_ok_and(|feature: Feature| !feature.of(&subject).is_nan());
     let names = required.iter().filter_map(|name| match MEMBERS.iter().find(|(feature, _)| feature == name) {
         Some((feature, member)) => (!has(feature)).then_some(*member),
@@ -156,22 +226,52 @@ impl FromStr for Feature {
         if let Some(built_in) = BUILT_INS.iter().find(|b| b.name == name) {
             return Ok(Self::BuiltIn(built_in));
         }
+        let refused = |fault, expected: String| FieldError::new("features", name, fault, expected);
         match name.split_once('.') {
             Some(("property_sub_type", word)) => word.parse().map(Self::SubType).map_err(|e| e.named("features")),
             Some(("amenities", word)) => {
                 AmenitySet::of_words([word]).map(Self::Amenity).map_err(|e| e.named("features"))
             }
-            Some(("attributes", member)) if !member.is_empty() => Ok(Self::Attribute(member.to_owned())),
+            Some(("attributes", member)) if !member.is_empty() => {
+                let (member, value) =
+                    member.split_once('=').map_or((member, None), |(name, value)| (name, Some(value)));
+                if let Some(ground) = fair_housing::ground_against(member, value) {
+                    let expected = format!(
+                        "features of homes: by its name this one tells {ground}, and no price may depend on that"
+                    );
+                    return Err(refused(Fault::OutOfRange, expected));
+                }
+                Ok(match value {
+                    None => Self::Attribute(member.to_owned()),
+                    Some(value) => Self::AttributeIs(member.to_owned(), value.trim().to_owned()),
+                })
+            }
+            Some(("distance_km", place)) => {
+                place_of(place).map(|position| Self::Distance(position, place.to_owned())).ok_or_else(|| {
+                    refused(Fault::BadType, "a place in degrees such as distance_km.47.61,-122.33".to_owned())
+                })
+            }
+            Some(("ratio", features)) => match features.split_once('/') {
+                Some((a, b)) if !a.starts_with("ratio.") && !b.starts_with("ratio.") => {
+                    Ok(Self::Ratio(Box::new([a.parse()?, b.parse()?])))
+                }
+                _ => Err(refused(
+                    Fault::BadType,
+                    "two features that are no ratios, ratio.<feature>/<feature>".to_owned(),
+                )),
+            },
             _ => {
                 let names: Vec<_> = BUILT_INS.iter().map(|b| b.name).collect();
-                let expected = format!(
-                    "one of {}, or property_sub_type.<Word>, amenities.<word>, attributes.<Member>",
-                    names.join(", ")
-                );
-                Err(FieldError::new("features", name, Fault::UnknownWord, expected))
+                Err(refused(Fault::UnknownWord, format!("one of {}, or {FORMS}", names.join(", "))))
             }
         }
     }
+}
+
+/// Reads `<latitude>,<longitude>`.
+fn place_of(text: &str) -> Option<Position> {
+    let (latitude, longitude) = text.split_once(',')?;
+    Position::from_degrees(latitude.parse().ok()?, longitude.parse().ok()?)
 }
 
 impl fmt::Display for Feature {
@@ -181,6 +281,9 @@ impl fmt::Display for Feature {
             Self::SubType(word) => write!(f, "property_sub_type.{word}"),
             Self::Amenity(word) => write!(f, "amenities.{}", word.words().next().unwrap_or_default()),
             Self::Attribute(name) => write!(f, "attributes.{name}"),
+            Self::AttributeIs(name, word) => write!(f, "attributes.{name}={word}"),
+            Self::Distance(_, place) => write!(f, "distance_km.{place}"),
+            Self::Ratio(parts) => write!(f, "ratio.{}/{}", parts[0], parts[1]),
         }
     }
 }
@@ -192,7 +295,10 @@ impl fmt::Debug for Feature {
 
 /// The features of a model, in the order of its input columns.
 #[derive(Clone, Debug)]
-pub struct FeatureList(Vec<Feature>);
+pub struct FeatureList {
+    features: Vec<Feature>,
+    compares: bool,
+}
 
 impl FeatureList {
     /// From the names of a manifest; unknown and repeated names are errors.
@@ -202,28 +308,38 @@ impl FeatureList {
                 return Err(FieldError::new("features", name.as_ref(), Fault::Duplicate, "each feature once"));
             }
         }
-        names.iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>().map(Self)
+        names.iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>().map(Self::of)
     }
 
     /// All built-in features.
     pub fn built_in() -> Self {
-        Self(BUILT_INS.iter().map(Feature::BuiltIn).collect())
+        Self::of(BUILT_INS.iter().map(Feature::BuiltIn).collect())
+    }
+
+    fn of(features: Vec<Feature>) -> Self {
+        let compares = features.iter().any(Feature::compares);
+        Self { features, compares }
+    }
+
+    /// Whether any of them needs to know what homes nearby sold for: looking for them takes longer than all the others.
+    pub const fn compares(&self) -> bool {
+        self.compares
     }
 
     /// How many columns.
     #[expect(clippy::len_without_is_empty, reason = "a model without features is refused when its manifest is read")]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.features.len()
     }
 
     /// The features, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Feature> {
-        self.0.iter()
+        self.features.iter()
     }
 
     /// Appends the row of a listing to a matrix in row-major order.
     pub fn append_row(&self, subject: &Subject<'_>, matrix: &mut Vec<f32>) {
-        matrix.extend(self.0.iter().map(|feature| feature.of(subject)));
+        matrix.extend(self.features.iter().map(|feature| feature.of(subject)));
     }
 }
 
@@ -243,14 +359,21 @@ mod tests {
 
     fn values(names: &[&str], listing: &Listing, level: Option<MarketLevel>) -> Vec<f32> {
         let mut row = Vec::new();
-        let subject = Subject { listing, commute: None, school_rating: None, level };
+        let subject = Subject { level, ..Subject::alone(listing) };
         FeatureList::named(names).unwrap().append_row(&subject, &mut row);
         row
     }
 
     #[test]
     fn every_name_reads_back_as_itself() {
-        let extra = ["property_sub_type.Condominium", "amenities.pool", "attributes.Grade"];
+        let extra = [
+            "property_sub_type.Condominium",
+            "amenities.pool",
+            "attributes.Grade",
+            "attributes.zipcode=98178",
+            "distance_km.47.61,-122.33",
+            "ratio.lot_size_sqft/attributes.sqft_lot15",
+        ];
         for name in BUILT_INS.iter().map(|b| b.name).chain(extra) {
             assert_eq!(name.parse::<Feature>().unwrap().to_string(), name);
         }
@@ -287,6 +410,54 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_may_name_places_words_and_ratios() {
+        let home = listing(serde_json::json!({
+            "living_area_sqft": 1800, "position": {"latitude": 47.5, "longitude": -122.25}, "year_built": 1950,
+            "attributes": {"zipcode": "98178", "View": ["Lake", "City"], "Grade": 7, "YearBuiltEffective": "1990", "sqft15": "900"},
+        }));
+        let names = [
+            "attributes.zipcode=98178",
+            "attributes.zipcode=98125",
+            "attributes.View=City",
+            "attributes.Grade=7",
+            "ratio.living_area_sqft/attributes.sqft15",
+            "effective_age_years",
+            "latitude_plus_longitude",
+            "latitude_minus_longitude",
+        ];
+        assert_eq!(values(&names, &home, None), [1.0, 0.0, 1.0, 1.0, 2.0, 32.0, -74.75, 169.75]);
+        let km = values(&["distance_km.47.5,-123.25"], &home, None)[0];
+        assert!((km - 75.1).abs() < 0.1, "{km}");
+        for name in ["attributes.Gone=1", "ratio.living_area_sqft/lot_size_sqft", "comparables_similar_price"] {
+            assert!(values(&[name], &home, None)[0].is_nan(), "{name}");
+        }
+        let bare = listing(serde_json::json!({"year_built": 1950, "attributes": {"YearBuiltEffective": 0}}));
+        assert_eq!(values(&["effective_age_years"], &bare, None), [72.0]);
+    }
+
+    #[test]
+    fn a_feature_of_people_is_refused_with_the_reason() {
+        let error = FeatureList::named(&["ratio.attributes.pct_hispanic/bedrooms_total"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "features: attributes.pct_hispanic is not allowed (expected features of homes: by its name this one tells national \
+             origin, and no price may depend on that)"
+        );
+    }
+
+    #[test]
+    fn only_who_asks_for_comparables_has_them_looked_for() {
+        for (name, compares) in [
+            ("living_area_sqft", false),
+            ("market_price_per_sqft", false),
+            ("market_recent_price_per_sqft", true),
+            ("ratio.comparables_similar_price/living_area_sqft", true),
+        ] {
+            assert_eq!(FeatureList::named(&[name]).unwrap().compares(), compares, "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_no_number_is_nan() {
         let home = listing(serde_json::json!({
             "bedrooms_total": 0, "bathrooms_total": 0, "living_area_sqft": 500,
@@ -318,7 +489,11 @@ mod tests {
         );
         assert!(FeatureList::named(&["month", "month"]).is_err());
         assert!(FeatureList::named(&["attributes."]).is_err());
-        assert!(FeatureList::named(&["amenities.moat"]).is_err());
+        for name in
+            ["amenities.moat", "distance_km.47.6", "distance_km.97,0", "ratio.month", "ratio.ratio.month/month/month"]
+        {
+            assert!(FeatureList::named(&[name]).is_err(), "{name}");
+        }
     }
 
     #[test]

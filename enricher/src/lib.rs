@@ -2,24 +2,28 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
 pub mod admission;
 pub mod appraiser;
 pub mod commute;
+pub mod comparables;
 pub mod config;
 pub mod deal;
+pub mod fair_housing;
 pub mod features;
 mod following;
 pub mod held;
+pub mod hindsight;
 pub mod keeper;
 pub mod market;
 pub mod matrix;
 pub mod metrics;
 pub mod onnx;
 mod owner;
+mod quadtree;
 pub mod registry;
 mod sales;
 pub mod schools;

@@ -116,12 +116,12 @@ impl Recent {
 
 /// The day of a sale in days since 1970. A date after the statement that gave it is a typing error, and one such error
 /// must not age a whole market: it counts as the day of the statement.
-fn close_day(sale: &Sale) -> i32 {
+pub(crate) fn close_day(sale: &Sale) -> i32 {
     let stated = Instant::from_ms(sale.version.timestamp_ms).unwrap_or_default().day();
     days_since_1970(sale.close_date.min(stated))
 }
 
-fn days_since_1970(day: jiff::civil::Date) -> i32 {
+pub(crate) fn days_since_1970(day: jiff::civil::Date) -> i32 {
     let start = jiff::civil::date(1970, 1, 1);
     // Two dates always differ by a whole number of days, which fits: years are -9999 to 9999.
     day.since(start).map_or(0, |span| span.get_days())

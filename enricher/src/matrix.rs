@@ -1,7 +1,7 @@
 //! `roost features FILE`: the matrix that training reads, made by the very code that values.
 //!
-//! Input: one canonical listing (`listings`) or fact (`listings.priced`) per line, in the order in which it happened;
-//! market features know the sales of the lines above, never those below. Output: CSV.
+//! Input: canonical listings (`listings`) or facts (`listings.priced`), one per line, or listings that a mapping made of the
+//! rows of a feed. A row knows sales before it (`hindsight.rs`), never later ones. Output: CSV.
 
 use std::io::{BufRead, Write};
 
@@ -9,6 +9,7 @@ use schemas::listing::Listing;
 use schemas::units::Instant;
 
 use crate::features::FeatureList;
+use crate::hindsight::{Known, Pending, day_of};
 use crate::sales::sale_of;
 use crate::surroundings::Surroundings;
 
@@ -41,10 +42,20 @@ pub enum MatrixError {
     Io(#[from] std::io::Error),
 }
 
-/// Writes a header and one row per line; returns how many rows. Empty lines are skipped, a missing number is an empty
-/// cell.
+/// The listings of a text, one per line; empty lines are skipped.
+pub fn read_lines(text: impl BufRead) -> impl Iterator<Item = Result<Listing, MatrixError>> {
+    (1..).zip(text.lines()).filter_map(|(line, text)| match text {
+        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) => Some(read(&text).map_err(|e| MatrixError::Line { line, reason: e.to_string() })),
+        Err(error) => Some(Err(error.into())),
+    })
+}
+
+/// Writes a header and one row per listing; returns how many rows. A missing number is an empty cell. Unless sales are
+/// known to the rows below them, the listings must come in the order of their days.
 pub fn write_matrix(
-    listings: impl BufRead,
+    listings: impl IntoIterator<Item = Result<Listing, MatrixError>>,
+    known: Known,
     features: &FeatureList,
     surroundings: &Surroundings,
     output: impl Write,
@@ -52,19 +63,16 @@ pub fn write_matrix(
     let mut csv = csv::Writer::from_writer(output);
     let names = features.iter().map(ToString::to_string);
     csv.write_record(LEADING_COLUMNS.into_iter().map(str::to_owned).chain(names)).map_err(io)?;
-    let (mut rows, mut row) = (0, Vec::new());
-    for (line, text) in (1..).zip(listings.lines()) {
-        let text = text?;
-        if text.trim().is_empty() {
-            continue;
-        }
-        let listing = read(&text).map_err(|e| MatrixError::Line { line, reason: e.to_string() })?;
+    let (mut rows, mut row, mut pending) = (0, Vec::new(), Pending::new(known));
+    for listing in listings {
+        let listing = listing?;
+        pending.known_on(day_of(&listing)).for_each(|sale| surroundings.take(&sale));
         row.clear();
-        features.append_row(&surroundings.of(&listing), &mut row);
+        features.append_row(&surroundings.now().of(&listing, features), &mut row);
         csv.write_record(leading(&listing).into_iter().chain(row.iter().map(|v| cell(*v)))).map_err(io)?;
         rows += 1;
         if let Some(sale) = sale_of(&listing, None) {
-            surroundings.take(&sale);
+            pending.add(sale);
         }
     }
     csv.flush()?;
@@ -128,7 +136,8 @@ mod tests {
         let features = FeatureList::named(&["living_area_sqft", "year_built", "market_price_per_sqft"]).unwrap();
         let surroundings = Surroundings::new(SchoolRatings::default(), market_context);
         let mut out = Vec::new();
-        write_matrix(lines.join("\n").as_bytes(), &features, &surroundings, &mut out)?;
+        let text = lines.join("\n");
+        write_matrix(read_lines(text.as_bytes()), Known::Below, &features, &surroundings, &mut out)?;
         Ok(String::from_utf8(out).unwrap())
     }
 
@@ -139,6 +148,20 @@ mod tests {
         let with = matrix(&lines, true).unwrap();
         insta::assert_snapshot!(with);
         assert!(!matrix(&lines, false).unwrap().contains(",500\n"));
+    }
+
+    #[test]
+    fn a_row_knows_the_sales_of_days_long_enough_before_it() {
+        let day = |n: u32| serde_json::json!({"close_date": format!("2020-01-{:02}", n + 1)});
+        let listings = (0..9).map(|n| Ok(serde_json::from_value(line(n, day(n))).unwrap()));
+        let features = FeatureList::named(&["market_sales"]).unwrap();
+        let surroundings = Surroundings::new(SchoolRatings::default(), true);
+        let mut out = Vec::new();
+        write_matrix(listings, Known::After(2), &features, &surroundings, &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let sales: Vec<_> = out.lines().skip(1).map(|line| line.rsplit(',').next().unwrap()).collect();
+        // The first five are known on the eighth day: three days after the fifth.
+        assert_eq!(sales, ["", "", "", "", "", "", "", "5", "6"]);
     }
 
     #[test]

@@ -219,6 +219,23 @@ fn the_shipped_example_is_a_mapping() {
 }
 
 #[test]
+fn a_county_s_sales_become_closed_listings_with_its_own_grades() {
+    let mapping = Mapping::parse(include_str!("../../../docs/examples/king_county.toml")).unwrap();
+    let header = "id,date,price,bedrooms,bathrooms,sqft_living,sqft_lot,floors,waterfront,view,condition,grade,sqft_above,\
+                  sqft_basement,yr_built,yr_renovated,zipcode,lat,long,sqft_living15,sqft_lot15";
+    let columns = Columns::new(header.split(','));
+    let row = |cells: &str| {
+        let record: csv::StringRecord = cells.split(',').collect();
+        mapping.members(&Row::Csv(&columns, &record)).unwrap().to_json()
+    };
+    let sold =
+        "0042,20141209T000000,1.225e+006,3,2.25,2570,7242,2,0,0,3,7,2170,400,1951,1991,98125,47.721,-122.319,1690,7639";
+    insta::assert_json_snapshot!(listing(&serde_json::from_slice(&row(sold)).unwrap()));
+    let never_renovated: Value = serde_json::from_slice(&row(&sold.replace(",1991,", ",0,"))).unwrap();
+    assert_eq!(never_renovated.get("YearBuiltEffective"), None);
+}
+
+#[test]
 fn the_page_shows_a_mapping_that_is_one() {
     let page = include_str!("../../../docs/mapping.md");
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

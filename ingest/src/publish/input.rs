@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::csv_rows::CsvRows;
 use super::json_rows::JsonRows;
 use super::line_rows::LineRows;
-use crate::mapping::{Columns, Row};
+use crate::mapping::{Columns, Mapping, Row};
 
 /// Longest row that is held; ingest takes a quarter of it, but a mapping leaves most of a row out.
 pub(super) const MAX_ROW_BYTES: usize = 2 * 1024 * 1024;
@@ -136,6 +136,18 @@ impl Input {
         }
     }
 
+    /// A CSV file must have the columns that the mapping names.
+    pub(super) fn check_columns(&self, mapping: &Mapping) -> Result<(), InputError> {
+        let Some(columns) = self.columns() else { return Ok(()) };
+        let absent = mapping.absent_columns(columns);
+        if absent.is_empty() {
+            return Ok(());
+        }
+        let reason =
+            format!("has no column {} (it has {}; is it the right mapping?)", quoted(&absent), quoted(columns.names()));
+        Err(InputError { file: self.path.clone(), line: Some(1), reason })
+    }
+
     pub(super) fn next(&mut self) -> Result<Next, InputError> {
         let next = match &mut self.rows {
             Rows::Json(rows) => rows.next(),
@@ -164,6 +176,10 @@ impl Input {
             },
         }
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }
 
 fn form_of(path: &Path) -> Result<(Form, bool), String> {

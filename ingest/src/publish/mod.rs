@@ -11,6 +11,7 @@ mod input;
 mod json_rows;
 mod keys;
 mod line_rows;
+mod listings;
 mod log_sink;
 mod pace;
 mod push_sink;
@@ -30,6 +31,7 @@ use stream::Log;
 
 pub use self::deliver::run;
 pub use self::input::InputError;
+pub use self::listings::{Reading, read_listings};
 pub use self::summary::{Place, Progress, Refused, SnapshotSummary, Summary};
 use crate::mapping::Mapping;
 

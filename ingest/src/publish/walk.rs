@@ -64,16 +64,7 @@ impl<'a> Walk<'a> {
     pub(super) fn check_columns(&self) -> Result<(), PublishError> {
         for file in &self.options.files {
             let input = Input::open(file, &Arc::default()).map_err(|error| PublishError::Input { error, sent: 0 })?;
-            let absent = input.columns().map(|columns| (self.options.mapping.absent_columns(columns), columns));
-            if let Some((absent, columns)) = absent.filter(|(absent, _)| !absent.is_empty()) {
-                let reason = format!(
-                    "has no column {} (it has {}; is it the right mapping?)",
-                    quoted(&absent),
-                    quoted(columns.names())
-                );
-                let error = InputError { file: file.clone(), line: Some(1), reason };
-                return Err(PublishError::Input { error, sent: 0 });
-            }
+            input.check_columns(&self.options.mapping).map_err(|error| PublishError::Input { error, sent: 0 })?;
         }
         Ok(())
     }
@@ -122,8 +113,4 @@ impl<'a> Walk<'a> {
             sent: self.sent.load(Ordering::Relaxed),
         });
     }
-}
-
-fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
 }

@@ -7,38 +7,97 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use enricher::features::FeatureList;
+use enricher::hindsight::{self, Known};
+use enricher::matrix::{read_lines, write_matrix};
+use enricher::schools::SchoolRatings;
+use enricher::surroundings::Surroundings;
+
+use super::rows::{self, Rows};
 
 /// Arguments of `roost features`.
 #[derive(Debug, Args)]
 pub struct Features {
-    /// Listings or sales, one JSON object a line.
+    /// Canonical listings or facts, one JSON object a line; with --map a feed's own file, as `roost publish` reads it.
     file: PathBuf,
     /// Where to write the CSV; standard output when absent.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The features, in order; all built-in ones when absent.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    names: Vec<String>,
+    #[arg(long, value_name = "NAMES")]
+    names: Option<String>,
+    /// What makes RESO of a row: `reso`, `redfin`, or a mapping file (docs/mapping.md). The rows are put in the order of
+    /// their days.
+    #[arg(long, value_name = "MAP")]
+    map: Option<String>,
+    /// A row knows the sales that closed more than so long before its own day. When absent, those of the rows above it.
+    #[arg(long, value_name = "DAYS", value_parser = rows::days)]
+    known_after: Option<u16>,
 }
 
-/// Writes the matrix.
+/// Writes the matrix; exit code 1 when a row was refused.
 pub fn run(arguments: &Features) -> anyhow::Result<ExitCode> {
+    let features = match &arguments.names {
+        None => FeatureList::built_in(),
+        Some(names) => FeatureList::named(&split(names))?,
+    };
     let name = arguments.file.display();
-    let input = BufReader::new(File::open(&arguments.file).with_context(|| format!("{name} cannot be read"))?);
+    let known = arguments.known_after.map_or(Known::Below, Known::After);
+    let (listings, refused) = match &arguments.map {
+        Some(map) => {
+            let Rows { listings, refused } = rows::read(&arguments.file, map)?;
+            (Some(listings), refused)
+        }
+        None if known == Known::Below => (None, 0),
+        None => {
+            (Some(read_lines(open(&arguments.file)?).collect::<Result<_, _>>().with_context(|| format!("{name}"))?), 0)
+        }
+    };
     let mut output: Box<dyn Write> = match &arguments.output {
         Some(path) => Box::new(BufWriter::new(
             File::create(path).with_context(|| format!("{} cannot be written", path.display()))?,
         )),
         None => Box::new(std::io::stdout().lock()),
     };
-    let features = if arguments.names.is_empty() {
-        enricher::features::FeatureList::built_in()
-    } else {
-        enricher::features::FeatureList::named(&arguments.names)?
+    let surroundings = Surroundings::new(SchoolRatings::default(), true);
+    let written = match listings {
+        Some(listings) => {
+            let in_order = hindsight::in_order(listings).into_iter().map(Ok);
+            write_matrix(in_order, known, &features, &surroundings, &mut output)
+        }
+        None => write_matrix(read_lines(open(&arguments.file)?), known, &features, &surroundings, &mut output),
     };
-    let surroundings = enricher::surroundings::Surroundings::new(enricher::schools::SchoolRatings::default(), true);
-    let rows = enricher::matrix::write_matrix(input, &features, &surroundings, &mut output)
-        .with_context(|| format!("{name}"))?;
-    eprintln!("{rows} rows of {} features", features.len());
-    Ok(ExitCode::SUCCESS)
+    let rows = written.with_context(|| format!("{name}"))?;
+    eprintln!("{rows} rows of {} features, {refused} rows refused", features.len());
+    Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn open(file: &PathBuf) -> anyhow::Result<BufReader<File>> {
+    Ok(BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?))
+}
+
+/// Names between commas; the comma of `distance_km.47.6,-122.3` parts no two: no name begins with a digit or a sign.
+fn split(names: &str) -> Vec<String> {
+    let mut split: Vec<String> = Vec::new();
+    for part in names.split(',') {
+        match split.last_mut() {
+            Some(last) if part.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+') => {
+                last.push(',');
+                last.push_str(part);
+            }
+            _ => split.push(part.to_owned()),
+        }
+    }
+    split
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comma_within_a_place_parts_no_names() {
+        let names = "month,distance_km.47.6,-122.3,ratio.distance_km.1,2/month,year_built";
+        assert_eq!(split(names), ["month", "distance_km.47.6,-122.3", "ratio.distance_km.1,2/month", "year_built"]);
+    }
 }

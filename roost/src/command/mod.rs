@@ -5,6 +5,7 @@ mod features;
 mod health;
 mod init;
 mod publish;
+mod rows;
 mod serve;
 mod synthetic;
 mod up;
