@@ -91,6 +91,22 @@ def _cell(column: str, value: float | None, spread: float | None) -> str:
     return f"{value * 100:.{digits}f} ± {spread * 100:.{digits}f}"
 
 
+def first_of(month: matrix.Sales) -> np.datetime64:
+    """The first day of the month of some sales."""
+    return np.datetime64(month.day[0].astype("datetime64[M]"), "D")
+
+
+def in_order(served: list[roost.Served], sales: matrix.Sales) -> matrix.Floats:
+    """What was served of each of the sales. Where nothing was, the price is one: a miss by all of it, no row left out."""
+    by_sale: dict[tuple[str, str], roost.Served] = {(row.home, row.day): row for row in served}
+    found = [by_sale.get((str(home), str(day))) for home, day in zip(sales.home, sales.day, strict=True)]
+    prices = [row.prices if row is not None else None for row in found]
+    silent = sum(said is None for said in prices)
+    if silent:
+        print(f"{silent} sales were not valued: each counts as missed by all of its price")
+    return np.array([said or (1.0, 1.0, 1.0) for said in prices])
+
+
 class Walk:
     """The files and matrices of one walk."""
 
@@ -128,7 +144,10 @@ class Walk:
         made = manifest.network(model, about, len(task.features))
         written = manifest.manifest(about, task, model, known, made, {}, [])
         manifest.write(self.work / "registry" / NAME / version, made, written)
-        return roost.replayed(self.file, self.mapping, self.work / "registry", f"{NAME}/{version}", now), still
+        start = str(first_of(now))
+        model_name, output = f"{NAME}/{version}", self.work / "served.csv"
+        rows_served = roost.replay(self.file, self.mapping, self.work / "registry", model_name, start, output)
+        return in_order(rows_served, now), still
 
 
 def main() -> None:

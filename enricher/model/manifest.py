@@ -68,6 +68,8 @@ class About:
     name: str
     version: str
     source: str
+    # Covered whole; the markets of the sales are covered in any case.
+    countries: tuple[str, ...] = ()
 
 
 def network(model: learn.Model, about: About, features: int) -> bytes:
@@ -162,7 +164,7 @@ def manifest(
         "sha256": hashlib.sha256(made).hexdigest(),
         "features": task.features,
         "required": task.required,
-        "countries": [],
+        "countries": list(about.countries),
         "markets": sorted(set(sales.market.tolist())),
         "transactions": [task.transaction],
         "currency": task.currency,

@@ -29,6 +29,7 @@ RULES = {
     "area_in_m2": "mended: the area is a tenth of what its rooms need and usual in square metres; taken times 10.764",
     "impossible_rooms": "mended: less than 50 sqft per bedroom; the number of bedrooms counts as missing",
     "duplicate_home": "dropped: the same home, closed on the same day, is in the file again further down",
+    "refused": "dropped: roost itself refuses the row (its own words)",
     "required_missing": "dropped: a feature is missing without which there is no valuation",
 }
 

@@ -56,9 +56,11 @@ def load(file: Path, mapping_file: Path | None, task: Task, work: Path) -> tuple
     """The sales of a file, checked, with their features; and what the rules found."""
     table = rows.check(rows.read(file), rows.Mapping.read(mapping_file), task.numeric_attributes())
     output = work / "matrix.csv"
-    roost.features(rows.write(table, work), mapping_file, task.features, output)
+    refused = roost.features(rows.write(table, work), mapping_file, task.features, output)
+    # Its line numbers are those of the checked rows, so they stay in its words.
+    findings = [rows.Finding("refused", 0, "", said) for said in refused]
     sales, lacking = matrix.read(output, task)
-    return sales, table.findings + lacking
+    return sales, table.findings + findings + lacking
 
 
 def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
@@ -81,6 +83,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=HERE / "registry", help="root of the registry")
     parser.add_argument("--name", default="synthetic-us")
     parser.add_argument("--version", default="1")
+    parser.add_argument(
+        "--countries", default="", help="countries that the model covers whole, with commas; else the sales' markets"
+    )
     parser.add_argument("--about", help="what the sales are, for the manifest")
     return parser.parse_args()
 
@@ -89,7 +94,9 @@ def main() -> None:
     """Check, judge, train on all, write."""
     options = arguments()
     task = Task.read(options.features)
-    about = manifest.About(options.name, options.version, options.about or options.file.name)
+    about = manifest.About(
+        options.name, options.version, options.about or options.file.name, tuple(filter(None, options.countries.split(",")))
+    )
     try:
         with tempfile.TemporaryDirectory() as work:
             sales, findings = load(options.file, options.map, task, Path(work))
