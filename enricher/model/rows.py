@@ -52,6 +52,7 @@ DATE_FORMS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%d.%m.%Y", "%B-%d-%Y", "%d-%b-%
 # The members of canonical listings, for files that need no mapping.
 CANONICAL = {
     "fields": {
+        "PropertyType": "property_type",
         "ListingKey": "listing_id",
         "CloseDate": "close_date",
         "ClosePrice": "close_price",
@@ -118,6 +119,9 @@ class Mapping:
         if rule is None:
             return ""
         value = str(rule["constant"]) if "constant" in rule else text(row, rule["column"])
+        if "values" in rule:
+            words = {word.lower(): meant for word, meant in rule["values"].items()}
+            return str(words.get(value.lower(), rule.get("otherwise", value)))
         if "digits_after" in rule:
             found = re.search(re.escape(rule["digits_after"]) + r"(\d+)", value)
             return found.group(1) if found else ""
@@ -129,6 +133,10 @@ class Mapping:
         unit = (self.rule(member, row) or {}).get("unit", "sqft")
         factor = {"sqft": 1.0, "m2": SQFT_PER_M2, "acres": 43_560.0, "ha": 107_639.104}[unit]
         return None if value is None else value * factor
+
+    def is_sale(self, row: Row) -> bool:
+        """Whether a row says what was paid for a home; a rent is no price."""
+        return bool(self.value("ClosePrice", row)) and "lease" not in self.value("PropertyType", row).lower()
 
     def date_forms(self, member: str, row: Row) -> list[str]:
         """The forms in which the mapping expects a date; none: ISO 8601."""
@@ -267,11 +275,11 @@ def check(table: Table, mapping: Mapping, attributes: Iterable[str] = ()) -> Tab
     """
     numbers = [*NUMBERS, *attributes]
     checked = Table(table.columns, [], list(table.findings))
-    sales = [row for _, row in table.rows if mapping.value("ClosePrice", row)]
+    sales = [row for _, row in table.rows if mapping.is_sale(row)]
     usual = _Usual.of(sales, mapping)
-    last = {_home(mapping, row): line for line, row in table.rows if mapping.value("ClosePrice", row)}
+    last = {_home(mapping, row): line for line, row in table.rows if mapping.is_sale(row)}
     for line, row in table.rows:
-        if mapping.value("ClosePrice", row):
+        if mapping.is_sale(row):
             found = _check_sale(row, mapping, numbers, usual)
             home = _home(mapping, row)
             if last.get(home, line) != line:

@@ -16,6 +16,7 @@ MAPPING = rows.Mapping(
             "ClosePrice": {"column": "price", "unless": {"status": ["for sale"]}},
             "LivingArea": "area",
             "BedroomsTotal": "beds",
+            "PropertyType": {"column": "status", "values": {"let": "Residential Lease"}, "keep_others": True},
         },
         "attributes": {"grade": "grade"},
     }
@@ -79,8 +80,8 @@ class Rules(unittest.TestCase):
         self.assertEqual([row["price"] for row in left], ["410000", "500000"])
 
     def test_what_is_no_sale_is_nobodys_business(self) -> None:
-        found, left = check({"id": "a", "status": "For Sale", "beds": "x", "price": "1"})
-        self.assertEqual((found, len(left)), ([], 1))
+        found, left = check({"id": "a", "status": "For Sale", "beds": "x"}, {"id": "b", "status": "Let", "price": "2100"})
+        self.assertEqual((found, len(left)), ([], 2))
 
 
 class Files(unittest.TestCase):
