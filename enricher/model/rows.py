@@ -27,14 +27,15 @@ RULES = {
     "price_out_of_range": "dropped: below a 25th or above 50 times the file's median price",
     "text_in_number": "mended: a text where a number belongs counts as missing",
     "area_in_m2": "mended: the area is a tenth of what its rooms need and usual in square metres; taken times 10.764",
-    "impossible_rooms": "mended: less than 50 sqft per bedroom; the number of bedrooms counts as missing",
+    "impossible_rooms": "mended: less than 100 sqft per bedroom; the number of bedrooms counts as missing",
     "duplicate_home": "dropped: the same home, closed on the same day, is in the file again further down",
     "refused": "dropped: roost itself refuses the row (its own words)",
     "required_missing": "dropped: a feature is missing without which there is no valuation",
 }
 
-# No habitable room is below 70 sqft (International Residential Code, R304.1); a third is left for careless measuring.
-LEAST_SQFT_PER_BEDROOM = 50.0
+# No habitable room is below 70 sqft (International Residential Code, R304.1), and a home is more than bedrooms. The least that
+# King County has, but for one typing error, is 163.
+LEAST_SQFT_PER_BEDROOM = 100.0
 SQFT_PER_M2 = 10.763_910_4
 # How far a price may be from the median of the file: a parking lot, a dollar between relatives, a slipped comma.
 CHEAPEST, DEAREST = 1 / 25, 50.0
