@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test test-long lint bench bench-correctness bench-plot fmt model
+.PHONY: help up test test-long lint bench bench-correctness bench-plot bench-model fmt model test-model
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,17 @@ bench-plot: ## Draw what bench/peers/run has measured: bench/results.svg
 	bench/plot/.venv/bin/pip install --quiet --requirement bench/plot/requirements.txt
 	bench/plot/.venv/bin/python bench/plot/plot.py bench/peers/measured.jsonl bench/results.svg
 
+bench-model: .ort/libonnxruntime.so ## The price model beside its peers on real sales, walked forward in time; SALES=later.csv judges those
+	$(CARGO) build --locked --release --bin roost
+	enricher/model/bench_model.sh $(if $(SALES),$(abspath $(SALES)))
+
 fmt: ## Format the code
 	$(CARGO) fmt --all
+
+test-model: ## The tests of the training
+	python3 -m venv enricher/model/.venv
+	enricher/model/.venv/bin/pip install --quiet --require-hashes --requirement enricher/model/requirements.txt
+	enricher/model/.venv/bin/python -m unittest discover --start-directory enricher/model/tests
 
 model: ## Train the shipped price model on the synthetic market again
 	enricher/model/train.sh

@@ -13,6 +13,7 @@ Two things make the 32-bit network follow the 64-bit original:
 How many rows of the training went through each node is written too (`nodes_hitrates`): prices are explained by it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,20 +53,21 @@ class Ensemble:
     )
     trees: int = 0
 
-    def add_booster(self, booster: lightgbm.Booster, target: int) -> None:
-        """Adds all trees of a booster; their sum goes to `target`."""
+    def add_booster(self, booster: lightgbm.Booster, target: int, share: float) -> None:
+        """Adds all trees of a booster; their sum, times `share`, is added to `target`."""
         for tree in booster.dump_model()["tree_info"]:
-            _Tree(self, self.trees, target).add(tree["tree_structure"])
+            _Tree(self, self.trees, target, share).add(tree["tree_structure"])
             self.trees += 1
 
 
 class _Tree:
     """Numbers the nodes of one tree while they are added."""
 
-    def __init__(self, ensemble: Ensemble, tree: int, target: int) -> None:
+    def __init__(self, ensemble: Ensemble, tree: int, target: int, share: float) -> None:
         self.ensemble = ensemble
         self.tree = tree
         self.target = target
+        self.share = share
         self.count = 0
 
     def add(self, node: dict[str, Any]) -> int:
@@ -74,7 +76,7 @@ class _Tree:
         self.count += 1
         if "leaf_value" in node:
             self._node(number, "LEAF", rows=node.get("leaf_count", 1))
-            self._leaf(number, node["leaf_value"])
+            self._leaf(number, node["leaf_value"] * self.share)
             return number
         if node["decision_type"] != "<=":
             raise ValueError(f"a split of type {node['decision_type']}: only numerical features can be exported")
@@ -143,22 +145,24 @@ def missing_goes_left(node: dict[str, Any]) -> bool:
 
 
 def network(
-    boosters: list[lightgbm.Booster], base_values: list[float], features: int, about: dict[str, str]
+    ensembles: Sequence[list[lightgbm.Booster]], base_values: list[float], features: int, about: dict[str, str]
 ) -> onnx.ModelProto:
-    """One network: `features` [N, features] in, `price` [N, boosters] out: exp(base value + sum of trees), ascending.
+    """One network: `features` [N, features] in, `price` [N, ensembles] out: exp(base value + trees), ascending.
 
-    Boosters that are trained each on its own quantile cross now and then; sorting what they say is never worse than not
-    to (Chernozhukov, Fernández-Val, Galichon, *Quantile and Probability Curves without Crossing*, 2010).
+    An ensemble says the mean of its boosters. Ensembles that are trained each on its own quantile cross now and then;
+    sorting what they say is never worse than not to (Chernozhukov, Fernández-Val, Galichon, *Quantile and Probability
+    Curves without Crossing*, 2010).
     """
     ensemble = Ensemble()
-    for target, booster in enumerate(boosters):
-        ensemble.add_booster(booster, target)
+    for target, boosters in enumerate(ensembles):
+        for booster in boosters:
+            ensemble.add_booster(booster, target, 1.0 / len(boosters))
     trees = helper.make_node(
         "TreeEnsembleRegressor",
         [INPUT],
         ["log_price"],
         domain="ai.onnx.ml",
-        n_targets=len(boosters),
+        n_targets=len(ensembles),
         aggregate_function="SUM",
         post_transform="NONE",
         base_values=[float(np.float32(value)) for value in base_values],
@@ -171,8 +175,8 @@ def network(
         [trees, exp, sort],
         "price",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", features])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", len(boosters)])],
-        [helper.make_tensor("targets", TensorProto.INT64, [1], [len(boosters)])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", len(ensembles)])],
+        [helper.make_tensor("targets", TensorProto.INT64, [1], [len(ensembles)])],
     )
     opsets = [helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
     model = helper.make_model(graph, opset_imports=opsets, producer_name="roost")

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains the shipped price model again: `make model`. Needs cargo and Python 3.11 or newer; installs what
-# requirements.txt pins into .venv beside this file.
+# requirements.txt locks into .venv beside this file.
 set -eu
 cd "$(dirname "$0")"
 
@@ -8,9 +8,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 python3 -m venv .venv
-.venv/bin/pip install --quiet --requirement requirements.txt
-names=$(.venv/bin/python -c 'import json; print(",".join(json.load(open("features.json"))["features"]))')
+.venv/bin/pip install --quiet --require-hashes --requirement requirements.txt
+cargo build --quiet --locked --package roost
+ROOST=${CARGO_TARGET_DIR:-../../target}/debug/roost
+export ROOST
 
-cargo run --quiet --package roost -- synthetic --training --output "$work/sales.jsonl"
-cargo run --quiet --package roost -- features "$work/sales.jsonl" --names "$names" --output "$work/matrix.csv"
-.venv/bin/python train.py "$work/matrix.csv"
+"$ROOST" synthetic --training --output "$work/sales.jsonl"
+.venv/bin/python train.py "$work/sales.jsonl" --about "the synthetic market"
