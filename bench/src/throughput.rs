@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::harness::{Installation, Servers};
+use e2e::harness::{Installation, Servers, until};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Offset};
@@ -26,6 +26,8 @@ use crate::{bare, machine, probes};
 
 /// Seconds that a backlog may take with the default stock.
 const LIMIT_SECONDS: u32 = 180;
+/// A service that has read everything and then produced nothing for so long is done.
+const STILL: Duration = Duration::from_secs(2);
 
 /// Fills the installation, and measures what fills it.
 pub fn run(servers: &Servers, installation: &mut Installation, stock: Stock, report: &mut Report) -> Result<()> {
@@ -41,7 +43,7 @@ pub fn run(servers: &Servers, installation: &mut Installation, stock: Stock, rep
     report.say("throughput: ingest");
     let bare_raw =
         bare_loop(servers, (&raw, &out), records, |from, to| encode(&serde_json::from_slice::<Raw<'_>>(from)?, to))?;
-    let ingest = drain(installation, "ingest", Topic::Listings, stock, &[])?;
+    let ingest = drain(installation, "ingest", (Topic::ListingsRaw, Topic::Listings), stock, &[])?;
     report.add(compared(
         &format!("ingest, {records} records of {size} bytes, per core"),
         &ingest,
@@ -56,7 +58,7 @@ pub fn run(servers: &Servers, installation: &mut Installation, stock: Stock, rep
     })?;
     let off = ("ROOST__ENRICHER__MARKET_CONTEXT", "off");
     // All of it once without what was sold, into the topic that the rest is built on; the goal with comparables is of another model.
-    let enricher = drain(installation, "enricher", Topic::ListingsPriced, stock, &[off])?;
+    let enricher = drain(installation, "enricher", (Topic::Listings, Topic::ListingsPriced), stock, &[off])?;
     report.add(compared(
         "enricher on what came out, stock ONNX Runtime, `market_context = off`, per core",
         &enricher,
@@ -78,11 +80,12 @@ struct Drained {
     per_second: f64,
 }
 
-/// Starts a service on a backlog; from its first record to its last.
+/// Starts a service on a backlog; from its first record to its last, after which none has come for [`STILL`]. They are not
+/// always as many as it read: of a late statement that tells nothing new nothing is told.
 fn drain(
     installation: &mut Installation,
     name: &'static str,
-    to: Topic,
+    (from, to): (Topic, Topic),
     stock: Stock,
     more: &[(&str, &str)],
 ) -> Result<Drained> {
@@ -91,9 +94,16 @@ fn drain(
     let pid = service.pid(installation)?;
     services::until_count(installation, to, 1, limit)?;
     let (begun, first, used) = (Instant::now(), services::count(installation, to)?, machine::cpu_seconds(pid)?);
-    services::until_count(installation, to, records, limit)?;
-    let done = (records - first) as f64;
-    let (seconds, used) = (begun.elapsed().as_secs_f64(), machine::cpu_seconds(pid)? - used);
+    let consumed = format!(r#"roost_log_records_consumed_total{{topic="{from}"}}"#);
+    let mut last = (first, begun, used);
+    until(&format!("all of {from} on {to}"), limit, || {
+        let count = services::count(installation, to)?;
+        if count > last.0 {
+            last = (count, Instant::now(), machine::cpu_seconds(pid)?);
+        }
+        Ok((last.1.elapsed() >= STILL && service.metric(&consumed)? >= records as f64).then_some(()))
+    })?;
+    let (done, seconds, used) = ((last.0 - first) as f64, (last.1 - begun).as_secs_f64(), last.2 - used);
     services::stop(installation, name)?;
     Ok(Drained { per_core: done / used, per_second: done / seconds })
 }
