@@ -26,6 +26,7 @@ mod report;
 mod restart;
 mod services;
 mod spread;
+mod stock;
 mod throughput;
 
 /// Histories of the scorer's tests, and how they tell them; here in greater number.
@@ -48,10 +49,14 @@ use scorer::engine::kernel::Kernel;
 
 use crate::adversary::Variant;
 use crate::report::Report;
+use crate::stock::Stock;
 
 /// As in `roost`: the embedded house runs in this process, and a peer is owed the same.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The greatest stock, ten times that of the goals.
+const MOST: i64 = 10_000_000;
 
 /// Benchmarks; `make bench` runs all of them.
 #[derive(Debug, Parser)]
@@ -75,6 +80,9 @@ struct Arguments {
     /// What `correctness` makes its worlds of.
     #[arg(long, default_value_t = engine::SEED)]
     seed: u64,
+    /// Listings, and as many sessions, of `volume`.
+    #[arg(long, default_value_t = stock::DEFAULT, value_parser = clap::value_parser!(u32).range(poll::SESSIONS as i64..=MOST))]
+    stock: u32,
     /// Also put the table into bench/RESULTS.md, in the place of the one before.
     #[arg(long)]
     record: bool,
@@ -144,6 +152,11 @@ fn main() -> Result<ExitCode> {
     if let Some(files) = arguments.files {
         return files.run();
     }
+    ensure!(
+        arguments.stock == stock::DEFAULT || !arguments.record,
+        "--record keeps the table of {}: leave out --record or --stock",
+        Stock(stock::DEFAULT)
+    );
     std::env::set_current_dir(e2e::harness::repository())?;
     if arguments.which.contains(&Which::Engine) {
         ensure!(
@@ -165,7 +178,7 @@ fn main() -> Result<ExitCode> {
     let mut report = Report::begin();
     // In this order: a JVM that has just been started is slow for a minute, and the first benchmark warms both servers.
     if chosen(Which::Volume) {
-        volume(&servers, &mut report)?;
+        volume(&servers, Stock(arguments.stock), &mut report)?;
     }
     if chosen(Which::Latency) {
         latency::on_servers(&servers, &mut report)?;
@@ -225,10 +238,10 @@ fn engines(sizes: &[String], variants: &[Variant]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One installation that fills, so that what is measured last has 100,000 listings and sessions.
-fn volume(servers: &Servers, report: &mut Report) -> Result<()> {
+/// One installation that fills, so that what is measured last has the whole stock.
+fn volume(servers: &Servers, stock: Stock, report: &mut Report) -> Result<()> {
     let mut installation = services::installation(servers, "volume")?;
-    throughput::run(servers, &mut installation, report)?;
-    restart::run(&mut installation, report)?;
-    poll::run(&mut installation, report)
+    throughput::run(servers, &mut installation, stock, report)?;
+    restart::run(&mut installation, stock, report)?;
+    poll::run(&mut installation, stock, report)
 }

@@ -18,22 +18,23 @@ use crate::machine;
 use crate::report::{Line, Report};
 use crate::services::{self, Service};
 use crate::spread::Spread;
+use crate::stock::Stock;
 
 /// Connections that ask without a pause.
 const CONNECTIONS: usize = 4;
-/// Sessions that are asked for, in turn.
-const SESSIONS: usize = 1_000;
+/// Sessions that are asked for, in turn; every stock has them.
+pub const SESSIONS: usize = 1_000;
 /// How long.
 const TIME: Duration = Duration::from_secs(6);
 
 /// Asks the API of an installation with sessions.
-pub fn run(installation: &mut Installation, report: &mut Report) -> Result<()> {
+pub fn run(installation: &mut Installation, stock: Stock, report: &mut Report) -> Result<()> {
     report.say("304 polls");
     services::stop(installation, "api")?;
-    let api = Service::start(installation, "api", &[])?;
+    let api = Service::start(installation, "api", &[])?.holding(stock);
     api.until_ready(installation)?;
     let mut connection = Connection::open(&api.address)?;
-    let config = synthetic::Config { listings: crate::throughput::STOCK, ..synthetic::Config::default() };
+    let config = synthetic::Config { listings: stock.each(), ..synthetic::Config::default() };
     let requests = synthetic::sessions(&config, 3).take(SESSIONS).map(|session| {
         let bearer = format!("Authorization: Bearer {}\r\n", session.token.reveal());
         let tag = connection.tag(&request(&api.address, "/api/v1/recommendations", &bearer))?;

@@ -7,8 +7,10 @@ use anyhow::{Context, Result, ensure};
 use e2e::harness::{Installation, Servers, free_port, until};
 use e2e::http;
 
-/// How long a service may take to become ready; a service that reads many facts first is timed on its own.
-const START: Duration = Duration::from_secs(120);
+use crate::stock::{self, Stock};
+
+/// Seconds that a service has to become ready, and for whatever else is waited for, with the default stock or less.
+const LIMIT_SECONDS: u32 = 120;
 /// Between two looks at `/readyz` and `/metrics` where their time is what is measured.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -30,6 +32,7 @@ pub struct Service {
     /// Where the API answers, or ingest takes pushes.
     pub address: String,
     started: Instant,
+    limit: Duration,
 }
 
 impl Service {
@@ -44,7 +47,12 @@ impl Service {
         ];
         environment.extend(more.iter().map(|(key, value)| (*key, (*value).to_owned())));
         installation.start(name, &[name], &environment)?;
-        Ok(Self { name, admin, address, started: Instant::now() })
+        Ok(Self { name, admin, address, started: Instant::now(), limit: Stock(stock::DEFAULT).limit(LIMIT_SECONDS) })
+    }
+
+    /// With the time that it needs to read such a stock.
+    pub fn holding(self, stock: Stock) -> Self {
+        Self { limit: stock.limit(LIMIT_SECONDS), ..self }
     }
 
     /// Where it says whether it is ready.
@@ -77,13 +85,13 @@ impl Service {
             if let Some(code) = installation.exit_code(self.name)? {
                 anyhow::bail!("{} ended with {code}:\n{}", self.name, installation.output(self.name));
             }
-            ensure!(begun.elapsed() < START, "{}: {what} not within {} s", self.name, START.as_secs());
+            ensure!(begun.elapsed() < self.limit, "{}: {what} not within {} s", self.name, self.limit.as_secs());
             std::thread::park_timeout(LOOK);
         }
         Ok(())
     }
 
-    /// The sum of a metric over its labels; 0 while it is not served.
+    /// The sum of a metric over its labels, or one of its series when it is named with all of them; 0 while it is not served.
     pub fn metric(&self, name: &str) -> Result<f64> {
         Ok(http::sum(&http::get(&format!("http://{}/metrics", self.admin))?, name))
     }
@@ -120,8 +128,11 @@ pub fn count(installation: &Installation, topic: schemas::topic::Topic) -> Resul
 }
 
 /// Waits until so many stand there.
-pub fn until_count(installation: &Installation, topic: schemas::topic::Topic, wanted: u64, limit: u64) -> Result<()> {
-    until(&format!("{wanted} records on {topic}"), Duration::from_secs(limit), || {
-        Ok((count(installation, topic)? >= wanted).then_some(()))
-    })
+pub fn until_count(
+    installation: &Installation,
+    topic: schemas::topic::Topic,
+    wanted: u64,
+    limit: Duration,
+) -> Result<()> {
+    until(&format!("{wanted} records on {topic}"), limit, || Ok((count(installation, topic)? >= wanted).then_some(())))
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use e2e::harness::{Installation, Servers};
+use e2e::harness::{Installation, Servers, until};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{Producer as _, ProducerContext};
 use rdkafka::{ClientContext, Offset};
@@ -21,19 +21,19 @@ use crate::market::{now_ms, raw_record};
 use crate::raw::Raw;
 use crate::report::{Line, Report};
 use crate::services::{self, Service};
+use crate::stock::Stock;
 use crate::{bare, machine, probes};
 
-/// Listings, and sessions.
-pub const STOCK: usize = 100_000;
-/// Raw records: the stock, then changes of it.
-const RECORDS: u64 = 200_000;
-/// How long a backlog may take.
-const LIMIT_SECONDS: u64 = 180;
+/// Seconds that a backlog may take with the default stock.
+const LIMIT_SECONDS: u32 = 180;
+/// A service that has read everything and then produced nothing for so long is done.
+const STILL: Duration = Duration::from_secs(2);
 
 /// Fills the installation, and measures what fills it.
-pub fn run(servers: &Servers, installation: &mut Installation, report: &mut Report) -> Result<()> {
+pub fn run(servers: &Servers, installation: &mut Installation, stock: Stock, report: &mut Report) -> Result<()> {
+    let records = stock.records();
     report.say("throughput: publishing the backlog");
-    let size = publish(installation)?;
+    let size = publish(installation, stock)?;
     let raw = format!("{}listings.raw", prefix(installation)?);
     let listings = format!("{}listings", prefix(installation)?);
     let runtime = services::runtime()?;
@@ -41,10 +41,11 @@ pub fn run(servers: &Servers, installation: &mut Installation, report: &mut Repo
     bare::create(servers, &runtime, std::slice::from_ref(&out))?;
 
     report.say("throughput: ingest");
-    let bare_raw = bare_loop(servers, &raw, &out, |from, to| encode(&serde_json::from_slice::<Raw<'_>>(from)?, to))?;
-    let ingest = drain(installation, "ingest", Topic::Listings, RECORDS, &[])?;
+    let bare_raw =
+        bare_loop(servers, (&raw, &out), records, |from, to| encode(&serde_json::from_slice::<Raw<'_>>(from)?, to))?;
+    let ingest = drain(installation, "ingest", (Topic::ListingsRaw, Topic::Listings), stock, &[])?;
     report.add(compared(
-        &format!("ingest, {RECORDS} records of {size} bytes, per core"),
+        &format!("ingest, {records} records of {size} bytes, per core"),
         &ingest,
         "consume-decode-encode-produce",
         &bare_raw,
@@ -52,11 +53,12 @@ pub fn run(servers: &Servers, installation: &mut Installation, report: &mut Repo
     ));
 
     report.say("throughput: enricher");
-    let bare_listings =
-        bare_loop(servers, &listings, &out, |from, to| encode(&serde_json::from_slice::<Listing>(from)?, to))?;
+    let bare_listings = bare_loop(servers, (&listings, &out), records, |from, to| {
+        encode(&serde_json::from_slice::<Listing>(from)?, to)
+    })?;
     let off = ("ROOST__ENRICHER__MARKET_CONTEXT", "off");
     // All of it once without what was sold, into the topic that the rest is built on; the goal with comparables is of another model.
-    let enricher = drain(installation, "enricher", Topic::ListingsPriced, RECORDS, &[off])?;
+    let enricher = drain(installation, "enricher", (Topic::Listings, Topic::ListingsPriced), stock, &[off])?;
     report.add(compared(
         "enricher on what came out, stock ONNX Runtime, `market_context = off`, per core",
         &enricher,
@@ -78,21 +80,30 @@ struct Drained {
     per_second: f64,
 }
 
-/// Starts a service on a backlog; from its first record to its last.
+/// Starts a service on a backlog; from its first record to its last, after which none has come for [`STILL`]. They are not
+/// always as many as it read: of a late statement that tells nothing new nothing is told.
 fn drain(
     installation: &mut Installation,
     name: &'static str,
-    to: Topic,
-    records: u64,
+    (from, to): (Topic, Topic),
+    stock: Stock,
     more: &[(&str, &str)],
 ) -> Result<Drained> {
+    let (records, limit) = (stock.records(), stock.limit(LIMIT_SECONDS));
     let service = Service::start(installation, name, more)?;
     let pid = service.pid(installation)?;
-    services::until_count(installation, to, 1, LIMIT_SECONDS)?;
+    services::until_count(installation, to, 1, limit)?;
     let (begun, first, used) = (Instant::now(), services::count(installation, to)?, machine::cpu_seconds(pid)?);
-    services::until_count(installation, to, records, LIMIT_SECONDS)?;
-    let done = (records - first) as f64;
-    let (seconds, used) = (begun.elapsed().as_secs_f64(), machine::cpu_seconds(pid)? - used);
+    let consumed = format!(r#"roost_log_records_consumed_total{{topic="{from}"}}"#);
+    let mut last = (first, begun, used);
+    until(&format!("all of {from} on {to}"), limit, || {
+        let count = services::count(installation, to)?;
+        if count > last.0 {
+            last = (count, Instant::now(), machine::cpu_seconds(pid)?);
+        }
+        Ok((last.1.elapsed() >= STILL && service.metric(&consumed)? >= records as f64).then_some(()))
+    })?;
+    let (done, seconds, used) = ((last.0 - first) as f64, (last.1 - begun).as_secs_f64(), last.2 - used);
     services::stop(installation, name)?;
     Ok(Drained { per_core: done / used, per_second: done / seconds })
 }
@@ -141,9 +152,9 @@ impl ProducerContext for Tally {
 }
 
 /// Publishes the stock, its changes, and as many sessions; the mean size of a record.
-fn publish(installation: &Installation) -> Result<u64> {
+fn publish(installation: &Installation, stock: Stock) -> Result<u64> {
     let config = synthetic::Config {
-        listings: STOCK,
+        listings: stock.each(),
         unchanged_share: 0.0,
         repeated_share: 0.0,
         ..synthetic::Config::default()
@@ -151,17 +162,17 @@ fn publish(installation: &Installation) -> Result<u64> {
     let tally = Tally::default();
     let producer = installation.log.producer(Arc::new(tally.clone()))?;
     let (mut world, mut bytes) = (World::new(config.clone())?, 0);
-    for _ in 0..RECORDS {
+    for _ in 0..stock.records() {
         let record = raw_record(&world.next_event_at(now_ms()));
         bytes += record.value.as_ref().map_or(0, Vec::len) as u64;
         send(&*producer, record)?;
     }
-    for session in synthetic::sessions(&config, 3).take(STOCK) {
+    for session in synthetic::sessions(&config, 3).take(stock.each()) {
         send(&*producer, probes::stated(session.token, &session.preferences))?;
     }
     producer.flush(Duration::from_secs(60))?;
     ensure!(tally.lost.load(Ordering::Relaxed) == 0, "records were lost while the backlog was published");
-    Ok(bytes / RECORDS)
+    Ok(bytes / stock.records())
 }
 
 fn send(producer: &dyn Producer, record: stream::Outgoing) -> Result<()> {
@@ -176,8 +187,8 @@ fn send(producer: &dyn Producer, record: stream::Outgoing) -> Result<()> {
 /// Does with every record of a topic what must be done with it at the least.
 fn bare_loop(
     servers: &Servers,
-    from: &str,
-    to: &str,
+    (from, to): (&str, &str),
+    records: u64,
     reencode: impl Fn(&[u8], &mut Vec<u8>) -> Result<()>,
 ) -> Result<Drained> {
     let pid = std::process::id();
@@ -186,7 +197,7 @@ fn bare_loop(
     let producer = bare::producer(servers, tally.clone())?;
     let mut value = Vec::new();
     let (mut begun, mut used, mut done) = (Instant::now(), 0.0, 0_u64);
-    while done < RECORDS {
+    while done < records {
         let Some(message) = consumer.poll(Duration::from_secs(30)) else {
             anyhow::bail!("{from}: {done} records, then nothing for 30 s");
         };
@@ -201,7 +212,7 @@ fn bare_loop(
     producer.flush(Duration::from_secs(60))?;
     let (seconds, used) = (begun.elapsed().as_secs_f64(), machine::cpu_seconds(pid)? - used);
     ensure!(tally.lost.load(Ordering::Relaxed) == 0, "the bare loop lost records");
-    Ok(Drained { per_core: RECORDS as f64 / used, per_second: RECORDS as f64 / seconds })
+    Ok(Drained { per_core: records as f64 / used, per_second: records as f64 / seconds })
 }
 
 fn encode(value: &impl Serialize, to: &mut Vec<u8>) -> Result<()> {

@@ -4,7 +4,7 @@
 //! Pure: no clock, no I/O. Does not know what a row holds: its cell is asked for when it is written, so a row that
 //! changes ten times while the store is slow is computed and written once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map, hash_map};
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -57,6 +57,7 @@ pub struct Ledger {
     dirty: FxHashMap<Row, Mark>,
     queue: VecDeque<Row>,
     outstanding: FxHashMap<Row, Outstanding>,
+    waiting: Waiting,
     retries: BTreeMap<(i64, WriteTimestamp), Row>,
     /// Rows acknowledged lately, second by second, the present one last.
     recent: VecDeque<FxHashSet<Row>>,
@@ -66,6 +67,30 @@ pub struct Ledger {
 struct Mark {
     since: i64,
     forced: bool,
+}
+
+/// How many rows, dirty or under way, wait since when. After a take-over there are millions, and how long the oldest waits
+/// is asked for every second. The `shards` row, which tells that time, does not count.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<i64, usize>);
+
+impl Waiting {
+    fn add(&mut self, row: &Row, since: i64) {
+        if !matches!(row, Row::Shard(_)) {
+            *self.0.entry(since).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, row: &Row, since: i64) {
+        if !matches!(row, Row::Shard(_))
+            && let btree_map::Entry::Occupied(mut rows) = self.0.entry(since)
+        {
+            *rows.get_mut() -= 1;
+            if *rows.get() == 0 {
+                rows.remove();
+            }
+        }
+    }
 }
 
 /// The row as it should be, asked for when it is written.
@@ -89,6 +114,7 @@ impl Ledger {
             dirty: FxHashMap::default(),
             queue: VecDeque::new(),
             outstanding: FxHashMap::default(),
+            waiting: Waiting::default(),
             retries: BTreeMap::new(),
             recent: VecDeque::from([FxHashSet::default()]),
         }
@@ -108,13 +134,20 @@ impl Ledger {
     /// The row may have changed, because of something of the time `since`. `forced`: write it even if its cell is as before
     /// (take-over, resync, scrub).
     pub fn mark(&mut self, row: Row, forced: bool, since: i64) {
-        let queue = &mut self.queue;
-        let mark = self.dirty.entry(row).or_insert_with_key(|row| {
-            queue.push_back(row.clone());
-            Mark { since, forced }
-        });
-        mark.forced |= forced;
-        mark.since = mark.since.min(since);
+        match self.dirty.entry(row) {
+            hash_map::Entry::Vacant(dirty) => {
+                self.queue.push_back(dirty.key().clone());
+                self.waiting.add(dirty.key(), since);
+                dirty.insert(Mark { since, forced });
+            }
+            hash_map::Entry::Occupied(mut dirty) => {
+                let mark = *dirty.get();
+                let since = mark.since.min(since);
+                self.waiting.remove(dirty.key(), mark.since);
+                self.waiting.add(dirty.key(), since);
+                dirty.insert(Mark { since, forced: mark.forced || forced });
+            }
+        }
     }
 
     /// The next statement to send: retries that are due first, then dirty rows in order, while the window has room.
@@ -136,6 +169,7 @@ impl Ledger {
             let timestamp = self.stamp()?;
             let Some(row) = self.queue.pop_front() else { return Ok(None) };
             let Some(mark) = self.dirty.remove(&row) else { continue };
+            self.waiting.remove(&row, mark.since);
             let cell = match wanted(&row, mark.forced) {
                 Wanted::Unchanged => continue,
                 Wanted::Cell(cell) => Some(cell),
@@ -151,7 +185,9 @@ impl Ledger {
                 event_acked: !is_announced(&row),
                 since,
             };
+            self.waiting.add(&row, since);
             if let Some(replaced) = self.outstanding.insert(row.clone(), entry) {
+                self.waiting.remove(&row, replaced.since);
                 self.forget_retry(&replaced);
             }
             return Ok(Some(Due { write: Write { row, cell, timestamp }, is_new: true }));
@@ -215,8 +251,10 @@ impl Ledger {
     }
 
     fn settle(&mut self, row: &Row, timestamp: WriteTimestamp) {
-        if self.outstanding.get(row).is_some_and(|o| o.timestamp == timestamp && o.row_acked && o.event_acked) {
-            self.outstanding.remove(row);
+        if self.outstanding.get(row).is_some_and(|o| o.timestamp == timestamp && o.row_acked && o.event_acked)
+            && let Some(done) = self.outstanding.remove(row)
+        {
+            self.waiting.remove(row, done.since);
         }
     }
 
@@ -243,13 +281,10 @@ impl Ledger {
     }
 
     /// The time of the oldest change that is not yet acknowledged; `None` when every row is clean. The `shards` row,
-    /// which tells that time, does not count. Looks at every row: partitions are read side by side, so rows do not become
-    /// dirty in the order of their changes. For once a second.
+    /// which tells that time, does not count. Partitions are read side by side, so rows do not become dirty in the order of
+    /// their changes.
     pub fn oldest_unwritten(&self) -> Option<i64> {
-        let counts = |row: &Row| !matches!(row, Row::Shard(_));
-        let dirty = self.dirty.iter().filter(|(row, _)| counts(row)).map(|(_, mark)| mark.since);
-        let outstanding = self.outstanding.iter().filter(|(row, _)| counts(row)).map(|(_, o)| o.since);
-        dirty.chain(outstanding).min()
+        self.waiting.0.first_key_value().map(|(since, _)| *since)
     }
 
     /// A timestamp that no statement has: the version of an observation.
@@ -294,6 +329,7 @@ pub const fn is_announced(row: &Row) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use schemas::id::SessionId;
 
     use super::*;
@@ -344,6 +380,32 @@ mod tests {
         assert_eq!(ledger.oldest_unwritten(), Some(20));
         ledger.mark(row(1), false, 10);
         assert_eq!(ledger.oldest_unwritten(), Some(10));
+    }
+
+    proptest! {
+        #[test]
+        fn the_oldest_change_is_that_of_the_rows_that_wait(steps in prop::collection::vec((0..6, 0..4_u32, 0..9_i64), 0..80)) {
+            let mut ledger = Ledger::new(1, 2);
+            let mut sent = Vec::new();
+            for (step, number, time) in steps {
+                let row = if number == 0 { Row::Shard(number) } else { row(number.into()) };
+                match step {
+                    0 | 1 => ledger.mark(row, step == 0, time),
+                    2 => sent.extend(ledger.next(time, |_, forced| if forced { Wanted::Absent } else { Wanted::Unchanged }).unwrap()),
+                    3 => sent.extend(ledger.next(time, cell("a")).unwrap()),
+                    4 => sent.iter().filter(|due| due.write.row == row).for_each(|due| {
+                        ledger.written(&row, due.write.timestamp);
+                    }),
+                    _ => sent.iter().filter(|due| due.write.row == row).for_each(|due| {
+                        ledger.failed(&row, due.write.timestamp, time);
+                    }),
+                }
+                let dirty = ledger.dirty.iter().map(|(row, mark)| (row, mark.since));
+                let all = dirty.chain(ledger.outstanding.iter().map(|(row, entry)| (row, entry.since)));
+                let oldest = all.filter(|(row, _)| !matches!(row, Row::Shard(_))).map(|(_, since)| since).min();
+                prop_assert_eq!(ledger.oldest_unwritten(), oldest);
+            }
+        }
     }
 
     #[test]
