@@ -32,8 +32,8 @@ impl Book {
         let mut book = Self::default();
         for number in 0..source.count(1)? {
             // Counted by 32 bits.
-            if book.number(&source.text()?) != number as u32 {
-                return Err(Malformed("a market is there twice"));
+            if book.number(&source.text()?) != Some(number as u32) {
+                return Err(Malformed("a market is there twice, or there are too many"));
             }
         }
         for _ in 0..source.count(1)? {
