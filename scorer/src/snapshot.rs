@@ -9,7 +9,7 @@
 //! ```
 //! All numbers are little-endian. The checksum is XXH3 of everything before it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -172,14 +172,26 @@ pub fn config(epoch: ScoreEpoch) -> u64 {
 }
 
 /// The snapshots of one process.
-#[derive(Clone, Debug)]
-pub struct Directory(PathBuf);
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Locked as long as this is there: two processes would write over each other's.
+    _lock: File,
+}
 
 impl Directory {
-    /// Made if it is not there, for its owner alone: sessions stand in it.
+    /// Made if it is not there, for its owner alone: sessions stand in it. An error of kind `WouldBlock`: another process has it.
     pub fn at(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Ok(Self(path.to_owned()))
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "another process keeps its snapshots there: give each its own",
+            ),
+        })?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The newest first. Whatever else has such a name (a directory, a link, a pipe) is not one of them.
@@ -192,7 +204,7 @@ impl Directory {
 
     fn generations(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut all = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let number = name.strip_prefix("engine.").and_then(|name| name.strip_suffix(".snapshot"));
@@ -207,9 +219,9 @@ impl Directory {
     pub fn write(&self, sealed: &[u8]) -> io::Result<PathBuf> {
         let newest = self.generations()?.into_iter().map(|(generation, _)| generation).max();
         let generation = newest.map_or(1, |newest| newest.saturating_add(1));
-        let path = self.0.join(format!("engine.{generation}.snapshot"));
+        let path = self.path.join(format!("engine.{generation}.snapshot"));
         // One name: what a process left behind that was killed while it wrote goes.
-        let temporary = self.0.join("engine.writing");
+        let temporary = self.path.join("engine.writing");
         match fs::remove_file(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) | Ok(()) => {}
@@ -220,7 +232,7 @@ impl Directory {
         file.write_all(sealed)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
-        File::open(&self.0)?.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
         for old in self.newest_first()?.into_iter().skip(GENERATIONS) {
             fs::remove_file(old)?;
         }
@@ -238,7 +250,7 @@ impl Directory {
         let paths = match self.newest_first() {
             Ok(paths) => paths,
             Err(error) => {
-                refused(&self.0, error.into());
+                refused(&self.path, error.into());
                 return None;
             }
         };

@@ -3,6 +3,7 @@
 //! Typical is a session that names one city and dismissed nothing. Whatever does not fit is kept whole beside it, and
 //! answers the same questions a little slower. Knows no scores.
 
+use std::collections::HashMap;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use rustc_hash::FxHashMap;
@@ -54,7 +55,8 @@ pub(super) struct Asks {
 pub(super) struct Book {
     /// The first [`MOST_MARKETS`] that there ever were.
     markets: Vec<Market>,
-    numbers: FxHashMap<Market, u32>,
+    /// Hashed with a seed: clients choose the names.
+    numbers: HashMap<Market, u32>,
     /// The first [`MOST_CURRENCIES`].
     currencies: Vec<Currency>,
     /// By slot.
