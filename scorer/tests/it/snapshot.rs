@@ -248,7 +248,7 @@ fn the_two_newest_are_kept_and_the_older_is_loaded_where_the_newest_is_torn() {
     }
     let kept = directory.newest_first().unwrap();
     assert_eq!(kept.len(), 2);
-    assert_eq!(std::fs::read_dir(temporary.path().join("made")).unwrap().count(), 2, "nothing else is left");
+    assert_eq!(std::fs::read_dir(temporary.path().join("made")).unwrap().count(), 3, "nothing else is left but the lock");
     assert!(matches!(loaded(&directory), (Some(name), _) if name == "engine.11.snapshot"));
 
     // As a machine leaves it that lost its power: shorter, and then of zeros.
@@ -259,6 +259,16 @@ fn the_two_newest_are_kept_and_the_older_is_loaded_where_the_newest_is_torn() {
     std::fs::write(&kept[1], vec![0; bytes.len()]).unwrap();
     let (name, refused) = loaded(&directory);
     assert_eq!((name, refused.len()), (None, 2));
+}
+
+#[test]
+fn a_directory_is_of_one_process() {
+    let temporary = tempfile::tempdir().unwrap();
+    let first = Directory::at(temporary.path()).unwrap();
+    let error = Directory::at(temporary.path()).unwrap_err();
+    assert!(error.to_string().contains("another process keeps its snapshots there"), "{error}");
+    drop(first);
+    Directory::at(temporary.path()).unwrap();
 }
 
 #[test]
