@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::cells::ShardCell;
 use schemas::dead_letter::Poison;
-use schemas::id::SessionId;
 use schemas::state_hash::ShardState;
 use schemas::topic::{DELETE_RETENTION_MS, Topic, partition_of, session_key};
 use store::{Row, SEQUENCE_BITS, Table, Write, WriteTimestamp};
 use stream::{Assignment, Outgoing, Record};
 
+mod counting;
 mod output;
 mod summary;
 mod warm;
@@ -20,6 +20,7 @@ mod warm;
 pub use summary::Summary;
 use warm::Unconfirmed;
 
+use self::counting::Counting;
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
 use crate::days::Days;
 use crate::engine::{Change, Emit, Engine, UNSEEN};
@@ -182,8 +183,7 @@ pub struct Judge {
     /// The UTC day of the last observation of markets.
     last_day: Option<jiff::civil::Date>,
     scrubs: BTreeMap<u32, Scrub>,
-    /// Sessions whose matches are to be counted, by shard.
-    to_count: BTreeMap<u32, BTreeSet<SessionId>>,
+    counting: Counting,
     /// Counts the steps of listings: every visible change has a number of its own.
     content: u64,
     unconfirmed: Unconfirmed,
@@ -214,7 +214,7 @@ impl Judge {
             last_market_ms: 0,
             last_day: None,
             scrubs: BTreeMap::new(),
-            to_count: BTreeMap::new(),
+            counting: Counting::default(),
             content: UNSEEN,
             unconfirmed: Unconfirmed::default(),
             rules,
@@ -246,7 +246,7 @@ impl Judge {
     fn drop_shard(&mut self, number: u32) {
         let Some(shard) = self.shards.remove(&number) else { return };
         self.progress.remove(&number);
-        self.to_count.remove(&number);
+        self.counting.drop_shard(number);
         self.scrubs.remove(&number);
         for (session, stated) in shard.statements.iter() {
             if shard.in_engine && stated.preferences.is_some() {
@@ -317,7 +317,7 @@ impl Judge {
                 let facts = shard.statements.get(session).and_then(|stated| stated.preferences.as_deref());
                 let facts = facts.map(SessionFacts::of);
                 if facts.is_some() {
-                    self.to_count.entry(record.partition).or_default().insert(session);
+                    self.counting.want(record.partition, session);
                 } else {
                     shard.sight.forget(session);
                 }
@@ -453,7 +453,7 @@ impl Judge {
 
     /// The keys of [`Effect::Scan`]: what no record of the log explains is deleted.
     pub fn scanned(&mut self, shard: u32, rows: Vec<Row>, now: i64) {
-        let is_over = |row: &Row| self.shard_of(row) == shard && self.is_unexplained(row, now);
+        let is_over = |row: &Row| self.shard_of(row) == shard && self.is_unexplained(row);
         let unexplained: Vec<Row> = rows.into_iter().filter(is_over).collect();
         for row in &unexplained {
             self.mark(shard, row.clone(), true, now);

@@ -91,7 +91,10 @@ pub(crate) fn load(directory: &Directory, epoch: ScoreEpoch, kernel: Kernel, now
     let mut why = "none";
     let refused = |path: &Path, reason: Refused| {
         tracing::warn!("{} is not loaded: {reason}", path.display());
-        why = reason.word();
+        // Of the newest: the metric tells of that one.
+        if why == "none" {
+            why = reason.word();
+        }
     };
     let load = |bytes: &[u8]| Indexed::load(bytes, Indexed::tuning(kernel));
     let Some((path, head, engine)) = directory.load(snapshot::config(epoch), now_ms, load, refused) else {

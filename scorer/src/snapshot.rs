@@ -9,9 +9,9 @@
 //! ```
 //! All numbers are little-endian. The checksum is XXH3 of everything before it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use schemas::amenities::WORDS;
@@ -27,11 +27,11 @@ mod layout;
 
 const MAGIC: [u8; 8] = *b"roostEN\n";
 /// Counts up with whatever is written otherwise.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes and XXH3 of what [`layout`] writes. Other scores, or other places in the engine, change them too; a version more
 /// than was needed then costs one cold start.
 #[cfg(test)]
-const LAYOUT: (usize, u64) = (122_733, 0x91d9_ff90_c40d_b796);
+const LAYOUT: (usize, u64) = (122_733, 0xf4c9_7034_1c92_d6ef);
 /// Older ones are refused: half of the time that the logs keep what was replaced. A start from an older one would be right,
 /// but has most of it to do again.
 pub const MAX_AGE_MS: i64 = MIN_COMPACTION_LAG_MS / 2;
@@ -172,26 +172,39 @@ pub fn config(epoch: ScoreEpoch) -> u64 {
 }
 
 /// The snapshots of one process.
-#[derive(Clone, Debug)]
-pub struct Directory(PathBuf);
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Locked as long as this is there: two processes would write over each other's.
+    _lock: File,
+}
 
 impl Directory {
-    /// Made if it is not there, for its owner alone: sessions stand in it.
+    /// Made if it is not there, for its owner alone: sessions stand in it. An error of kind `WouldBlock`: another process has it.
     pub fn at(path: &Path) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Ok(Self(path.to_owned()))
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path.join("lock"))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::Error(error) => error,
+            TryLockError::WouldBlock => io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "another process keeps its snapshots there: give each its own",
+            ),
+        })?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
-    /// The newest first.
+    /// The newest first. Whatever else has such a name (a directory, a link, a pipe) is not one of them.
     pub fn newest_first(&self) -> io::Result<Vec<PathBuf>> {
         let mut all = self.generations()?;
+        all.retain(|(_, path)| path.symlink_metadata().is_ok_and(|it| it.is_file()));
         all.sort_by_key(|(generation, _)| std::cmp::Reverse(*generation));
         Ok(all.into_iter().map(|(_, path)| path).collect())
     }
 
     fn generations(&self) -> io::Result<Vec<(u64, PathBuf)>> {
         let mut all = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.path)? {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             let number = name.strip_prefix("engine.").and_then(|name| name.strip_suffix(".snapshot"));
@@ -206,14 +219,20 @@ impl Directory {
     pub fn write(&self, sealed: &[u8]) -> io::Result<PathBuf> {
         let newest = self.generations()?.into_iter().map(|(generation, _)| generation).max();
         let generation = newest.map_or(1, |newest| newest.saturating_add(1));
-        let path = self.0.join(format!("engine.{generation}.snapshot"));
-        // One name: what a process left behind that was killed while it wrote is overwritten.
-        let temporary = self.0.join("engine.writing");
-        let mut file = File::create(&temporary)?;
+        let path = self.path.join(format!("engine.{generation}.snapshot"));
+        // One name: what a process left behind that was killed while it wrote goes.
+        let temporary = self.path.join("engine.writing");
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+        // A new one: a link that somebody put there is not followed, and the file is its owner's alone even where the directory,
+        // made by others, is not.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(sealed)?;
         file.sync_all()?;
         fs::rename(&temporary, &path)?;
-        File::open(&self.0)?.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
         for old in self.newest_first()?.into_iter().skip(GENERATIONS) {
             fs::remove_file(old)?;
         }
@@ -231,7 +250,7 @@ impl Directory {
         let paths = match self.newest_first() {
             Ok(paths) => paths,
             Err(error) => {
-                refused(&self.0, error.into());
+                refused(&self.path, error.into());
                 return None;
             }
         };

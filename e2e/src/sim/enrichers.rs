@@ -435,7 +435,7 @@ fn appraisal(listing: &Listing, model_epoch: u64, random: &mut Random) -> Apprai
     } else {
         Err(NoValuation::NotOffered)
     };
-    Appraisal { commute: None, school_rating: None, level: None, valuation, model_epoch }
+    Appraisal { commute: None, school_rating: None, level: None, valuation, out_of_range: Vec::new(), model_epoch }
 }
 
 impl Crew for Enrichers {

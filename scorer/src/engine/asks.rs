@@ -3,6 +3,7 @@
 //! Typical is a session that names one city and dismissed nothing. Whatever does not fit is kept whole beside it, and
 //! answers the same questions a little slower. Knows no scores.
 
+use std::collections::HashMap;
 use std::num::{NonZeroU16, NonZeroU32};
 
 use rustc_hash::FxHashMap;
@@ -21,6 +22,11 @@ pub(super) mod saved;
 const NONE: u8 = u8::MAX;
 /// Of a market: the session is kept whole.
 const WHOLE: u32 = u32::MAX;
+/// Names of markets in the book at most: several times the towns that have a market, some 20 MB. Sessions name what they
+/// like, and a name is never struck out; who names one that found no room is kept whole.
+const MOST_MARKETS: usize = 1 << 17;
+/// Currencies are numbered by a byte.
+const MOST_CURRENCIES: usize = 1 << 8;
 
 /// A packed session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +53,11 @@ pub(super) struct Asks {
 /// What packed sessions have in common, and the sessions that are kept whole.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    /// As many as there ever were.
+    /// The first [`MOST_MARKETS`] that there ever were.
     markets: Vec<Market>,
-    numbers: FxHashMap<Market, u32>,
-    /// At most 256.
+    /// Hashed with a seed: clients choose the names.
+    numbers: HashMap<Market, u32>,
+    /// The first [`MOST_CURRENCIES`].
     currencies: Vec<Currency>,
     /// By slot.
     whole: FxHashMap<u32, SessionFacts>,
@@ -59,26 +66,29 @@ pub(super) struct Book {
 impl Book {
     /// The one copy of a market's name: comparing two of them does not leave the cache.
     pub(super) fn shared(&mut self, market: &Market) -> Market {
-        let number = self.number(market);
-        self.markets[number as usize].clone()
+        self.number(market).map_or_else(|| market.clone(), |number| self.markets[number as usize].clone())
     }
 
-    fn number(&mut self, market: &Market) -> u32 {
+    fn number(&mut self, market: &Market) -> Option<u32> {
         if let Some(number) = self.numbers.get(market) {
-            return *number;
+            return Some(*number);
         }
-        // Four thousand million markets do not fit in memory.
+        if self.markets.len() == MOST_MARKETS {
+            return None;
+        }
+        // Below the most.
         let number = self.markets.len() as u32;
         self.markets.push(market.clone());
         self.numbers.insert(market.clone(), number);
-        number
+        Some(number)
     }
 
     fn currency(&mut self, currency: Currency) -> Option<u8> {
-        let number = self.currencies.iter().position(|known| *known == currency).unwrap_or_else(|| {
+        let known = self.currencies.iter().position(|known| *known == currency);
+        let number = known.unwrap_or(self.currencies.len());
+        if number == self.currencies.len() && number < MOST_CURRENCIES {
             self.currencies.push(currency);
-            self.currencies.len() - 1
-        });
+        }
         u8::try_from(number).ok()
     }
 
@@ -134,7 +144,7 @@ impl Book {
             min_school_rating: *min_school_rating,
             profile: *profile,
             wants: u8::from(is_lease) | u8::from(*include_coming_soon) << 1 | u8::from(*include_under_contract) << 2,
-            market: self.number(market),
+            market: self.number(market)?,
         })
     }
 
@@ -230,10 +240,47 @@ fn small(asked: Option<u16>) -> Option<u8> {
 mod tests {
     use proptest::prelude::*;
     use schemas::id::ListingId;
+    use schemas::preferences::{Place, Preferences};
 
     use super::super::samples::pair;
     use super::*;
     use crate::score::{filters, score};
+
+    /// Asks for one city.
+    fn in_city(city: String) -> SessionFacts {
+        let place = Place { cities: vec![city.parse().unwrap()], ..Place::default() };
+        let statement = serde_json::json!({ "budget": 500_000, "currency": "USD", "place": place });
+        SessionFacts::of(&Preferences::parse(statement.to_string().as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn names_that_sessions_make_up_fill_no_memory() {
+        let mut book = Book::default();
+        let first = in_city("us/wa/a0".to_owned());
+        let asks = book.pack(0, &first);
+        for number in 1..=MOST_MARKETS {
+            book.pack(1, &in_city(format!("us/wa/a{number}")));
+        }
+        assert_eq!((book.markets.len(), book.numbers.len()), (MOST_MARKETS, MOST_MARKETS));
+        assert_eq!(book.whole(), 1, "the last name found no room");
+        let last = in_city(format!("us/wa/a{MOST_MARKETS}"));
+        let packed = book.pack(1, &last);
+        assert_eq!(book.asked(1, &packed).cities, &last.place.cities[..]);
+        assert!(book.is(0, &asks, &first), "who is in the book stays there");
+    }
+
+    #[test]
+    fn currencies_that_find_no_number_are_not_kept() {
+        let mut book = Book::default();
+        for number in 0..1_000_u32 {
+            let letters =
+                [number / 26 / 26, number / 26 % 26, number % 26].map(|letter| char::from(b'A' + letter as u8));
+            let currency = letters.iter().collect::<String>().parse().unwrap();
+            let asks = book.pack(number, &SessionFacts { currency, ..in_city("us/wa/seattle".to_owned()) });
+            assert_eq!(book.asked(number, &asks).currency, currency);
+        }
+        assert_eq!((book.currencies.len(), book.whole()), (256, 1_000 - 256));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 5_000, ..ProptestConfig::default() })]

@@ -8,7 +8,7 @@ use schemas::id::{ListingId, SessionId};
 
 use super::arena::Arena;
 use super::asks::{Asks, Book};
-use super::buckets::{Buckets, Moved, Seen, Standing};
+use super::buckets::{AT_ONCE, Buckets, Moved, Seen, Standing};
 use super::indexed::Tuning;
 use super::kernel;
 use super::seats::Hit;
@@ -104,15 +104,18 @@ impl Audience {
         // sees it enter.
         for mut seen in [changes, enters] {
             seen.sort_by_key(|(bucket, _)| *bucket);
-            for of_bucket in seen.chunk_by(|a, b| a.0 == b.0) {
+            // A few at a time: where every listing concerns everybody, as in a new market, the first ones raise the bounds
+            // that keep out the others, and no more is held than a few candidates for each session.
+            let of_each = seen.chunk_by(|a, b| a.0 == b.0).flat_map(|of_bucket| of_bucket.chunks(AT_ONCE));
+            for few in of_each {
                 let mut hits = std::mem::take(&mut self.hits);
-                self.work.looks += self.buckets.concerned(of_bucket[0].0, of_bucket, tuning, &mut hits);
+                self.work.looks += self.buckets.concerned(few[0].0, few, tuning, &mut hits);
                 self.work.candidates += hits.len() as u64;
                 for (index, hit) in hits.iter().enumerate() {
                     if let Some(later) = hits.get(index + PREFETCHED) {
                         self.sessions.prefetch(later.slot);
                     }
-                    let seen = &of_bucket[hit.listing as usize].1;
+                    let seen = &few[hit.listing as usize].1;
                     self.show(hit.slot, seen, &steps[seen.step as usize], listings);
                 }
                 hits.clear();

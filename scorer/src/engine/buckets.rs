@@ -85,7 +85,7 @@ fn areas(session: &Asked<'_>) -> SmallVec<[Area; 1]> {
 /// budgets that suit no ladder cost a constant number of seats for each session.
 const ENOUGH: usize = 64;
 /// Listings whose tables fit the first-level cache together, with the block that is looked at.
-const AT_ONCE: usize = 24;
+pub(super) const AT_ONCE: usize = 24;
 
 /// The sessions of one bucket, by profile: within one the weights are the same.
 #[derive(Debug)]
@@ -271,8 +271,8 @@ impl Buckets {
         }
     }
 
-    /// The sessions of a bucket that these listings may concern; of one session the listings in order. In each hit the number
-    /// of the listing is its place in `seen`. Returns how many blocks were looked at.
+    /// The sessions of a bucket that these listings, [`AT_ONCE`] at most, may concern; of one session the listings in order. In
+    /// each hit the number of the listing is its place in `seen`. Returns how many blocks were looked at.
     pub(super) fn concerned(&self, bucket: u32, seen: &[(u32, Seen<'_>)], tuning: Tuning, hits: &mut Vec<Hit>) -> u64 {
         let Some(Bucket { ladder, seats, .. }) = self.all.get(bucket) else { return 0 };
         let mut looks = 0;
@@ -283,12 +283,9 @@ impl Buckets {
                 }
                 continue;
             }
-            for (number, chunk) in (0_u32..).zip(seen.chunks(AT_ONCE)) {
-                let first = number * AT_ONCE as u32;
-                let reaches: Vec<Reach> =
-                    chunk.iter().map(|(_, seen)| reach(seen, profile, ladder, tuning.kernel)).collect();
-                looks += seats.concerned(&reaches, first, tuning.kernel, hits);
-            }
+            let reaches: Vec<Reach> =
+                seen.iter().map(|(_, seen)| reach(seen, profile, ladder, tuning.kernel)).collect();
+            looks += seats.concerned(&reaches, tuning.kernel, hits);
         }
         looks
     }

@@ -189,13 +189,21 @@ impl Engine for Indexed {
         Some(top_three(&self.audience.shortlist(slot)?, &self.listings))
     }
 
-    fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
+    fn each_in_place(
+        &self,
+        session: &SessionFacts,
+        from: usize,
+        most: usize,
+        visit: &mut dyn FnMut(&ListingId, &ListingFacts),
+    ) -> Option<usize> {
         let asked = session.into();
-        for slot in self.shelves.blocks(&asked).flat_map(OfferBlock::slots) {
+        let mut rest = self.shelves.blocks(&asked).flat_map(OfferBlock::slots).skip(from);
+        for slot in rest.by_ref().take(most) {
             if let Some(offered) = self.listings.get(slot) {
                 visit(self.listings.key(slot), &offered.facts);
             }
         }
+        rest.next().map(|_| from + most)
     }
 
     fn work(&self) -> Work {

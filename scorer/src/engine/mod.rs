@@ -115,9 +115,16 @@ pub trait Engine: Send {
     /// What a session sees; `None` for one that is not known.
     fn top_three(&self, session: SessionId) -> Option<TopThree>;
 
-    /// Hands out at least every offered listing that passes the session's transaction, currency and place: what a count or
-    /// a preview has to look at. Off the hot path.
-    fn each_in_place(&self, session: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts));
+    /// Hands out at least every offered listing that passes the session's transaction, currency and place, `most` of them from
+    /// the `from`-th on: what a count or a preview has to look at. Returns where to go on, `None` at the end. As long as nothing is
+    /// applied in between, each is handed out once. Off the hot path.
+    fn each_in_place(
+        &self,
+        session: &SessionFacts,
+        from: usize,
+        most: usize,
+        visit: &mut dyn FnMut(&ListingId, &ListingFacts),
+    ) -> Option<usize>;
 
     /// How many listings are on offer, and how many sessions are known.
     fn size(&self) -> Size;

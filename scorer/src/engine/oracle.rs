@@ -61,8 +61,16 @@ impl Engine for Oracle {
         self.seen.get(&session).map(|(top, _)| top.clone())
     }
 
-    fn each_in_place(&self, _: &SessionFacts, visit: &mut dyn FnMut(&ListingId, &ListingFacts)) {
-        self.listings.iter().filter(|(_, (facts, _))| facts.is_offered()).for_each(|(id, (facts, _))| visit(id, facts));
+    fn each_in_place(
+        &self,
+        _: &SessionFacts,
+        from: usize,
+        most: usize,
+        visit: &mut dyn FnMut(&ListingId, &ListingFacts),
+    ) -> Option<usize> {
+        let mut rest = self.listings.iter().filter(|(_, (facts, _))| facts.is_offered()).skip(from);
+        rest.by_ref().take(most).for_each(|(id, (facts, _))| visit(id, facts));
+        rest.next().map(|_| from + most)
     }
 
     fn size(&self) -> Size {

@@ -196,13 +196,13 @@ impl Seats {
         reach.may_concern(bounds) && hits.iter().any(|hit| hit.slot == slot)
     }
 
-    /// Whom each of these listings may concern; the listings are numbered from `first`. Returns how many blocks were looked at.
-    pub(super) fn concerned(&self, reaches: &[Reach], first: u32, kernel: Kernel, hits: &mut Vec<Hit>) -> u64 {
+    /// Whom each of these listings may concern. Returns how many blocks were looked at.
+    pub(super) fn concerned(&self, reaches: &[Reach], kernel: Kernel, hits: &mut Vec<Hit>) -> u64 {
         let mut looks = 0;
         let mut near = Vec::with_capacity(reaches.len());
         for (blocks, bounds) in self.spans() {
             near.clear();
-            let reached = (first..).zip(reaches).filter(|(_, reach)| reach.may_concern(bounds));
+            let reached = (0..).zip(reaches).filter(|(_, reach)| reach.may_concern(bounds));
             near.extend(reached.map(|(number, reach)| (number, &reach.lookup)));
             looks += (near.len() * blocks.len()) as u64;
             if !near.is_empty() {

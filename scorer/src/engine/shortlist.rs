@@ -205,6 +205,16 @@ impl Shortlist {
         (Bound(score | names_last | u32::from(self.len) << LEN_AT), self.entries)
     }
 
+    /// Whether scores are scores, the best first, and none is below the bound; of equal ones nothing is said.
+    pub(super) fn is_in_order(&self) -> bool {
+        let scores = || self.entries().iter().map(|entry| entry.score);
+        let reach_bound = match self.entries().last() {
+            Some(last) if self.bound.slot != NO_SLOT => *last == self.bound,
+            last => last.is_none_or(|last| last.score >= self.bound.score),
+        };
+        scores().all(|score| score <= MAX_SCORE) && scores().is_sorted_by(|a, b| a >= b) && reach_bound
+    }
+
     /// From what is kept of it.
     pub(super) fn of(bound: Bound, entries: &Entries) -> Self {
         if bound == Bound::CLOSED {

@@ -1,6 +1,5 @@
 //! The end of a batch and the passing of time: what the judge has decided becomes effects.
 
-use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,9 +14,9 @@ use schemas::vocabulary::Transaction;
 use store::{Row, Table};
 use stream::Outgoing;
 
+use super::counting::{self, Counting};
 use super::{Effect, Judge, Scrub, Then, state_of};
 use crate::catalogue::{Catalogue, index_entry, shard_of_market};
-use crate::counts;
 use crate::days::Days;
 use crate::engine::{Change, Engine};
 use crate::facts::{ListingFacts, ScoreEpoch, SessionFacts};
@@ -31,8 +30,6 @@ use crate::statements::Statements;
 
 /// Sessions that are ended in one second at most, so that a sweep after a long absence does not crowd out changes.
 const SWEEP_PER_TICK: usize = 1_000;
-/// Sessions that are counted in one second at most: a count looks at every listing of the session's place.
-const COUNTS_PER_TICK: usize = 50;
 
 /// Tables whose rows do not end by themselves when nobody deletes them.
 const SCANNED: [Table; 3] = [Table::Recommendations, Table::Sessions, Table::Listings];
@@ -113,7 +110,8 @@ impl Judge {
     fn write_due(&mut self, now: i64) {
         let caught_up = self.caught_up(now);
         let Self { shards, progress, listings_offsets, catalogue, engine, markets, days, effects, rules, .. } = self;
-        let cells = Cells { catalogue, engine: engine.as_ref(), markets, days, epoch: rules.score_epoch, now };
+        let counting = &mut self.counting;
+        let cells = Cells { catalogue, engine: engine.as_ref(), markets, days, epoch: rules.score_epoch };
         for shard in shards.values_mut() {
             if !matches!(shard.phase, Phase::Recording | Phase::Owning) {
                 continue;
@@ -127,12 +125,13 @@ impl Judge {
                     state: state_of(shard, listings_offsets, preferences_offset),
                 }
             });
-            let Shard { ledger, statements, sight, .. } = shard;
+            let Shard { ledger, statements, sight, number, .. } = shard;
             let Some(ledger) = ledger else { continue };
             loop {
                 let wanted = |row: &Row, forced: bool| match row {
                     Row::Shard(_) => own_cell.take().map_or(Wanted::Unchanged, |cell| cell_of(&cell)),
                     Row::Recommendation(session) => unless_sent(sight, *session, forced, cells.of(row, statements)),
+                    Row::Counts(session) => counted(counting, *number, *session, statements),
                     row => cells.of(row, statements),
                 };
                 match ledger.next(now, wanted) {
@@ -284,25 +283,18 @@ impl Judge {
 
     /// Counts what new preferences match, when no change waits to be written.
     fn count_when_idle(&mut self, now: i64) {
-        if self.shards.values().filter_map(|s| s.ledger.as_ref()).any(|l| l.dirty() > COUNTS_PER_TICK) {
+        if self.shards.values().filter_map(|s| s.ledger.as_ref()).any(|l| l.dirty() > counting::PER_TICK) {
             return;
         }
-        let live: Vec<u32> = self.shards.values().filter(|s| s.live).map(|s| s.number).collect();
-        // One each at least: no shard waits for another.
-        let share = COUNTS_PER_TICK / live.len().max(1);
-        for number in live {
-            for _ in 0..share.max(1) {
-                let Some(session) = self.to_count.get_mut(&number).and_then(BTreeSet::pop_first) else { break };
-                if self.stated(number, session) {
-                    self.mark(number, Row::Counts(session), false, now);
-                }
-            }
+        let Some(now_is) = Instant::from_ms(now) else { return };
+        let Self { shards, engine, counting, .. } = self;
+        let facts = |number: u32, session: SessionId| {
+            let shard = shards.get(&number).filter(|shard| shard.live)?;
+            Some(SessionFacts::of(shard.statements.get(session)?.preferences.as_deref()?))
+        };
+        for (number, session) in counting.go_on(engine.as_ref(), facts, now_is) {
+            self.mark(number, Row::Counts(session), false, now);
         }
-    }
-
-    fn stated(&self, number: u32, session: SessionId) -> bool {
-        let shard = self.shards.get(&number);
-        shard.and_then(|s| s.statements.get(session)).is_some_and(|stated| stated.preferences.is_some())
     }
 
     fn commit(&mut self) {
@@ -316,9 +308,9 @@ impl Judge {
     }
 
     /// Whether no record of the logs explains the row, so that it has to go.
-    pub(super) fn is_unexplained(&self, row: &Row, now: i64) -> bool {
+    pub(super) fn is_unexplained(&self, row: &Row) -> bool {
         let Self { shards, catalogue, engine, markets, days, rules, .. } = self;
-        let cells = Cells { catalogue, engine: engine.as_ref(), markets, days, epoch: rules.score_epoch, now };
+        let cells = Cells { catalogue, engine: engine.as_ref(), markets, days, epoch: rules.score_epoch };
         let shard = shards.get(&self.shard_of(row));
         shard.is_some_and(|shard| matches!(cells.of(row, &shard.statements), Wanted::Absent))
     }
@@ -331,7 +323,6 @@ struct Cells<'a> {
     markets: &'a Markets,
     days: &'a Days,
     epoch: ScoreEpoch,
-    now: i64,
 }
 
 impl Cells<'_> {
@@ -339,7 +330,6 @@ impl Cells<'_> {
     fn of(&self, row: &Row, statements: &Statements) -> Wanted {
         let cell = match row {
             Row::Recommendation(session) => return self.recommendation(*session, statements),
-            Row::Counts(session) => self.counts(*session, statements),
             Row::Session(session) => statements.get(*session).and_then(|stated| {
                 let preferences = stated.preferences.as_deref()?.clone();
                 Some(text_of(&SessionCell { version: stated.version, preferences }))
@@ -353,8 +343,8 @@ impl Cells<'_> {
             Row::MarketDay(market, transaction, day) => {
                 self.days.get(&(market.clone(), *transaction, *day)).map(text_of)
             }
-            // Made by the shard itself, which knows its epoch.
-            Row::Shard(_) => return Wanted::Unchanged,
+            // Made by the shard itself, which knows its epoch; and by who counted.
+            Row::Shard(_) | Row::Counts(_) => return Wanted::Unchanged,
         };
         cell.map_or(Wanted::Absent, Wanted::Cell)
     }
@@ -374,12 +364,18 @@ impl Cells<'_> {
         let recommendation = present::recommendation(preferences, stated.version, &best);
         Wanted::Cell(present::items_cell(&recommendation).into())
     }
+}
 
-    fn counts(&self, session: SessionId, statements: &Statements) -> Option<Arc<str>> {
-        let preferences = statements.get(session)?.preferences.as_deref()?;
-        let counted_at = Instant::from_ms(self.now)?;
-        Some(text_of(&counts::count(self.engine, &SessionFacts::of(preferences), counted_at)))
+/// What was counted; from whom it is asked again (a node of the store came back), it is counted again.
+fn counted(counting: &mut Counting, shard: u32, session: SessionId, statements: &Statements) -> Wanted {
+    if statements.get(session).is_none_or(|stated| stated.preferences.is_none()) {
+        return Wanted::Absent;
     }
+    let Some(counts) = counting.take(shard, session) else {
+        counting.want(shard, session);
+        return Wanted::Unchanged;
+    };
+    Wanted::Cell(text_of(&counts))
 }
 
 /// Every row that the owner of a shard writes, its own row apart.

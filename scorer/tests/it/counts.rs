@@ -4,7 +4,7 @@ use schemas::money::Money;
 use schemas::preferences::Preferences;
 use schemas::units::Instant;
 use schemas::vocabulary::StandardStatus;
-use scorer::counts::count;
+use scorer::counts::Count;
 use scorer::engine::indexed::Indexed;
 use scorer::engine::kernel::Kernel;
 use scorer::engine::{Change, Engine};
@@ -21,7 +21,12 @@ fn counted(listings: &[ListingFacts], preferences: &Preferences) -> (u64, Option
     };
     engine.apply(&listings.iter().enumerate().map(change).collect::<Vec<_>>(), &mut Vec::new());
     let at = Instant::from_ms(1).unwrap();
-    let counts = count(&engine, &SessionFacts::of(preferences), at);
+    let mut count = Count::of(SessionFacts::of(preferences));
+    // Some at a time, as it is done.
+    while !count.is_done() {
+        assert!(count.go_on(&engine, 2) <= 2);
+    }
+    let counts = count.counts(at);
     assert_eq!(counts.counted_at, at);
     (counts.matched_total, counts.tightest_filter.map(|filter| (filter.filter, filter.removes)))
 }

@@ -188,7 +188,7 @@ proptest! {
 
     /// What counts and previews look at.
     #[test]
-    fn each_in_place_hands_out_at_least_what_matches_and_once(batches in batches(0..150)) {
+    fn each_in_place_hands_out_at_least_what_matches_and_once(batches in batches(0..150), most in 1..9_usize) {
         let mut engine = Indexed::new(Kernel::best());
         let mut oracle = Oracle::default();
         let mut sessions = BTreeMap::new();
@@ -204,7 +204,15 @@ proptest! {
         for session in sessions.values() {
             let matching = |engine: &dyn Engine| {
                 let mut keys = Vec::new();
-                engine.each_in_place(session, &mut |id, facts| keys.extend(matches(session, id, facts)));
+                let mut from = Some(0);
+                while let Some(at) = from {
+                    let mut handed = 0;
+                    from = engine.each_in_place(session, at, most, &mut |id, facts| {
+                        handed += 1;
+                        keys.extend(matches(session, id, facts));
+                    });
+                    assert!(handed == most || from.is_none() && handed < most, "{handed} of {most} from {at}");
+                }
                 keys.sort();
                 keys
             };

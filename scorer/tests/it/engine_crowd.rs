@@ -96,6 +96,27 @@ fn shortlists_are_right_after_weeks_of_coming_and_going() {
     }
 }
 
+/// Where nobody has a listing yet everybody is concerned by all of them, until the first have come.
+#[test]
+fn a_market_that_opens_costs_each_session_a_few_looks_however_many_listings_come_at_once() {
+    const WAITING: usize = 600;
+    const COME: usize = 1_000;
+    for kernel in [Some(Kernel::Portable), Kernel::avx512()].into_iter().flatten() {
+        let mut engine = Indexed::new(kernel);
+        let session = |number| Change::Session { id: session_id(number), facts: Some(SessionFacts::of(&anything())) };
+        engine.apply(&(0..WAITING).map(session).collect::<Vec<_>>(), &mut Vec::new());
+        let listing = |number: usize| {
+            let facts = ListingFacts { deal: Some(if number < COME - 6 { 0 } else { 100 }), ..bare() };
+            Change::Listing { id: listing_id(number), facts: Some(facts), content: 0 }
+        };
+        // The last of a batch is the first that is looked at.
+        engine.apply(&(0..COME).map(listing).collect::<Vec<_>>(), &mut Vec::new());
+        let candidates = engine.work().candidates as usize;
+        assert!(candidates <= WAITING * 24, "{kernel:?}: {candidates} for {WAITING} sessions");
+        assert_eq!(engine.audit(), Ok(()));
+    }
+}
+
 #[test]
 fn a_snapshot_of_a_crowd_is_loaded_with_its_layout_and_lives_on() {
     let mut stopped = lived_through(Kernel::best(), 0x5EED_0002);

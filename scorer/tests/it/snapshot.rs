@@ -2,6 +2,7 @@
 //! but those that were written become an engine.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -11,12 +12,12 @@ use scorer::engine::indexed::{Indexed, Tuning};
 use scorer::engine::kernel::Kernel;
 use scorer::engine::oracle::Oracle;
 use scorer::engine::{Change, Engine};
-use scorer::facts::ScoreEpoch;
+use scorer::facts::{ListingFacts, ScoreEpoch, SessionFacts};
 use scorer::snapshot::{self, Directory, Head, MAX_AGE_MS, Refused};
 
 use crate::engine::{batches, top_threes};
 use crate::permutation::tunings;
-use crate::world::dense;
+use crate::world::{anything, bare, dense, listing_id, session_id};
 
 const CONFIG: u64 = 7;
 const NOW: i64 = 1_800_000_000_000;
@@ -202,7 +203,7 @@ fn a_torn_snapshot_and_another_file_are_refused() {
 fn another_version_of_the_format_is_refused() {
     let mut other = fed(&[]).save(head(CONFIG, NOW).to_bytes()).unwrap();
     other[8] += 1;
-    assert_eq!(said(&snapshot::seal(other)), "it has version 2 of the format, this process reads 1");
+    assert_eq!(said(&snapshot::seal(other)), "it has version 3 of the format, this process reads 2");
 }
 
 #[test]
@@ -247,7 +248,7 @@ fn the_two_newest_are_kept_and_the_older_is_loaded_where_the_newest_is_torn() {
     }
     let kept = directory.newest_first().unwrap();
     assert_eq!(kept.len(), 2);
-    assert_eq!(std::fs::read_dir(temporary.path().join("made")).unwrap().count(), 2, "nothing else is left");
+    assert_eq!(std::fs::read_dir(temporary.path().join("made")).unwrap().count(), 3, "nothing else is left but the lock");
     assert!(matches!(loaded(&directory), (Some(name), _) if name == "engine.11.snapshot"));
 
     // As a machine leaves it that lost its power: shorter, and then of zeros.
@@ -258,4 +259,75 @@ fn the_two_newest_are_kept_and_the_older_is_loaded_where_the_newest_is_torn() {
     std::fs::write(&kept[1], vec![0; bytes.len()]).unwrap();
     let (name, refused) = loaded(&directory);
     assert_eq!((name, refused.len()), (None, 2));
+}
+
+#[test]
+fn a_directory_is_of_one_process() {
+    let temporary = tempfile::tempdir().unwrap();
+    let first = Directory::at(temporary.path()).unwrap();
+    let error = Directory::at(temporary.path()).unwrap_err();
+    assert!(error.to_string().contains("another process keeps its snapshots there"), "{error}");
+    drop(first);
+    Directory::at(temporary.path()).unwrap();
+}
+
+#[test]
+fn a_snapshot_is_its_owners_alone_and_follows_no_link() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (made, victim) = (temporary.path().join("made"), temporary.path().join("victim"));
+    std::fs::create_dir(&made).unwrap();
+    std::fs::write(&victim, "precious").unwrap();
+    symlink(&victim, made.join("engine.writing")).unwrap();
+    symlink(&victim, made.join("engine.7.snapshot")).unwrap();
+    std::fs::create_dir(made.join("engine.3.snapshot")).unwrap();
+
+    let directory = Directory::at(&made).unwrap();
+    assert!(matches!(loaded(&directory), (None, refused) if refused.is_empty()));
+    let bytes = sealed(&fed(&[]), CONFIG, NOW);
+    let paths = [(); 3].map(|()| directory.write(&bytes).unwrap());
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    assert_eq!(directory.newest_first().unwrap(), [paths[2].clone(), paths[1].clone()]);
+    assert_eq!(std::fs::symlink_metadata(&paths[2]).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(matches!(loaded(&directory), (Some(name), refused) if name == "engine.10.snapshot" && refused.is_empty()));
+}
+
+fn one_session() -> Change {
+    Change::Session {
+        id: SessionId::from_bits(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        facts: Some(SessionFacts::of(&anything())),
+    }
+}
+
+fn of_deal(number: usize, deal: u8) -> Change {
+    Change::Listing { id: listing_id(number), facts: Some(ListingFacts { deal: Some(deal), ..bare() }), content: 1 }
+}
+
+#[test]
+fn a_session_that_ended_is_not_in_a_snapshot() {
+    let Change::Session { id, .. } = one_session() else { unreachable!() };
+    let holds = |engine: &Indexed| saved(engine).windows(16).any(|bytes| bytes == id.bits().to_le_bytes());
+    let mut engine = fed(&[vec![one_session()]]);
+    assert!(holds(&engine));
+    engine.apply(&[Change::Session { id, facts: None }], &mut Vec::new());
+    assert!(!holds(&engine));
+    let other = Change::Session { id: session_id(5), facts: Some(SessionFacts::of(&anything())) };
+    let mut engine = Indexed::load(&saved(&engine), tuning()).unwrap();
+    engine.apply(&[other], &mut Vec::new());
+    assert_eq!(engine.session_ids().collect::<Vec<_>>(), [session_id(5)]);
+}
+
+#[test]
+fn scores_that_are_none_are_refused() {
+    let listings = (0..8).map(|number| of_deal(number, 90 - number as u8)).collect();
+    let engine = fed(&[vec![one_session()], listings]);
+    let Change::Session { id, .. } = one_session() else { unreachable!() };
+    let best = engine.top_three(id).unwrap().keys()[0].score;
+    let bytes = saved(&engine);
+    let at = bytes.windows(4).position(|bytes| bytes == best.to_le_bytes()).unwrap();
+    // The entries of its shortlist, eight bytes each: slot and score.
+    for entries in [0..6, 5..6, 0..1] {
+        let mut other = bytes.clone();
+        entries.for_each(|entry| other[at + 8 * entry..][..4].copy_from_slice(&u32::MAX.to_le_bytes()));
+        assert!(Indexed::load(&other, tuning()).is_err());
+    }
 }

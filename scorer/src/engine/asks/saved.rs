@@ -32,8 +32,8 @@ impl Book {
         let mut book = Self::default();
         for number in 0..source.count(1)? {
             // Counted by 32 bits.
-            if book.number(&source.text()?) != number as u32 {
-                return Err(Malformed("a market is there twice"));
+            if book.number(&source.text()?) != Some(number as u32) {
+                return Err(Malformed("a market is there twice, or there are too many"));
             }
         }
         for _ in 0..source.count(1)? {
@@ -202,7 +202,7 @@ fn load_whole(source: &mut Source<'_>) -> Result<SessionFacts, Malformed> {
     let transaction = word(&TRANSACTIONS, source.u8()?)?;
     let currency = source.text()?;
     let budget = valid(i64::try_from(source.u64()?).ok().and_then(money))?;
-    let cities: Vec<Market> = many(source, Source::text)?;
+    let cities: Vec<Market> = ascending(source, Source::text)?;
     let beyond = if is_there(source)? { Some(Box::new(load_beyond(source)?)) } else { None };
     let mut numbers = [None; 5];
     for number in &mut numbers {
@@ -215,7 +215,7 @@ fn load_whole(source: &mut Source<'_>) -> Result<SessionFacts, Malformed> {
     let minutes = |minutes: u32| u16::try_from(minutes).ok().filter(|minutes| *minutes > 0);
     let sub_types = valid(SubTypes::from_bits(source.u32()?))?;
     let (required, preferred) = (AmenitySet::from_bits(source.u64()?), AmenitySet::from_bits(source.u64()?));
-    let dismissed = many(source, Source::text)?.into();
+    let dismissed = ascending(source, Source::text)?.into();
     let wants = source.u8()?;
     Ok(SessionFacts {
         transaction,
@@ -238,8 +238,8 @@ fn load_whole(source: &mut Source<'_>) -> Result<SessionFacts, Malformed> {
 }
 
 fn load_beyond(source: &mut Source<'_>) -> Result<Beyond, Malformed> {
-    let postal_codes = many(source, |source| valid(PostalKey::from_bits(source.u64()?)))?;
-    let postal_countries: Vec<Country> = many(source, Source::text)?;
+    let postal_codes = ascending(source, |source| valid(PostalKey::from_bits(source.u64()?)))?;
+    let postal_countries: Vec<Country> = ascending(source, Source::text)?;
     let circle = if is_there(source)? {
         let [latitude, longitude] = [source.u32()?, source.u32()?].map(u32::cast_signed);
         let radius_km = valid(RadiusKm::from_steps(source.u32()?))?;
@@ -256,10 +256,12 @@ fn is_there(source: &mut Source<'_>) -> Result<bool, Malformed> {
     word(&[false, true], source.u8()?)
 }
 
-fn many<'a, T>(
+/// None of them twice: a session that names a city twice would have two seats in one bucket.
+fn ascending<'a, T: Ord>(
     source: &mut Source<'a>,
     mut one: impl FnMut(&mut Source<'a>) -> Result<T, Malformed>,
 ) -> Result<Vec<T>, Malformed> {
     let count = source.count(2)?;
-    (0..count).map(|_| one(source)).collect()
+    let items = (0..count).map(|_| one(source)).collect::<Result<Vec<T>, _>>()?;
+    valid(items.is_sorted_by(|a, b| a < b).then_some(items))
 }

@@ -28,7 +28,10 @@ impl Audience {
         sink.u32(self.sessions.slots_end());
         for sheet in self.sessions.sheets() {
             sink.u64(sheet.taken);
-            sink.column(sheet.keys.iter().map(|id| id.bits().to_le_bytes()));
+            // A free slot keeps the id of a session that ended, which is nobody's business any more.
+            let ids = sheet.keys.iter().enumerate();
+            let ids = ids.map(|(lane, id)| if sheet.taken >> lane & 1 == 1 { id.bits() } else { 0 });
+            sink.column(ids.map(u128::to_le_bytes));
             sink.column(sheet.rows().map(|(_, _, session)| session.bound.bits().to_le_bytes()));
             sink.column(sheet.rows().map(|(slot, _, _)| to_bytes(&self.details[slot as usize].entries)));
             let asks: SmallVec<[(u32, &Asks); LANES]> =
@@ -112,5 +115,5 @@ fn from_bytes(bytes: &[u8; ENTRIES], bound: Bound, listings: &Listings) -> Resul
             return Err(Malformed("a session sees a listing that is not there"));
         }
     }
-    Ok(entries)
+    valid(Shortlist::of(bound, &entries).is_in_order().then_some(entries))
 }

@@ -73,9 +73,10 @@ impl<B: Block> Group<B> {
     ) -> Result<Self, Malformed> {
         let count = source.count(size_of::<u64>())?;
         let taken = source.column::<8>(count)?;
-        let mut group = Self { blocks: Vec::with_capacity(count), ..Self::new() };
+        // A block is some hundred times as large as what is written of one that is nearly empty: no room before it is read.
+        let mut group = Self { blocks: Vec::with_capacity(count.min(SPAN)), ..Self::new() };
         for (number, taken) in taken.iter().enumerate() {
-            let taken = u64::from_le_bytes(*taken);
+            let taken = valid(Some(u64::from_le_bytes(*taken)).filter(|taken| *taken != 0))?;
             if number % SPAN == 0 {
                 group.bounds.push(B::Bounds::NONE);
             }
