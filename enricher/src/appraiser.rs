@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use schemas::listing::Listing;
 use schemas::model_alias::ModelName;
 use schemas::priced::NoValuation;
+use schemas::sale::SaleAppraisal;
 use stream::{Fatal, Log, LogError};
 
 use crate::accuracy::Accuracy;
@@ -26,7 +27,7 @@ use crate::onnx::{LibraryError, Predictor, Runtime};
 use crate::registry::{Manifest, ModelError, Package, Registry};
 use crate::schools::{SchoolFileError, SchoolRatings};
 use crate::surroundings::Surroundings;
-use crate::valuation::{quantised, refusal};
+use crate::valuation::{quantised, refusal, refusal_of_home, uncorrected};
 
 /// Most jobs that wait for a thread: the service has at most one per thread, the rest are single homes of the API, at
 /// most 0.3 ms each, so that the last of them waits about 20 ms.
@@ -107,9 +108,16 @@ struct Champion {
 }
 
 /// What one thread needs of a model.
-struct Seat {
+pub(crate) struct Seat {
     predictor: Predictor,
     watch: Watch,
+}
+
+impl Seat {
+    /// With a session of the model.
+    pub(crate) fn new(predictor: Predictor, package: &Package) -> Self {
+        Self { predictor, watch: Watch::new(package.manifest.inputs.clone()) }
+    }
 }
 
 type Job = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
@@ -141,9 +149,11 @@ impl Appraiser {
         let champion = Champion::load(&registry, &runtime, config.tree_operator, config.workers, &name, epoch)?;
 
         let with_market = config.market_context == MarketContextMode::On;
+        let surroundings = Surroundings::new(schools, with_market);
+        surroundings.follow(&champion.package.manifest);
         let shared = Arc::new(Shared {
             registry,
-            surroundings: Surroundings::new(schools, with_market),
+            surroundings,
             accuracy: Mutex::default(),
             runtime,
             tree_operator: config.tree_operator,
@@ -222,8 +232,7 @@ impl Appraiser {
 
 /// Reads `<name>/<version>`.
 fn model_name(text: &str) -> Result<ModelName, StartError> {
-    let name = text.split_once('/').map(|(name, version)| ModelName { name: name.into(), version: version.into() });
-    name.filter(ModelName::is_plain).ok_or_else(|| {
+    ModelName::parse(text).ok_or_else(|| {
         StartError::Config(format!("model: `{text}` is not `<name>/<version>`, such as `synthetic-us/1`"))
     })
 }
@@ -251,6 +260,8 @@ impl Shared {
     /// Loads and checks another champion, then lets it take over. On failure the old one stays.
     pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
         let champion = Champion::load(&self.registry, &self.runtime, self.tree_operator, self.workers, name, epoch)?;
+        // The level of the one before is kept for those who value with it still.
+        self.surroundings.follow(&champion.package.manifest);
         self.champion.store(Arc::new(champion));
         Ok(())
     }
@@ -269,7 +280,7 @@ impl Champion {
         let session = |_| {
             let mut predictor = Predictor::new(runtime, &package, operator)?;
             predictor.check_golden(&package.manifest.golden)?;
-            Ok(Mutex::new(Seat { predictor, watch: Watch::new(package.manifest.inputs.clone()) }))
+            Ok(Mutex::new(Seat::new(predictor, &package)))
         };
         let seats = (0..sessions).map(session).collect::<Result<Vec<_>, ModelError>>()?;
         // All sessions are made alike.
@@ -284,24 +295,31 @@ impl Champion {
     }
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// A place of work of its own, for whoever has no appraiser.
+    pub(crate) const fn new(surroundings: &'a Surroundings, package: &'a Package, seat: &'a mut Seat) -> Self {
+        Self { surroundings, package, epoch: 0, seat }
+    }
+
     /// Values listings, in their order.
-    pub fn appraise<'a>(
+    pub fn appraise<'l>(
         &mut self,
-        listings: impl IntoIterator<Item = &'a Listing>,
+        listings: impl IntoIterator<Item = &'l Listing>,
     ) -> Result<Vec<Appraisal>, ModelError> {
         let started = Instant::now();
         let manifest = &self.package.manifest;
+        let model = manifest.model_name();
         let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
         let surroundings = self.surroundings;
         let known = surroundings.now();
+        let sales_read = known.sales_read().to_vec();
         for listing in listings {
             let subject = known.of(listing, &self.package.features);
             let start = matrix.len();
             let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
             let mut out_of_range = Vec::new();
             if refused.is_none() {
-                rows.push(appraisals.len());
+                rows.push((appraisals.len(), known.level(&model, listing)));
                 out_of_range = self.look_at(&matrix[start..]);
             }
             appraisals.push(Appraisal {
@@ -317,8 +335,8 @@ impl Desk<'_> {
         drop(known);
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
-        for (row, prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
-            appraisals[row].valuation = quantised(prices, manifest);
+        for ((row, level), prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
+            appraisals[row].valuation = quantised(prices, level, manifest, &sales_read);
         }
         metrics::record_stage(metrics::Stage::Inference, started.elapsed());
         metrics::record_predictions(
@@ -336,6 +354,31 @@ impl Desk<'_> {
         }
         let outside = manifest.inputs.iter().zip(row).filter(|(input, value)| input.excludes(**value));
         outside.map(|(input, _)| input.feature.clone()).collect()
+    }
+
+    /// What the model says of homes that were sold, in their order, before the level of the market corrects it; `None` for a
+    /// home that it has nothing to say of.
+    pub fn appraise_sold<'l>(
+        &mut self,
+        homes: impl IntoIterator<Item = &'l Listing>,
+    ) -> Result<Vec<Option<SaleAppraisal>>, ModelError> {
+        let manifest = &self.package.manifest;
+        let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        let surroundings = self.surroundings;
+        let known = surroundings.now();
+        for home in homes {
+            let subject = known.of(home, &self.package.features);
+            let refused = refusal_of_home(home, manifest).or_else(|| self.append_row(&subject, &mut matrix));
+            if refused.is_none() {
+                rows.push(appraisals.len());
+            }
+            appraisals.push(None);
+        }
+        drop(known);
+        for (row, prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
+            appraisals[row] = uncorrected(prices, manifest);
+        }
+        Ok(appraisals)
     }
 
     /// Appends the listing's row, unless a feature that the model requires is missing.

@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `market`, `valuation`, `accuracy`, `drift`, `window`,
+//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
 //! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
@@ -22,6 +22,7 @@ mod following;
 pub mod held;
 pub mod hindsight;
 pub mod keeper;
+pub mod level;
 pub mod market;
 pub mod matrix;
 pub mod metrics;
@@ -29,6 +30,7 @@ pub mod onnx;
 mod owner;
 mod quadtree;
 pub mod registry;
+pub mod replay;
 mod sales;
 pub mod schools;
 pub mod service;
