@@ -28,6 +28,7 @@ mod services;
 mod spread;
 mod stock;
 mod throughput;
+mod trees;
 
 /// Histories of the scorer's tests, and how they tell them; here in greater number.
 #[path = "../../scorer/tests/it/permutation.rs"]
@@ -93,7 +94,7 @@ struct Arguments {
     files: Option<Files>,
 }
 
-/// What `bench/peers/run` asks of us.
+/// What `bench/peers/run` asks of us, and what needs no servers and has a table of its own.
 #[derive(Debug, Subcommand)]
 enum Files {
     /// Write ListingMark as files that every engine reads.
@@ -120,6 +121,12 @@ enum Files {
         /// Where to write what each session sees before the changes.
         #[arg(long)]
         start: Option<PathBuf>,
+    },
+    /// The trees of a model: ONNX Runtime's operator, ours, and LightGBM's own predict.
+    Trees {
+        /// Its directory: `<registry>/<name>/<version>`.
+        #[arg(default_value = "enricher/model/registry/synthetic-us/1")]
+        directory: PathBuf,
     },
 }
 
@@ -205,6 +212,7 @@ impl Files {
                 };
                 mark_run::run(&directory, kernel, batch.get(), (start.as_deref(), &top3))?;
             }
+            Self::Trees { directory } => return trees::run(&directory),
         }
         Ok(ExitCode::SUCCESS)
     }

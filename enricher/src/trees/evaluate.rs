@@ -8,9 +8,6 @@ use super::kernel::Kernel;
 use super::slices::{Block, Scratch, Slices, WORD};
 use super::walk::Walk;
 
-/// Rows that are left over and cost less one by one than as a block of 64.
-const FEW_ROWS: usize = 8;
-
 /// An ensemble made ready to evaluate. Threads share it; each has its own [`Room`].
 pub struct Evaluator {
     features: usize,
@@ -53,12 +50,14 @@ impl Evaluator {
         let mut start = 0;
         while start < count {
             let left = count - start;
-            let (taken, words) = match left {
-                ..=FEW_ROWS => (1, 0),
-                ..=64 => (left, 1),
-                ..=128 => (left, 2),
-                _ => (left.min(4 * WORD), 4),
+            // The narrowest block that takes all, up to the widest.
+            let words = match left.div_ceil(WORD) {
+                1 if left <= self.kernel.few_rows() => 0,
+                1 => 1,
+                2 => 2,
+                _ => 4,
             };
+            let taken = (words * WORD).clamp(1, left);
             let rows = &rows[start * features..(start + taken) * features];
             let out = &mut sums[start * targets..(start + taken) * targets];
             match words {

@@ -126,7 +126,7 @@ impl Block<'_> {
                     let planes = self.slices.descend::<W, 8>(tree, masks, slots);
                     let weights = &self.slices.many[number as usize];
                     for (planes, sums) in planes.iter().zip(sums) {
-                        add_each(&numbers(planes), |number| weights[usize::from(number)], sums);
+                        add_each(*planes, |number| weights[usize::from(number)], sums);
                     }
                 }
                 Weights::Walked(number) => {
@@ -160,8 +160,8 @@ impl Slices {
     fn plant(&mut self, number: u32, tree: &Tree) {
         let start = self.flows.len() as u32;
         let weights = match tree.leaves.len() {
-            ..=FEW => Weights::Few(push(&mut self.few, &tree.leaves)),
-            ..=MANY => Weights::Many(push(&mut self.many, &tree.leaves)),
+            leaves if leaves <= FEW => Weights::Few(push(&mut self.few, &tree.leaves)),
+            leaves if leaves <= MANY => Weights::Many(push(&mut self.many, &tree.leaves)),
             _ => Weights::Walked(number),
         };
         if !matches!(weights, Weights::Walked(_)) {
@@ -296,14 +296,18 @@ impl Way for Plain {
     #[inline(always)]
     fn add(&self, planes: &[u64; 6], weights: &[f32; FEW], sums: &mut [f32; WORD]) {
         let [a, b, c, d, e, f] = *planes;
-        add_each(&numbers(&[a, b, c, d, e, f, 0, 0]), |number| weights[usize::from(number) % FEW], sums);
+        add_each([a, b, c, d, e, f, 0, 0], |number| weights[usize::from(number) % FEW], sums);
     }
 }
 
+/// Adds to each sum the weight of its leaf, whose number stands across the planes.
 #[inline(always)]
-fn add_each(numbers: &[u8; WORD], weight: impl Fn(u8) -> f32, sums: &mut [f32; WORD]) {
-    for (sum, number) in sums.iter_mut().zip(numbers) {
-        *sum += weight(*number);
+fn add_each(mut planes: [u64; 8], weight: impl Fn(u8) -> f32, sums: &mut [f32; WORD]) {
+    turn(&mut planes);
+    for (word, k) in planes.into_iter().zip(0..) {
+        for (number, i) in word.to_le_bytes().into_iter().zip(0..) {
+            sums[8 * i + k] += weight(number);
+        }
     }
 }
 
@@ -316,26 +320,16 @@ fn pack(bytes: [u8; WORD]) -> u64 {
     eights.iter().zip(0..).fold(0, |mask, (bytes, i)| mask | eight(bytes) << (8 * i))
 }
 
-/// The numbers whose bits stand across eight planes, the lowest first.
+/// Exchanges rows and columns of 8 times 8 bits, eight times side by side (Warren, *Hacker's Delight*, 7-3): of the numbers whose
+/// bits stood across the words, that of bit `8 i + k` is then byte `i` of word `k`.
 #[inline(always)]
-fn numbers(planes: &[u64; 8]) -> [u8; WORD] {
-    let bytes = planes.map(u64::to_le_bytes);
-    let mut numbers = [0; WORD];
-    let (eights, _) = numbers.as_chunks_mut::<8>();
-    for (i, eight) in eights.iter_mut().enumerate() {
-        *eight = turned(u64::from_le_bytes(std::array::from_fn(|plane| bytes[plane][i]))).to_le_bytes();
+fn turn(words: &mut [u64; 8]) {
+    for (distance, mask) in [(4, 0x0F0F_0F0F_0F0F_0F0F), (2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)] {
+        for one in (0..8).filter(|one| one & distance == 0) {
+            let other = one + distance;
+            let differing = ((words[one] >> distance) ^ words[other]) & mask;
+            words[other] ^= differing;
+            words[one] ^= differing << distance;
+        }
     }
-    numbers
-}
-
-/// Exchanges rows and columns of 8 times 8 bits (Warren, *Hacker's Delight*, 7-3).
-#[inline(always)]
-fn turned(bits: u64) -> u64 {
-    let swap = |bits: u64, distance: u32, mask: u64| {
-        let differing = (bits ^ (bits >> distance)) & mask;
-        bits ^ differing ^ (differing << distance)
-    };
-    let bits = swap(bits, 7, 0x00AA_00AA_00AA_00AA);
-    let bits = swap(bits, 14, 0x0000_CCCC_0000_CCCC);
-    swap(bits, 28, 0x0000_0000_F0F0_F0F0)
 }

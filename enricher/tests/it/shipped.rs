@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
+use enricher::explain::Explainer;
 use enricher::onnx::{Predictor, Runtime};
 use enricher::registry::{GoldenRow, Package, Registry};
 use enricher::{Config, TreeOperator};
@@ -88,5 +89,18 @@ fn our_operator_says_of_100_000_random_rows_what_the_standard_one_says() {
         for (ours, stock) in ours.iter().zip(stock) {
             assert!((ours - stock).abs() <= 1e-5 * stock.abs(), "row {row}: {ours} {stock}");
         }
+    }
+}
+
+#[test]
+fn the_prices_of_the_shipped_model_are_explained() {
+    let package = shipped();
+    let explainer = Explainer::new(&package).unwrap();
+    for row in &package.manifest.golden {
+        let explanation = explainer.explain(&row.inputs());
+        assert!((explanation.price / row.p50 - 1.0).abs() < 1e-4, "{} {}", explanation.price, row.p50);
+        let amounts: f64 = explanation.parts.iter().map(|part| part.amount).sum();
+        assert!((explanation.base_price + amounts - explanation.price).abs() < 1e-6 * explanation.price);
+        assert!(explanation.parts.len() > 5, "{:?}", explanation.parts);
     }
 }
