@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use schemas::listing::Listing;
 use schemas::model_alias::ModelName;
 use schemas::priced::NoValuation;
+use schemas::sale::SaleAppraisal;
 use stream::{Fatal, Log, LogError};
 
 use crate::admission::Appraisal;
@@ -24,7 +25,7 @@ use crate::onnx::{LibraryError, Predictor, Runtime};
 use crate::registry::{Manifest, ModelError, Package, Registry};
 use crate::schools::{SchoolFileError, SchoolRatings};
 use crate::surroundings::Surroundings;
-use crate::valuation::{quantised, refusal};
+use crate::valuation::{quantised, refusal, refusal_of_home, uncorrected};
 
 /// Most jobs that wait for a thread: the service has at most one per thread, the rest are single homes of the API, at
 /// most 0.3 ms each, so that the last of them waits about 20 ms.
@@ -130,9 +131,11 @@ impl Appraiser {
         let champion = Champion::load(&registry, &runtime, config.workers, &name, epoch)?;
 
         let with_market = config.market_context == MarketContextMode::On;
+        let surroundings = Surroundings::new(schools, with_market);
+        surroundings.follow(&champion.package.manifest);
         let shared = Arc::new(Shared {
             registry,
-            surroundings: Surroundings::new(schools, with_market),
+            surroundings,
             runtime,
             workers: config.workers,
             champion: ArcSwap::from_pointee(champion),
@@ -204,8 +207,7 @@ impl Appraiser {
 
 /// Reads `<name>/<version>`.
 fn model_name(text: &str) -> Result<ModelName, StartError> {
-    let name = text.split_once('/').map(|(name, version)| ModelName { name: name.into(), version: version.into() });
-    name.filter(ModelName::is_plain).ok_or_else(|| {
+    ModelName::parse(text).ok_or_else(|| {
         StartError::Config(format!("model: `{text}` is not `<name>/<version>`, such as `synthetic-us/1`"))
     })
 }
@@ -227,6 +229,8 @@ impl Shared {
     /// Loads and checks another champion, then lets it take over. On failure the old one stays.
     pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
         let champion = Champion::load(&self.registry, &self.runtime, self.workers, name, epoch)?;
+        // The level of the one before is kept for those who value with it still.
+        self.surroundings.follow(&champion.package.manifest);
         self.champion.store(Arc::new(champion));
         Ok(())
     }
@@ -253,21 +257,32 @@ impl Champion {
     }
 }
 
-impl Desk<'_> {
+impl<'a> Desk<'a> {
+    /// A place of work of its own, for whoever has no appraiser.
+    pub(crate) const fn new(
+        surroundings: &'a Surroundings,
+        package: &'a Package,
+        predictor: &'a mut Predictor,
+    ) -> Self {
+        Self { surroundings, package, epoch: 0, predictor }
+    }
+
     /// Values listings, in their order.
-    pub fn appraise<'a>(
+    pub fn appraise<'l>(
         &mut self,
-        listings: impl IntoIterator<Item = &'a Listing>,
+        listings: impl IntoIterator<Item = &'l Listing>,
     ) -> Result<Vec<Appraisal>, ModelError> {
         let started = Instant::now();
         let manifest = &self.package.manifest;
+        let model = manifest.model_name();
         let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
         let known = self.surroundings.now();
+        let sales_read = known.sales_read().to_vec();
         for listing in listings {
             let subject = known.of(listing, &self.package.features);
             let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
             if refused.is_none() {
-                rows.push(appraisals.len());
+                rows.push((appraisals.len(), known.level(&model, listing)));
             }
             appraisals.push(Appraisal {
                 commute: subject.commute,
@@ -281,14 +296,38 @@ impl Desk<'_> {
         drop(known);
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
-        for (row, prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {
-            appraisals[row].valuation = quantised(prices, manifest);
+        for ((row, level), prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {
+            appraisals[row].valuation = quantised(prices, level, manifest, &sales_read);
         }
         metrics::record_stage(metrics::Stage::Inference, started.elapsed());
         metrics::record_predictions(
             manifest,
             appraisals.iter().map(|a| a.valuation.as_ref().map(|_| ()).map_err(|e| *e)),
         );
+        Ok(appraisals)
+    }
+
+    /// What the model says of homes that were sold, in their order, before the level of the market corrects it; `None` for a
+    /// home that it has nothing to say of.
+    pub fn appraise_sold<'l>(
+        &mut self,
+        homes: impl IntoIterator<Item = &'l Listing>,
+    ) -> Result<Vec<Option<SaleAppraisal>>, ModelError> {
+        let manifest = &self.package.manifest;
+        let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        let known = self.surroundings.now();
+        for home in homes {
+            let subject = known.of(home, &self.package.features);
+            let refused = refusal_of_home(home, manifest).or_else(|| self.append_row(&subject, &mut matrix));
+            if refused.is_none() {
+                rows.push(appraisals.len());
+            }
+            appraisals.push(None);
+        }
+        drop(known);
+        for (row, prices) in rows.into_iter().zip(self.predictor.predict(&matrix)?) {
+            appraisals[row] = uncorrected(prices, manifest);
+        }
         Ok(appraisals)
     }
 

@@ -156,6 +156,8 @@ mod tests {
             p90: money(p90),
             model: "m".to_owned(),
             model_version: "1".to_owned(),
+            level_ppm: schemas::priced::UNCHANGED_PPM,
+            sales_read: Vec::new(),
         }
     }
 

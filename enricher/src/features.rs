@@ -227,20 +227,24 @@ impl FromStr for Feature {
             return Ok(Self::BuiltIn(built_in));
         }
         let refused = |fault, expected: String| FieldError::new("features", name, fault, expected);
+        let fair = |of_home: &str, value| match fair_housing::ground_against(of_home, value) {
+            None => Ok(()),
+            Some(ground) => {
+                let expected =
+                    format!("features of homes: by its name this one tells {ground}, and no price may depend on that");
+                Err(refused(Fault::OutOfRange, expected))
+            }
+        };
         match name.split_once('.') {
             Some(("property_sub_type", word)) => word.parse().map(Self::SubType).map_err(|e| e.named("features")),
             Some(("amenities", word)) => {
+                fair(word, None)?;
                 AmenitySet::of_words([word]).map(Self::Amenity).map_err(|e| e.named("features"))
             }
             Some(("attributes", member)) if !member.is_empty() => {
                 let (member, value) =
                     member.split_once('=').map_or((member, None), |(name, value)| (name, Some(value)));
-                if let Some(ground) = fair_housing::ground_against(member, value) {
-                    let expected = format!(
-                        "features of homes: by its name this one tells {ground}, and no price may depend on that"
-                    );
-                    return Err(refused(Fault::OutOfRange, expected));
-                }
+                fair(member, value)?;
                 Ok(match value {
                     None => Self::Attribute(member.to_owned()),
                     Some(value) => Self::AttributeIs(member.to_owned(), value.trim().to_owned()),
@@ -443,6 +447,7 @@ mod tests {
             "features: attributes.pct_hispanic is not allowed (expected features of homes: by its name this one tells national \
              origin, and no price may depend on that)"
         );
+        assert!(FeatureList::named(&["amenities.senior_community"]).is_err());
     }
 
     #[test]

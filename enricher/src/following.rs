@@ -115,7 +115,8 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
             for event in events.drain(..) {
                 match event {
                     Event::Record(record) => take_sale(&shared, &record),
-                    Event::End { partition, .. } => {
+                    Event::End { partition, next_offset, .. } => {
+                        shared.surroundings.take_record(partition, next_offset, None);
                         if std::mem::take(&mut behind[partition as usize]) {
                             shared.sales_behind.fetch_sub(1, Ordering::Release);
                         }
@@ -131,18 +132,16 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
 
 fn take_sale(shared: &Shared, record: &Record) {
     // A tombstone takes nothing back: what was sold was sold, until it is no longer recent.
-    let Some(value) = record.value.as_deref() else { return };
-    match serde_json::from_slice::<Sale>(value) {
-        Ok(sale) => shared.surroundings.take(&sale),
-        Err(error) => {
-            tracing::warn!(
-                partition = record.partition,
-                offset = record.offset,
-                "{}: a record is no sale and is left out: {error}",
-                record.topic
-            );
-        }
-    }
+    let sale = record.value.as_deref().map(serde_json::from_slice::<Sale>).transpose().unwrap_or_else(|error| {
+        tracing::warn!(
+            partition = record.partition,
+            offset = record.offset,
+            "{}: a record is no sale and is left out: {error}",
+            record.topic
+        );
+        None
+    });
+    shared.surroundings.take_record(record.partition, record.offset + 1, sale.as_ref());
 }
 
 /// Whether to go on following.

@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
+//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `window`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
 mod acks;
@@ -18,6 +18,7 @@ mod following;
 pub mod held;
 pub mod hindsight;
 pub mod keeper;
+pub mod level;
 pub mod market;
 pub mod matrix;
 pub mod metrics;
@@ -25,6 +26,7 @@ pub mod onnx;
 mod owner;
 mod quadtree;
 pub mod registry;
+pub mod replay;
 mod sales;
 pub mod schools;
 pub mod service;

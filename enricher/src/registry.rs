@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::features::FeatureList;
+use crate::level::{MAX_SEED, SeedSale};
 
 /// Name of the network file in a model's directory.
 pub const MODEL_FILE: &str = "model.onnx";
@@ -53,6 +54,9 @@ pub struct Manifest {
     /// Accuracy on sales it was not trained on, by name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
+    /// Closings that an earlier twin of the model had not seen, and how far off it was: the level that the model starts with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub level_seed: Vec<SeedSale>,
     /// Rows and what the model must say of them.
     pub golden: Vec<GoldenRow>,
     /// Whatever else its maker wrote down.
@@ -196,6 +200,12 @@ impl Manifest {
         if let Some(row) = self.golden.iter().position(|row| row.features.len() != self.features.len()) {
             return Err(format!("golden row {row} does not have {} features", self.features.len()));
         }
+        if self.level_seed.len() > MAX_SEED {
+            return Err(format!("level_seed has {} rows, expected at most {MAX_SEED}", self.level_seed.len()));
+        }
+        if let Some(row) = self.level_seed.iter().position(|row| !row.is_finite()) {
+            return Err(format!("level_seed row {row} has a number that is none"));
+        }
         Ok((features, required))
     }
 
@@ -278,6 +288,11 @@ mod tests {
                 "golden row 0 does not have 2",
             ),
             (with("countries", serde_json::json!([])), "neither countries nor markets"),
+            (
+                with("features", serde_json::json!(["living_area_sqft", "attributes.OwnerReligion"])),
+                "attributes.OwnerReligion is not allowed (expected features of homes",
+            ),
+            (with("level_seed", serde_json::json!([{"market": "us/wa/seattle"}])), "missing field `close_date`"),
             (with("sha256", "00".into()), "the manifest says 00"),
             (with("currency", "dollars".into()), "dollars is not allowed"),
         ] {

@@ -7,7 +7,7 @@ use schemas::units::Instant;
 use schemas::vocabulary::StandardStatus;
 
 /// The sale that a statement reports: closed, with a price that is not zero. `valuation` is what the listing was valued
-/// at while it was offered.
+/// at while it was offered; what a model says of it now is added when it has been asked.
 pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale> {
     let close_price = listing.close_price.filter(|price| price.cents() > 0)?;
     (listing.standard_status == StandardStatus::Closed).then(|| Sale {
@@ -28,5 +28,6 @@ pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale>
         property_sub_type: listing.property_sub_type,
         year_built: listing.year_built,
         valuation: valuation.cloned(),
+        appraisals: Vec::new(),
     })
 }

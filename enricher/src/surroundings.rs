@@ -5,12 +5,15 @@
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use schemas::listing::Listing;
+use schemas::model_alias::ModelName;
 use schemas::sale::Sale;
 
 use crate::commute::CityCentres;
 use crate::comparables::{Comparables, Comparison};
 use crate::features::{FeatureList, Subject};
+use crate::level::{Level, Levels};
 use crate::market::MarketContext;
+use crate::registry::Manifest;
 use crate::schools::SchoolRatings;
 
 /// The tables that a listing is looked up in.
@@ -27,6 +30,9 @@ pub struct Surroundings {
 struct Sold {
     market: MarketContext,
     comparables: Comparables,
+    levels: Levels,
+    /// How far topic `sales` has been read: the next offset of each partition.
+    read: Vec<u64>,
 }
 
 /// The surroundings at one moment: while it lives, no sale is taken in.
@@ -49,11 +55,32 @@ impl Surroundings {
 
     /// Takes in one sale.
     pub fn take(&self, sale: &Sale) {
+        self.change(|sold| sold.take(sale));
+    }
+
+    /// Takes in a record of `sales`: what it says, if it is a sale, and how far that partition is read with it.
+    pub fn take_record(&self, partition: u32, next_offset: u64, sale: Option<&Sale>) {
+        self.change(|sold| {
+            if let Some(sale) = sale {
+                sold.take(sale);
+            }
+            let partition = partition as usize;
+            if sold.read.len() <= partition {
+                sold.read.resize(partition + 1, 0);
+            }
+            sold.read[partition] = sold.read[partition].max(next_offset);
+        });
+    }
+
+    /// From now on the level of this model is kept, to begin with from what is remembered and from its own seed.
+    pub fn follow(&self, manifest: &Manifest) {
+        self.change(|sold| sold.levels.follow(manifest));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Sold)) {
         if let Some(sold) = &self.sold {
             // A panic while taking a sale leaves sums of whole sales: the state is still usable.
-            let mut sold = sold.write().unwrap_or_else(PoisonError::into_inner);
-            sold.market.take(sale);
-            sold.comparables.take(sale);
+            change(&mut sold.write().unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -64,7 +91,25 @@ impl Surroundings {
     }
 }
 
+impl Sold {
+    fn take(&mut self, sale: &Sale) {
+        self.market.take(sale);
+        self.comparables.take(sale);
+        self.levels.take(sale);
+    }
+}
+
 impl View<'_> {
+    /// What a model's prices of a listing are corrected by.
+    pub fn level(&self, model: &ModelName, listing: &Listing) -> Level {
+        self.sold.as_deref().map_or_else(Level::default, |sold| sold.levels.of(model, listing))
+    }
+
+    /// How far `sales` has been read, by partition.
+    pub fn sales_read(&self) -> &[u64] {
+        self.sold.as_deref().map_or(&[], |sold| &sold.read)
+    }
+
     /// A listing with its surroundings, as far as the features ask for them.
     pub fn of<'a>(&self, listing: &'a Listing, features: &FeatureList) -> Subject<'a> {
         let sold = self.sold.as_deref();

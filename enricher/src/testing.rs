@@ -2,7 +2,7 @@
 
 use schemas::listing::Listing;
 use schemas::money::Money;
-use schemas::priced::{NoValuation, PricedListing, Valuation};
+use schemas::priced::{NoValuation, PricedListing, UNCHANGED_PPM, Valuation};
 use schemas::version::ListingVersion;
 
 use crate::admission::{Appraisal, Decision, admit};
@@ -31,6 +31,8 @@ pub(crate) fn appraisal(p50: i64) -> Appraisal {
         p90: money(p50 * 12 / 10),
         model: "m".to_owned(),
         model_version: "1".to_owned(),
+        level_ppm: UNCHANGED_PPM,
+        sales_read: Vec::new(),
     };
     Appraisal { commute: None, school_rating: None, level: None, valuation: Ok(valuation), model_epoch: 0 }
 }

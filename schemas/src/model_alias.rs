@@ -26,6 +26,12 @@ impl std::fmt::Display for ModelName {
 }
 
 impl ModelName {
+    /// Reads `<name>/<version>`; `None` unless both are plain names.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, version) = text.split_once('/')?;
+        Some(Self { name: name.to_owned(), version: version.to_owned() }).filter(Self::is_plain)
+    }
+
     /// Whether both are plain names: they become directories, and must not lead out of the registry.
     pub fn is_plain(&self) -> bool {
         [&self.name, &self.version].iter().all(|part| {

@@ -55,6 +55,31 @@ pub struct Valuation {
     pub model: String,
     /// Version of the model.
     pub model_version: String,
+    /// What the level of the market's recent closings multiplied the model's own prices by, in parts per million.
+    #[serde(default = "unchanged", skip_serializing_if = "is_unchanged")]
+    pub level_ppm: u32,
+    /// How far topic `sales` had been read: the next offset of each partition. Empty where no sales are followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sales_read: Vec<u64>,
+}
+
+impl Valuation {
+    /// The same without how far the sales had been read.
+    #[must_use]
+    pub fn without_sales_read(mut self) -> Self {
+        self.sales_read.clear();
+        self
+    }
+}
+
+/// The level that changes nothing.
+pub const UNCHANGED_PPM: u32 = 1_000_000;
+
+const fn unchanged() -> u32 {
+    UNCHANGED_PPM
+}
+const fn is_unchanged(level_ppm: &u32) -> bool {
+    *level_ppm == UNCHANGED_PPM
 }
 
 /// Why a listing has no valuation.

@@ -10,6 +10,23 @@ use crate::units::{Bathrooms, Position};
 use crate::version::ListingVersion;
 use crate::vocabulary::{PropertySubType, Transaction};
 
+/// What one model said of the home when the closing was stated, in whole currency units, before the level of the market
+/// corrects it: how far off it was tells that level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaleAppraisal {
+    /// Name of the model.
+    pub model: String,
+    /// Version of the model.
+    pub model_version: String,
+    /// A tenth of such homes sell for less.
+    pub p10: Money,
+    /// Half of such homes sell for less.
+    pub p50: Money,
+    /// A tenth of such homes sell for more.
+    pub p90: Money,
+}
+
 /// One closed sale or lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -53,4 +70,7 @@ pub struct Sale {
     /// The valuation it had while it was offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valuation: Option<Valuation>,
+    /// What models said of it without knowing the price.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub appraisals: Vec<SaleAppraisal>,
 }

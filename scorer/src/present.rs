@@ -6,7 +6,7 @@
 mod reasons;
 
 use schemas::preferences::{Preferences, Profile};
-use schemas::priced::PricedListing;
+use schemas::priced::{PricedListing, Valuation};
 use schemas::recommendation::{ComponentPoints, Recommendation, RecommendedItem};
 use schemas::units::Instant;
 
@@ -77,7 +77,8 @@ fn item(preferences: &Preferences, rank: u8, (priced, components): Scored<'_>) -
         living_area_sqft: listing.living_area_sqft,
         bedrooms_total: listing.bedrooms_total,
         bathrooms_total: listing.bathrooms_total,
-        valuation: priced.valuation.clone().filter(|_| valued),
+        // How much was known when it was made is of the fact, not of what a person sees: prices alone are news.
+        valuation: priced.valuation.clone().filter(|_| valued).map(Valuation::without_sales_read),
         deal: priced.deal.clone().filter(|_| valued),
         listing_url: listing.listing_url.clone(),
         photo_url: listing.photo_url.clone(),

@@ -32,6 +32,8 @@ impl Appraiser for PerSquareFoot {
             p90: amount(110),
             model: "per-square-foot".to_owned(),
             model_version: "1".to_owned(),
+            level_ppm: 1_000_000,
+            sales_read: Vec::new(),
         };
         Ok(Appraisal { valuation, deal: None })
     }

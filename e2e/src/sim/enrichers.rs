@@ -14,7 +14,7 @@ use enricher::window::{Statement, Window};
 use enricher::wire::{self, Followed};
 use schemas::listing::Listing;
 use schemas::money::Money;
-use schemas::priced::{NoValuation, PricedListing, Valuation};
+use schemas::priced::{NoValuation, PricedListing, UNCHANGED_PPM, Valuation};
 use schemas::topic::Topic;
 use schemas::version::ListingVersion;
 use stream::Record;
@@ -431,7 +431,8 @@ fn appraisal(listing: &Listing, model_epoch: u64, random: &mut Random) -> Apprai
     let p50 = 100 + random.below(400);
     let valuation = if listing.standard_status.may_be_shown() {
         let (model, model_version) = ("sim".to_owned(), model_epoch.to_string());
-        Ok(Valuation { p10: money(p50 * 8 / 10), p50: money(p50), p90: money(p50 * 12 / 10), model, model_version })
+        let (p10, p50, p90) = (money(p50 * 8 / 10), money(p50), money(p50 * 12 / 10));
+        Ok(Valuation { p10, p50, p90, model, model_version, level_ppm: UNCHANGED_PPM, sales_read: Vec::new() })
     } else {
         Err(NoValuation::NotOffered)
     };

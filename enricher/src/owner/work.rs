@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashSet;
 use schemas::id::ListingId;
+use schemas::listing::Listing;
 use schemas::priced::PricedListing;
+use schemas::sale::Sale;
+use schemas::vocabulary::StandardStatus;
 use stream::{LogError, Outgoing, Record};
 
 use super::{Broken, NO_ROOM, Owner, now_ms};
@@ -31,6 +34,16 @@ struct Round {
     listings: FxHashSet<ListingId>,
     drafts: Vec<Pending>,
     facts: Vec<(PricedListing, Cause)>,
+    sales: Vec<Sold>,
+}
+
+/// A sale on its way through the appraiser.
+struct Sold {
+    sale: Sale,
+    /// The statement that reports it.
+    home: Listing,
+    trace: Option<Vec<u8>>,
+    token: u64,
 }
 
 /// A draft on its way through the appraiser.
@@ -75,8 +88,9 @@ impl Owner {
                 self.finish_round(std::mem::take(&mut round))?;
             }
             let Some(owned) = self.partitions.get(&record.partition) else { continue };
+            let closed = (listing.standard_status == StandardStatus::Closed).then(|| listing.clone());
             let admission = owned.keeper.admit(listing);
-            self.perform(admission, statement, wire::trace(&record), &mut round)?;
+            self.perform(admission, closed, statement, wire::trace(&record), &mut round);
         }
         metrics::record_stage(Stage::Decide, started.elapsed());
         self.finish_round(round)?;
@@ -92,29 +106,28 @@ impl Owner {
         batch
     }
 
-    /// Sends the sale, and puts into the round what is to be valued or appended.
+    /// Puts into the round what is to be valued or appended. `closed` is the statement, if it is of a closing.
     fn perform(
         &mut self,
         admission: Admission,
+        closed: Option<Listing>,
         statement: Statement,
         trace: Option<Vec<u8>>,
         round: &mut Round,
-    ) -> Result<(), Broken> {
-        let mut sold = None;
-        if let Some(sale) = &admission.sale {
-            metrics::record_sale(sale);
+    ) {
+        let sold = admission.sale.zip(closed).map(|(sale, home)| {
+            metrics::record_sale(&sale);
             let token = self.window.effect_of(statement, None);
-            let record = wire::sale(sale, self.event(), trace.as_deref());
             self.sales.insert(token);
-            self.send(record, token)?;
-            sold = Some(token);
-        }
+            round.sales.push(Sold { sale, home, trace: trace.clone(), token });
+            token
+        });
         let (outcome, fact) = match admission.decision {
             Decision::Appraise(draft) => {
                 metrics::record_statement(Outcome::Merged);
                 round.listings.insert(draft.listing().listing_id.clone());
                 round.drafts.push(Pending { draft: *draft, cause: Cause::Statement(statement, trace, sold) });
-                return Ok(());
+                return;
             }
             Decision::Confirm(fact) => (Outcome::Unchanged, Some(fact)),
             Decision::Late(fact) => (Outcome::Superseded, fact),
@@ -128,12 +141,15 @@ impl Owner {
             }
             None => self.window.decided(statement),
         }
-        Ok(())
     }
 
-    /// Has the round's drafts valued, appends its facts; those that report a sale when the sale is on the log.
+    /// Has the round's sales and drafts valued, appends them; facts that report a sale when the sale is on the log.
     fn finish_round(&mut self, round: Round) -> Result<(), Broken> {
-        let Round { drafts, mut facts, .. } = round;
+        let Round { drafts, mut facts, sales, .. } = round;
+        for Sold { sale, trace, token, .. } in self.value_sales(sales)? {
+            let record = wire::sale(&sale, self.event(), trace.as_deref());
+            self.send(record, token)?;
+        }
         facts.extend(self.value(drafts)?);
         let started = Instant::now();
         for (fact, cause) in facts {
@@ -152,6 +168,28 @@ impl Owner {
         }
         metrics::record_stage(Stage::Append, started.elapsed());
         Ok(())
+    }
+
+    /// Has the model say what it thinks of homes that were sold, as far as it does not know their prices yet. Sales are
+    /// few: one thread does.
+    fn value_sales(&self, mut sales: Vec<Sold>) -> Result<Vec<Sold>, Broken> {
+        if sales.is_empty() {
+            return Ok(sales);
+        }
+        let (sender, receiver) = crossbeam_channel::bounded(1);
+        let job = move |desk: &mut Desk<'_>| {
+            let valued = desk.appraise_sold(sales.iter().map(|sold| &sold.home)).map(|appraisals| {
+                for (sold, appraisal) in sales.iter_mut().zip(appraisals) {
+                    sold.sale.appraisals.extend(appraisal);
+                }
+                sales
+            });
+            // An owner that is gone needs no answer.
+            let _ = sender.send(valued);
+        };
+        self.appraiser.submit(job).map_err(Broken)?;
+        let valued = receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
+        valued.map_err(|error| Broken(format!("enricher: {error}")))
     }
 
     /// Values drafts on the appraiser's threads.

@@ -4,6 +4,7 @@ mod check;
 mod features;
 mod health;
 mod init;
+mod model;
 mod publish;
 mod rows;
 mod serve;
@@ -52,6 +53,9 @@ enum Command {
     Synthetic(synthetic::Synthetic),
     /// Write the feature matrix of priced or canonical listings, as training reads it.
     Features(features::Features),
+    /// Work with models off the log.
+    #[command(subcommand)]
+    Model(model::Model),
     /// Load config and model, connect, report each.
     Check(check::Check),
     /// Ask the admin port of this machine whether all is well; exit code 0 if so.
@@ -73,6 +77,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => publish::run(publish, load()?),
         Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
         Command::Features(features) => features::run(&features),
+        Command::Model(model) => model::run(&model, &load()?),
         Command::Check(check) => check::run(&check, &load()?),
         Command::Health => health::run(&load()?),
         Command::Config => {
