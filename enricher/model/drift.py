@@ -56,7 +56,8 @@ def told(served: list[roost.Served]) -> str:
     coverage = np.mean([row.prices[0] <= row.paid <= row.prices[2] for row in sales[FIRST:] if row.prices])
     lines = [
         f"{len(sales)} closings, {sales[0].day} to {sales[-1].day}",
-        f"bias of the first {FIRST}, uncorrected: {np.median(still[:FIRST]) * 100:.1f} % ± {standard_error(still[:FIRST]) * 100:.1f}",
+        f"bias of the first {FIRST}, uncorrected: {np.median(still[:FIRST]) * 100:.1f} % "
+        f"± {standard_error(still[:FIRST]) * 100:.1f}",
         f"seen (bias beyond 2 % by more than three standard errors) after {seen_after(still)} closings",
         f"bias of all, uncorrected: {np.median(still) * 100:.1f} %",
         f"bias of all after the first {FIRST}, as served: {np.median(error[FIRST:]) * 100:.1f} %, "
