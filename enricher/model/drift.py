@@ -14,6 +14,7 @@ import learn
 import manifest
 import roost
 import train
+from matrix import Floats
 from recipe import Task
 
 HERE = Path(__file__).parent
@@ -45,20 +46,19 @@ def main() -> None:
 
 
 def told(served: list[roost.Served]) -> str:
-    """What was seen, in the order of the closings; a home that is told again counts once."""
-    once = {row.home: row for row in reversed(served) if row.prices is not None and row.uncorrected}
+    """What was seen, in the order of the closings; a home that is told again counts once, one without a day not at all."""
+    once = {row.home: row for row in reversed(served) if row.prices is not None and row.uncorrected and row.day}
     sales = sorted(once.values(), key=lambda row: row.day)
     uncorrected = np.array([row.uncorrected for row in sales], dtype=np.float64)
     corrected = np.array([row.prices[1] for row in sales if row.prices])
     paid = np.array([row.paid for row in sales])
     still, error = uncorrected / paid - 1.0, corrected / paid - 1.0
-    # The standard error of a median: 1.2533 of the mean's, with the spread from the quartiles.
-    spread = float(np.subtract(*np.percentile(still[:FIRST], [75, 25]))) / 1.349
-    standard_error = 1.2533 * spread / np.sqrt(FIRST)
     coverage = np.mean([row.prices[0] <= row.paid <= row.prices[2] for row in sales[FIRST:] if row.prices])
     lines = [
         f"{len(sales)} closings, {sales[0].day} to {sales[-1].day}",
-        f"bias of the first {FIRST}, uncorrected: {np.median(still[:FIRST]) * 100:.1f} % ± {standard_error * 100:.1f}",
+        f"bias of the first {FIRST}, uncorrected: {np.median(still[:FIRST]) * 100:.1f} % "
+        f"± {standard_error(still[:FIRST]) * 100:.1f}",
+        f"seen (bias beyond 2 % by more than three standard errors) after {seen_after(still)} closings",
         f"bias of all, uncorrected: {np.median(still) * 100:.1f} %",
         f"bias of all after the first {FIRST}, as served: {np.median(error[FIRST:]) * 100:.1f} %, "
         f"median error {np.median(np.abs(error[FIRST:])) * 100:.1f} %, inside the interval {coverage * 100:.1f} %",
@@ -71,6 +71,20 @@ def told(served: list[roost.Served]) -> str:
             f"{np.median(error[here]) * 100:5.1f} % as served"
         )
     return "\n".join(lines)
+
+
+def standard_error(errors: Floats) -> float:
+    """Of their median: 1.2533 times that of a mean, with the spread from the quartiles."""
+    spread = float(np.subtract(*np.percentile(errors, [75, 25]))) / 1.349
+    return 1.2533 * spread / float(np.sqrt(len(errors)))
+
+
+def seen_after(errors: Floats) -> int | None:
+    """How many closings it takes, of at least ten, until nobody doubts that prices are off."""
+    for count in range(10, len(errors) + 1):
+        if abs(np.median(errors[:count])) - 0.02 > 3 * standard_error(errors[:count]):
+            return count
+    return None
 
 
 if __name__ == "__main__":

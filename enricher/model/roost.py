@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 # How long after it closed a sale is known: what a feed needs to tell it. Live, the feed itself decides; in a replay this does.
 KNOWN_AFTER = "7d"
 KNOWN_AFTER_DAYS = 7
@@ -21,7 +22,7 @@ def binary() -> str:
     """`ROOST`, else the build nearest at hand: release before debug."""
     if "ROOST" in os.environ:
         return os.environ["ROOST"]
-    target = Path(os.environ.get("CARGO_TARGET_DIR", Path(__file__).parents[2] / "target"))
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     for profile in ("release", "debug"):
         if (target / profile / "roost").is_file():
             return str(target / profile / "roost")
@@ -31,7 +32,8 @@ def binary() -> str:
 def run(output: Path, *arguments: str | Path) -> list[str]:
     """Runs roost, which writes `output`; returns what it says of rows that it refused. Else its own words are the error."""
     command = [binary(), *map(str, arguments), "--output", str(output)]
-    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    environment = {"ORT_DYLIB_PATH": str(ROOT / ".ort/libonnxruntime.so"), **os.environ}
+    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
     # Exit code 1 with a file is: all but the rows that are named.
     if done.returncode not in (0, 1) or not output.is_file() or output.stat().st_size == 0:
         raise RoostError(done.stderr.strip() or f"roost {arguments[0]} ended with {done.returncode}")

@@ -9,6 +9,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import drift  # noqa: E402
 import judge  # noqa: E402
 import learn  # noqa: E402
 import level  # noqa: E402
@@ -134,6 +135,13 @@ class Procedure(unittest.TestCase):
         price[3] += 1
         self.assertEqual(sales.fingerprint(), market(5).fingerprint())
         self.assertNotEqual(sales.fingerprint(), replace(sales, price=price).fingerprint())
+
+
+class Drift(unittest.TestCase):
+    def test_a_level_that_is_off_is_seen_soon_and_one_that_is_right_never(self) -> None:
+        random = np.random.default_rng(2)
+        self.assertLessEqual(drift.seen_after(random.normal(-0.4, 0.12, 300)) or 300, 15)
+        self.assertIsNone(drift.seen_after(random.normal(0.0, 0.12, 300)))
 
 
 class Meanings(unittest.TestCase):
