@@ -44,7 +44,7 @@ impl Replay {
     /// Loads and checks a model.
     pub fn open(registry: &Registry, runtime: &Runtime, model: &ModelName) -> Result<Self, ModelError> {
         let package = registry.read(model)?;
-        let mut predictor = Predictor::new(runtime, &package, TreeOperator::default())?;
+        let mut predictor = Predictor::new(runtime, &package, TreeOperator::Fast)?;
         predictor.check_golden(&package.manifest.golden)?;
         let surroundings = Surroundings::new(SchoolRatings::default(), true);
         surroundings.follow(&package.manifest);
