@@ -58,7 +58,7 @@ pub fn run(servers: &Servers, installation: &mut Installation, report: &mut Repo
     // All of it once without what was sold, into the topic that the rest is built on; the goal with comparables is of another model.
     let enricher = drain(installation, "enricher", Topic::ListingsPriced, RECORDS, &[off])?;
     report.add(compared(
-        "enricher on what came out, stock ONNX Runtime, `market_context = off`, per core",
+        "enricher on what came out, `tree_operator = fast`, `market_context = off`, per core",
         &enricher,
         "consume-decode-encode-produce of canonical listings",
         &bare_listings,
