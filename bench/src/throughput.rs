@@ -60,7 +60,7 @@ pub fn run(servers: &Servers, installation: &mut Installation, stock: Stock, rep
     // All of it once without what was sold, into the topic that the rest is built on; the goal with comparables is of another model.
     let enricher = drain(installation, "enricher", (Topic::Listings, Topic::ListingsPriced), stock, &[off])?;
     report.add(compared(
-        "enricher on what came out, stock ONNX Runtime, `market_context = off`, per core",
+        "enricher on what came out, `tree_operator = fast`, `market_context = off`, per core",
         &enricher,
         "consume-decode-encode-produce of canonical listings",
         &bare_listings,

@@ -57,7 +57,7 @@ impl Kernel for TreesKernel {
         if found != columns {
             return Err(ort::Error::new(format!("{found} columns go into trees of {columns}")));
         }
-        let mut output = context.output(0, vec![count, targets])?.ok_or_else(|| missing("output"))?;
+        let mut output = context.output(0, [count, targets])?.ok_or_else(|| missing("output"))?;
         let (_, sums) = output.try_extract_tensor_mut::<f32>()?;
         self.evaluator.evaluate(rows, sums, &mut self.room);
         Ok(())
