@@ -81,6 +81,7 @@ struct Sales {
     free: Vec<u32>,
     /// Days and numbers, so that the oldest leave first.
     by_day: BTreeSet<(i32, u32)>,
+    /// With the logarithm of the price per square foot.
     near: Quadtree,
     near_recent: Quadtree,
     /// Logarithms of the prices per square foot of each market's recent sales, ascending.
@@ -214,9 +215,9 @@ impl Sales {
         if let Some(ln_per_sqft) = sold.ln_per_sqft() {
             let is_recent = self.is_recent(sold.day);
             if let Some(position) = sold.position {
-                self.near.insert(position, number);
+                self.near.insert(position, number, ln_per_sqft);
                 if is_recent {
-                    self.near_recent.insert(position, number);
+                    self.near_recent.insert(position, number, ln_per_sqft);
                 }
             }
             if is_recent {
@@ -274,25 +275,25 @@ impl Sales {
         if let Some(position) = listing.position {
             let nearest = |tree: &Quadtree, count| tree.nearest(position, count, own, |a, b| self.before(a, b));
             self.compare_near(listing, &nearest(&self.near, NEAREST_WIDE), &mut comparison);
-            comparison.recent_price_per_sqft = self.median(&nearest(&self.near_recent, NEAREST_RECENT));
+            comparison.recent_price_per_sqft = median_of(&nearest(&self.near_recent, NEAREST_RECENT));
         }
         comparison.market_recent_price_per_sqft = self.recent_of_market(listing, own);
         comparison
     }
 
     fn compare_near(&self, listing: &Listing, near: &[Near], comparison: &mut Comparison) {
-        comparison.wide_price_per_sqft = self.median(near);
+        comparison.wide_price_per_sqft = median_of(near);
         if near.len() < MIN_SALES {
             return;
         }
         let nearest = &near[..near.len().min(NEAREST)];
-        comparison.median_price_per_sqft = self.median(nearest);
+        comparison.median_price_per_sqft = median_of(nearest);
         let (mut per_sqft, mut weights, mut price, mut alike, mut km) = (0.0, 0.0, 0.0, 0.0, 0.0);
         for near in nearest {
             let sold = self.sold(near.point);
             let weight = 1.0 / (near.km + NEAR_KM);
             let likeness = weight * sold.likeness(listing);
-            per_sqft += weight * sold.ln_per_sqft().unwrap_or_default();
+            per_sqft += weight * near.value;
             weights += weight;
             price += likeness * sold.ln_price;
             alike += likeness;
@@ -301,12 +302,6 @@ impl Sales {
         comparison.price_per_sqft = Some((per_sqft / weights).exp());
         comparison.similar_price = (alike > 0.0).then(|| (price / alike).exp());
         comparison.distance_km = Some(km / nearest.len() as f64);
-    }
-
-    fn median(&self, near: &[Near]) -> Option<f64> {
-        let mut ascending: Vec<f64> = near.iter().filter_map(|near| self.sold(near.point).ln_per_sqft()).collect();
-        ascending.sort_unstable_by(f64::total_cmp);
-        median(ascending.len(), |at| ascending[at])
     }
 
     fn recent_of_market(&self, listing: &Listing, own: Option<u32>) -> Option<f64> {
@@ -321,6 +316,12 @@ impl Sales {
             }
         }
     }
+}
+
+fn median_of(near: &[Near]) -> Option<f64> {
+    let mut ascending: Vec<f64> = near.iter().map(|near| near.value).collect();
+    ascending.sort_unstable_by(f64::total_cmp);
+    median(ascending.len(), |at| ascending[at])
 }
 
 /// The median of logarithms in ascending order, as what they are the logarithms of; the middle of two is their geometric

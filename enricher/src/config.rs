@@ -59,7 +59,7 @@ pub enum TreeOperator {
 pub enum MarketContextMode {
     /// Follows all of `sales`.
     On,
-    /// Reads no sales: comparables and the market's features are missing, and every run gives the same.
+    /// Reads no sales: comparables and the market's features are missing, no level corrects a price, and every run gives the same.
     Off,
 }
 

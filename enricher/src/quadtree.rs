@@ -1,6 +1,7 @@
 //! Points on the globe by place, so that the nearest to any other place are found without looking at all of them.
 //!
-//! Pure. Knows no sale: a point is a position and a number that its owner gave it. Two points at one distance are told apart
+//! Pure. Knows no sale: a point is a position, a number that its owner gave it, and a value that is handed back with it (what is
+//! asked of most points is then beside them in memory). Two points at one distance are told apart
 //! by the owner, so that what is found does not depend on the order in which points came. Deliberately absent: the way
 //! across the date line.
 
@@ -48,9 +49,17 @@ impl Place {
     }
 }
 
+/// A point as it stands in its leaf.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    place: Place,
+    number: u32,
+    value: f64,
+}
+
 #[derive(Debug)]
 enum Node {
-    Leaf(Vec<(Place, u32)>),
+    Leaf(Vec<Point>),
     /// The quarters: south-west, south-east, north-west, north-east.
     Inner([u32; 4]),
 }
@@ -76,24 +85,26 @@ pub(crate) struct Near {
     pub(crate) km: f64,
     /// Its number.
     pub(crate) point: u32,
+    /// Its value.
+    pub(crate) value: f64,
 }
 
 impl Quadtree {
-    pub(crate) fn insert(&mut self, position: Position, point: u32) {
-        self.insert_at(Place::of(position), point);
+    pub(crate) fn insert(&mut self, position: Position, number: u32, value: f64) {
+        self.insert_point(Point { place: Place::of(position), number, value });
         self.points += 1;
     }
 
-    fn insert_at(&mut self, place: Place, point: u32) {
+    fn insert_point(&mut self, point: Point) {
         let (mut node, mut side) = (0, ROOT_SIDE);
         loop {
             match &mut self.nodes[node] {
                 Node::Inner(quarters) => {
                     side -= 1;
-                    node = quarters[quarter(place, side)] as usize;
+                    node = quarters[quarter(point.place, side)] as usize;
                 }
                 Node::Leaf(points) => {
-                    points.push((place, point));
+                    points.push(point);
                     if points.len() > LEAF && side > MIN_SIDE {
                         self.part(node, side - 1);
                     }
@@ -110,14 +121,14 @@ impl Quadtree {
         let quarters = Node::Inner([first, first + 1, first + 2, first + 3]);
         let Node::Leaf(points) = std::mem::replace(&mut self.nodes[node], quarters) else { return };
         let mut leaves: [Vec<_>; 4] = std::array::from_fn(|_| Vec::new());
-        for (place, point) in points {
-            leaves[quarter(place, side)].push((place, point));
+        for point in points {
+            leaves[quarter(point.place, side)].push(point);
         }
         self.nodes.extend(leaves.map(Node::Leaf));
     }
 
     /// Takes out a point that was put in at this position.
-    pub(crate) fn remove(&mut self, position: Position, point: u32) {
+    pub(crate) fn remove(&mut self, position: Position, number: u32) {
         let place = Place::of(position);
         let (mut node, mut side) = (0, ROOT_SIDE);
         while let Node::Inner(quarters) = &self.nodes[node] {
@@ -125,7 +136,7 @@ impl Quadtree {
             node = quarters[quarter(place, side)] as usize;
         }
         if let Node::Leaf(points) = &mut self.nodes[node]
-            && let Some(at) = points.iter().position(|(_, other)| *other == point)
+            && let Some(at) = points.iter().position(|other| other.number == number)
         {
             points.swap_remove(at);
             self.points -= 1;
@@ -142,7 +153,7 @@ impl Quadtree {
         self.points = old.points;
         for node in old.nodes {
             if let Node::Leaf(points) = node {
-                points.into_iter().for_each(|(place, point)| self.insert_at(place, point));
+                points.into_iter().for_each(|point| self.insert_point(point));
             }
         }
     }
@@ -163,7 +174,12 @@ impl Quadtree {
         if count > 0 {
             search.visit(&self.nodes, 0, Place { x: 0, y: 0 }, ROOT_SIDE, &mut found);
         }
-        found.into_iter().map(|(square, point)| Near { km: square.sqrt() * KM_PER_STEP, point }).collect()
+        let near = |(square, point): (f64, Point)| Near {
+            km: square.sqrt() * KM_PER_STEP,
+            point: point.number,
+            value: point.value,
+        };
+        found.into_iter().map(near).collect()
     }
 }
 
@@ -196,11 +212,11 @@ impl<F: Fn(u32, u32) -> Ordering> Search<F> {
         self.square(self.here.x.clamp(corner.x, corner.x + last), self.here.y.clamp(corner.y, corner.y + last))
     }
 
-    fn visit(&self, nodes: &[Node], node: usize, corner: Place, side: u32, found: &mut Vec<(f64, u32)>) {
+    fn visit(&self, nodes: &[Node], node: usize, corner: Place, side: u32, found: &mut Vec<(f64, Point)>) {
         match &nodes[node] {
             Node::Leaf(points) => {
-                for (place, point) in points {
-                    self.offer(self.square(place.x, place.y), *point, found);
+                for point in points {
+                    self.offer(self.square(point.place.x, point.place.y), *point, found);
                 }
             }
             Node::Inner(quarters) => {
@@ -221,12 +237,13 @@ impl<F: Fn(u32, u32) -> Ordering> Search<F> {
         }
     }
 
-    fn offer(&self, square: f64, point: u32, found: &mut Vec<(f64, u32)>) {
+    fn offer(&self, square: f64, point: Point, found: &mut Vec<(f64, Point)>) {
         let is_full = found.len() == self.count;
-        if self.except == Some(point) || is_full && found.last().is_some_and(|last| square > last.0) {
+        if self.except == Some(point.number) || is_full && found.last().is_some_and(|last| square > last.0) {
             return;
         }
-        let order = |other: &(f64, u32)| other.0.total_cmp(&square).then_with(|| (self.before)(other.1, point));
+        let order =
+            |other: &(f64, Point)| other.0.total_cmp(&square).then_with(|| (self.before)(other.1.number, point.number));
         let at = found.partition_point(|other| order(other).is_lt());
         if at < self.count {
             found.truncate(self.count - 1);
@@ -251,11 +268,11 @@ mod tests {
     #[test]
     fn a_distance_is_in_kilometres() {
         let mut tree = Quadtree::default();
-        tree.insert(position(4_800_000, -12_200_000), 1);
-        tree.insert(position(4_700_000, -12_300_000), 2);
+        tree.insert(position(4_800_000, -12_200_000), 1, 0.5);
+        tree.insert(position(4_700_000, -12_300_000), 2, 2.5);
         let near = tree.nearest(position(4_700_000, -12_200_000), 2, None, |a, b| a.cmp(&b));
         // A degree of longitude at 47° north, and a degree of latitude (Snyder, Map Projections, 1987, table 1: 76.1, 111.2).
-        assert_eq!(numbers(&near), [2, 1]);
+        assert_eq!((numbers(&near), near[0].value), (vec![2, 1], 2.5));
         assert!((near[0].km - 75.8).abs() < 0.1 && (near[1].km - 111.2).abs() < 0.1, "{near:?}");
     }
 
@@ -263,7 +280,7 @@ mod tests {
     fn an_empty_tree_finds_nothing_and_removed_points_are_not_found() {
         let mut tree = Quadtree::default();
         assert!(tree.nearest(position(0, 0), 3, None, |a, b| a.cmp(&b)).is_empty());
-        (0..5_000).for_each(|n| tree.insert(position(n as i32, 0), n));
+        (0..5_000).for_each(|n| tree.insert(position(n as i32, 0), n, 0.0));
         (0..4_999).for_each(|n| tree.remove(position(n as i32, 0), n));
         assert_eq!(numbers(&tree.nearest(position(0, 0), 3, None, |a, b| a.cmp(&b))), [4_999]);
         assert_eq!(tree.points, 1);
@@ -280,7 +297,7 @@ mod tests {
             let place = |(y, x): (i32, i32)| position(y * scale, (x - 200) * scale);
             let mut tree = Quadtree::default();
             for (n, (y, x, _)) in (0..).zip(&points) {
-                tree.insert(place((*y, *x)), n);
+                tree.insert(place((*y, *x)), n, 0.0);
             }
             for (n, (y, x, _)) in (0..).zip(&points).filter(|(_, p)| !p.2) {
                 tree.remove(place((*y, *x)), n);
