@@ -74,6 +74,16 @@ def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
     return Judged(newer, model.prices(newer), model.log_prices(newer), place)
 
 
+def tell(file: str, findings: list[rows.Finding]) -> None:
+    """Names what the rules found on standard error; of what is found everywhere the first, and how many more."""
+    for rule in rows.RULES:
+        found = [finding for finding in findings if finding.rule == rule]
+        for finding in found[: manifest.NAMED_FINDINGS]:
+            print(f"{file}, {finding}", file=sys.stderr)
+        if len(found) > manifest.NAMED_FINDINGS:
+            print(f"{file}: {rule}: and {len(found) - manifest.NAMED_FINDINGS} rows more, in the report", file=sys.stderr)
+
+
 def arguments() -> argparse.Namespace:
     """The command line; `make model` shows it in use."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -102,8 +112,7 @@ def main() -> None:
             sales, findings = load(options.file, options.map, task, Path(work))
     except (roost.RoostError, ValueError, OSError) as error:
         sys.exit(f"{options.file}: {error}")
-    for finding in findings:
-        print(f"{options.file.name}, {finding}", file=sys.stderr)
+    tell(options.file.name, findings)
     if len(sales) < FEWEST_SALES:
         sys.exit(f"{options.file}: {len(sales)} usable sales, too few to train, calibrate and judge ({FEWEST_SALES})")
 
