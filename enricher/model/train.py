@@ -9,7 +9,7 @@ Writes `<out>/<name>/<version>/` with `model.onnx`, `manifest.json` and `report.
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,28 @@ class Judged:
 
 def load(file: Path, mapping_file: Path | None, task: Task, work: Path) -> tuple[matrix.Sales, list[rows.Finding]]:
     """The sales of a file, checked, with their features; and what the rules found."""
-    table = rows.check(rows.read(file), rows.Mapping.read(mapping_file), task.numeric_attributes())
+    mapping = rows.Mapping.read(mapping_file)
+    table = rows.check(rows.read(file), mapping, task.numeric_attributes())
     output = work / "matrix.csv"
     refused = roost.features(rows.write(table, work), mapping_file, task.features, output)
-    # Its line numbers are those of the checked rows, so they stay in its words.
-    findings = [rows.Finding("refused", 0, "", said) for said in refused]
     sales, lacking = matrix.read(output, task)
-    return sales, table.findings + findings + lacking
+    return sales, [*table.findings, *(_refused(said, table) for said in refused), *_in_file(lacking, table, mapping)]
+
+
+def _refused(said: str, table: rows.Table) -> rows.Finding:
+    """What roost says of a row, with the line that the row has in the file: `…rows.csv:17: YearBuilt: …`."""
+    place, _, what = said.partition(": ")
+    number = place.rpartition(":")[2]
+    index = int(number) - (1 if table.columns is None else 2) if number.isdigit() else -1
+    known = 0 <= index < len(table.rows)
+    return rows.Finding("refused", table.rows[index][0] if known else 0, "", what if known else said)
+
+
+def _in_file(findings: list[rows.Finding], table: rows.Table, mapping: rows.Mapping) -> list[rows.Finding]:
+    """Findings in the matrix, with the lines of the file."""
+    lines = {mapping.value("ListingKey", row): line for line, row in table.rows}
+    keys = [f.listing if f.listing in lines else f.listing.partition(":")[2] for f in findings]
+    return [replace(f, line=lines.get(key, 0)) for f, key in zip(findings, keys, strict=True)]
 
 
 def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
