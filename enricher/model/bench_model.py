@@ -53,16 +53,41 @@ COLUMNS = {
 }
 
 
-def together(files: list[Path], directory: Path) -> Path:
-    """One CSV of all files, row by row as they are. They must have the same columns."""
-    tables = [rows.read(file) for file in files]
-    for file, table in zip(files, tables, strict=True):
-        if table.columns != tables[0].columns:
-            sys.exit(f"{file}: columns {table.columns}, but {files[0]} has {tables[0].columns}")
-        for finding in table.findings:
-            sys.exit(f"{file}, {finding}: a benchmark leaves no row out")
-    every = [row for table in tables for _, row in table.rows]
-    return rows.write(rows.Table(tables[0].columns, list(enumerate(every, 2))), directory)
+def together(past: Path, later: Path | None, mapping: rows.Mapping, directory: Path) -> tuple[Path, np.datetime64 | None]:
+    """One CSV of both files, row by row as they are, and the first day that is to be judged.
+
+    Both must have the same columns. What the later file has of the days of the past is the past's business.
+    """
+    first, *others = [_read(file) for file in (past, later) if file]
+    every = [row for _, row in first.rows]
+    judged_from = None
+    for other in others:
+        if other.columns != first.columns:
+            sys.exit(f"{later}: columns {other.columns}, but {past} has {first.columns}")
+        end = max(_day(mapping, row) for row in every)
+        new = [row for _, row in other.rows if _day(mapping, row) > end]
+        if not new:
+            sys.exit(f"{later}: no sale after {end}, the last day of {past}")
+        if len(new) < len(other.rows):
+            print(f"{len(other.rows) - len(new)} sales of {later} are not later than {end}: they are not judged")
+        judged_from = min(_day(mapping, row) for row in new)
+        every += new
+    return rows.write(rows.Table(first.columns, list(enumerate(every, 2))), directory), judged_from
+
+
+def _read(file: Path) -> rows.Table:
+    table = rows.read(file)
+    for finding in table.findings:
+        sys.exit(f"{file}, {finding}: a benchmark leaves no row out")
+    return table
+
+
+def _day(mapping: rows.Mapping, row: rows.Row) -> np.datetime64:
+    value, forms = mapping.value("CloseDate", row), mapping.date_forms("CloseDate", row)
+    day = rows.day(value, [*forms, *rows.DATE_FORMS])
+    if day is None:
+        sys.exit(f"`{value}` is no date in any known form: a benchmark leaves no row out")
+    return np.datetime64(day)
 
 
 def months(sales: matrix.Sales, first: np.datetime64) -> list[np.datetime64]:
@@ -124,9 +149,11 @@ class Walk:
         roost.features(file, self.mapping, task.features, self.work / name)
         return matrix.read(self.work / name, task)[0]
 
-    def month(self, first: np.datetime64) -> tuple[matrix.Sales, matrix.Sales]:
-        """What is known on the first day of a month, without the homes that are sold in it; and the month."""
-        now = self.judged.part(self.judged.day.astype("datetime64[M]") == first.astype("datetime64[M]"))
+    def month(self, first: np.datetime64, judged_from: np.datetime64) -> tuple[matrix.Sales, matrix.Sales]:
+        """What is known on the first judged day of a month, without the homes that are sold in it; and the month."""
+        now = self.judged.since(judged_from)
+        now = now.part(now.day.astype("datetime64[M]") == first.astype("datetime64[M]"))
+        first = max(first, judged_from)
         known = self.learnt.before(first - np.timedelta64(roost.KNOWN_AFTER_DAYS, "D"))
         return split.apart(known, now), now
 
@@ -169,29 +196,27 @@ def main() -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         work = Path(directory)
-        files = [options.past, options.sales] if options.sales else [options.past]
-        walk = Walk(together(files, work), options.map, task, work)
-        results = walk_forward(walk, options)
+        mapping = rows.Mapping.read(options.map)
+        file, judged_from = together(options.past, options.sales, mapping, work)
+        results = walk_forward(Walk(file, options.map, task, work), judged_from, options)
         if options.keep:
             shutil.copytree(work / "registry", options.keep, dirs_exist_ok=True)
     print(f"\nAll months, {time.monotonic() - started:.0f} s:\n\n{table(results)}")
 
 
-def walk_forward(walk: Walk, options: argparse.Namespace) -> dict[str, tuple[matrix.Floats, matrix.Floats]]:
+def walk_forward(
+    walk: Walk, judged_from: np.datetime64 | None, options: argparse.Namespace
+) -> dict[str, tuple[matrix.Floats, matrix.Floats]]:
     """Every month by every method; prints each month, returns all of them."""
-    if options.sales:
-        own = rows.read(options.sales)
-        mapping = rows.Mapping.read(walk.mapping)
-        days = [rows.day(mapping.value("CloseDate", row), mapping.date_forms("CloseDate", row)) for _, row in own.rows]
-        walked = months(walk.judged, np.datetime64(min(day for day in days if day)))
-    else:
-        walked = months(walk.judged, np.datetime64("1970-01-01"))[-MONTHS_OF_THE_PAST:]
+    if judged_from is None:
+        judged_from = months(walk.judged, walk.judged.day[0])[-MONTHS_OF_THE_PAST]
+    walked = months(walk.judged, judged_from)
     features = walk.task.features
     raw = [i for i, name in enumerate(features) if name in RAW or (name.startswith("attributes.") and name != POSTAL_CODE)]
     others = {} if options.no_peers else peers.peers(walk.task, walk.postal_code, raw)
     parts: dict[str, list[tuple[matrix.Floats, matrix.Floats]]] = {}
     for first in walked:
-        known, now = walk.month(first)
+        known, now = walk.month(first, judged_from)
         here: dict[str, tuple[matrix.Floats, matrix.Floats]] = {}
         for name, peer in others.items():
             here[name] = peer(known, now), now.price

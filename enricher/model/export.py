@@ -131,7 +131,9 @@ class _Tree:
 
 def round_down_to_f32(threshold: float) -> float:
     """The greatest 32-bit number that is not above the threshold: no 32-bit feature lies between the two."""
-    rounded = np.float32(threshold)
+    # LightGBM parts what is missing from the rest at the greatest 64-bit number.
+    with np.errstate(over="ignore"):
+        rounded = np.float32(threshold)
     if float(rounded) > threshold:
         rounded = np.nextafter(rounded, np.float32(-np.inf))
     return float(rounded)

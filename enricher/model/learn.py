@@ -82,7 +82,8 @@ def level_seed(twin: Twin) -> list[dict[str, object]]:
     """For the manifest: what the enricher's corrector takes for residuals of the model until there are some."""
     log_paid = np.log(twin.sales.price)
     low, middle, high = twin.log_prices.T
-    newest = range(max(0, len(twin.sales) - MOST_SEEDS), len(twin.sales))
+    # Those that are older than the level's window would never count.
+    recent = np.flatnonzero(twin.sales.day > twin.sales.day[-1] - np.timedelta64(level.WINDOW_DAYS, "D"))
     return [
         {
             "market": str(twin.sales.market[i]),
@@ -91,5 +92,5 @@ def level_seed(twin: Twin) -> list[dict[str, object]]:
             "low_miss": round(float(low[i] - log_paid[i]), 5),
             "high_miss": round(float(log_paid[i] - high[i]), 5),
         }
-        for i in newest
+        for i in recent[-MOST_SEEDS:]
     ]

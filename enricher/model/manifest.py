@@ -142,9 +142,16 @@ def write(directory: Path, made: bytes, manifest: dict[str, Any]) -> None:
     """Both files; the manifest last, since it vouches for the network."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "model.onnx").write_bytes(made)
-    text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-    (directory / "manifest.json").write_text(text + "\n", encoding="utf-8")
+    members = [f" {json.dumps(name)}: {_in_lines(value)}" for name, value in manifest.items()]
+    (directory / "manifest.json").write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
     onnx.load(directory / "model.onnx")
+
+
+def _in_lines(value: Any) -> str:
+    """JSON with a line for each element of a list of objects: thousands of them are read by people, too."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "[\n  " + ",\n  ".join(json.dumps(v, ensure_ascii=False, allow_nan=False) for v in value) + "\n ]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def manifest(

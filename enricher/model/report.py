@@ -34,7 +34,7 @@ PERCENT = {
 # Fewest sales that make a point of a plot.
 FEWEST = 15
 # Most findings that the page lists.
-LISTED = 300
+LISTED = 5_000
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2a33; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }

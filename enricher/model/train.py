@@ -9,7 +9,7 @@ Writes `<out>/<name>/<version>/` with `model.onnx`, `manifest.json` and `report.
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,28 @@ class Judged:
 
 def load(file: Path, mapping_file: Path | None, task: Task, work: Path) -> tuple[matrix.Sales, list[rows.Finding]]:
     """The sales of a file, checked, with their features; and what the rules found."""
-    table = rows.check(rows.read(file), rows.Mapping.read(mapping_file), task.numeric_attributes())
+    mapping = rows.Mapping.read(mapping_file)
+    table = rows.check(rows.read(file), mapping, task.numeric_attributes())
     output = work / "matrix.csv"
     refused = roost.features(rows.write(table, work), mapping_file, task.features, output)
-    # Its line numbers are those of the checked rows, so they stay in its words.
-    findings = [rows.Finding("refused", 0, "", said) for said in refused]
     sales, lacking = matrix.read(output, task)
-    return sales, table.findings + findings + lacking
+    return sales, [*table.findings, *(_refused(said, table) for said in refused), *_in_file(lacking, table, mapping)]
+
+
+def _refused(said: str, table: rows.Table) -> rows.Finding:
+    """What roost says of a row, with the line that the row has in the file: `…rows.csv:17: YearBuilt: …`."""
+    place, _, what = said.partition(": ")
+    number = place.rpartition(":")[2]
+    index = int(number) - (1 if table.columns is None else 2) if number.isdigit() else -1
+    known = 0 <= index < len(table.rows)
+    return rows.Finding("refused", table.rows[index][0] if known else 0, "", what if known else said)
+
+
+def _in_file(findings: list[rows.Finding], table: rows.Table, mapping: rows.Mapping) -> list[rows.Finding]:
+    """Findings in the matrix, with the lines of the file."""
+    lines = {mapping.value("ListingKey", row): line for line, row in table.rows}
+    keys = [f.listing if f.listing in lines else f.listing.partition(":")[2] for f in findings]
+    return [replace(f, line=lines.get(key, 0)) for f, key in zip(findings, keys, strict=True)]
 
 
 def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
@@ -72,6 +87,16 @@ def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
     columns = [task.features.index(name) for name in ("latitude", "longitude") if name in task.features]
     place = newer.features[:, columns].astype(np.float64) if len(columns) == 2 else None
     return Judged(newer, model.prices(newer), model.log_prices(newer), place)
+
+
+def tell(file: str, findings: list[rows.Finding]) -> None:
+    """Names what the rules found on standard error; of what is found everywhere the first, and how many more."""
+    for rule in rows.RULES:
+        found = [finding for finding in findings if finding.rule == rule]
+        for finding in found[: manifest.NAMED_FINDINGS]:
+            print(f"{file}, {finding}", file=sys.stderr)
+        if len(found) > manifest.NAMED_FINDINGS:
+            print(f"{file}: {rule}: and {len(found) - manifest.NAMED_FINDINGS} rows more, in the report", file=sys.stderr)
 
 
 def arguments() -> argparse.Namespace:
@@ -102,8 +127,7 @@ def main() -> None:
             sales, findings = load(options.file, options.map, task, Path(work))
     except (roost.RoostError, ValueError, OSError) as error:
         sys.exit(f"{options.file}: {error}")
-    for finding in findings:
-        print(f"{options.file.name}, {finding}", file=sys.stderr)
+    tell(options.file.name, findings)
     if len(sales) < FEWEST_SALES:
         sys.exit(f"{options.file}: {len(sales)} usable sales, too few to train, calibrate and judge ({FEWEST_SALES})")
 

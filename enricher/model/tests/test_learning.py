@@ -1,6 +1,9 @@
 """Who may learn from what, how the interval is calibrated, and how the level follows the market."""
 
+import hashlib
+import json
 import sys
+import tempfile
 import unittest
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +20,7 @@ import manifest  # noqa: E402
 import split  # noqa: E402
 from calibrate import quantile, widening  # noqa: E402
 from matrix import Sales  # noqa: E402
-from recipe import Recipe  # noqa: E402
+from recipe import Recipe, Task  # noqa: E402
 
 START = np.datetime64("2024-01-01")
 SMALL = Recipe(
@@ -109,8 +112,15 @@ class Procedure(unittest.TestCase):
         judged = judge.metrics(model.prices(newer), newer.price)
         self.assertLess(judged["median_absolute_error"], 0.085)
         self.assertAlmostEqual(judged["interval_coverage"], 0.8, delta=0.06)
-        made = manifest.network(model, manifest.About("a", "1", ""), 3)
+        about, task = manifest.About("a", "1", ""), Task(["living_area_sqft", "x", "month"], [], "sale", "USD", SMALL)
+        made = manifest.network(model, about, 3)
         self.assertLess(manifest.disagreement(made, model, newer), manifest.PARITY)
+        with tempfile.TemporaryDirectory() as directory:
+            manifest.write(Path(directory), made, manifest.manifest(about, task, model, older, made, {}, []))
+            read = json.loads((Path(directory) / "manifest.json").read_text(encoding="utf-8"))
+        self.assertEqual(read["sha256"], hashlib.sha256(made).hexdigest())
+        self.assertEqual([facts["unit"] for facts in read["inputs"]], ["sqft", "?", "1-12"])
+        self.assertAlmostEqual(read["inputs"][2]["missing"], 0.1, delta=0.02)
 
     def test_prices_that_rose_since_training_are_followed(self) -> None:
         sales = market(300, drift=0.002)
@@ -126,7 +136,7 @@ class Procedure(unittest.TestCase):
         model = learn.learn(market(120), SMALL)
         self.assertEqual(len(np.unique(model.twin.sales.day)), learn.TWIN_DAYS)
         seed = learn.level_seed(model.twin)
-        self.assertEqual(len(seed), 450)
+        self.assertEqual(len(seed), 10 * level.WINDOW_DAYS)
         self.assertAlmostEqual(float(np.mean([s["low_miss"] > 0 for s in seed])), 0.1, delta=0.05)
 
     def test_one_changed_price_changes_the_fingerprint(self) -> None:
