@@ -17,6 +17,31 @@ pub struct Appraisal {
     pub out_of_range: Vec<String>,
 }
 
+/// What brought a price about: from the price of a home of which nothing is known, part by part, to its own.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Explanation {
+    /// Of a home of which nothing is known, in currency units.
+    pub base_price: i64,
+    /// What each feature that did something added, the most first; by exact contributions of the trees (Shapley values).
+    pub features: Vec<Contribution>,
+    /// What the level of the market's recent closings added, in currency units. With it and the base all amounts sum to p50.
+    pub market_level: i64,
+}
+
+/// What one feature did to a price.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Contribution {
+    /// As the manifest names it.
+    pub feature: String,
+    /// What the model saw; absent when it was missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f32>,
+    /// What it multiplied the price by.
+    pub factor: f64,
+    /// What it added, in currency units, on top of the features before it.
+    pub amount: i64,
+}
+
 /// Why a home is not valued, by what the client can do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAppraised {
@@ -51,6 +76,9 @@ pub struct ModelInfo {
 pub trait Appraiser: Send + Sync {
     /// Values one home as a feed would describe it. A pure function of the listing, the model and the sales known.
     fn appraise(&self, listing: &Listing) -> Result<Appraisal, NotAppraised>;
+
+    /// The same, and what brought the price about. Takes about a millisecond.
+    fn explain(&self, listing: &Listing) -> Result<(Appraisal, Explanation), NotAppraised>;
 
     /// The model that values now. Sorts the sales of the last 90 days: some 10 ms for 50,000.
     fn model(&self) -> ModelInfo;

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,7 @@ use crate::accuracy::Accuracy;
 use crate::admission::Appraisal;
 use crate::config::{Config, MarketContextMode, TreeOperator};
 use crate::drift::Watch;
+use crate::explain::{Explainer, Explanation, Unexplained};
 use crate::features::Subject;
 use crate::following;
 use crate::metrics;
@@ -105,6 +106,8 @@ struct Champion {
     package: Package,
     epoch: u64,
     seats: Vec<Mutex<Seat>>,
+    /// Made when somebody asks first.
+    explainer: Arc<OnceLock<Result<Explainer, Unexplained>>>,
 }
 
 /// What one thread needs of a model.
@@ -122,12 +125,24 @@ impl Seat {
 
 type Job = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
 
+/// What a model sees of a home, and why that makes its price.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// The model's features, as its manifest names them.
+    pub features: Vec<String>,
+    /// In their order; NaN where one is missing.
+    pub row: Vec<f32>,
+    /// Of the median, before the level of the market corrects it.
+    pub explanation: Explanation,
+}
+
 /// A thread's place of work: the champion's session that is its own.
 pub struct Desk<'a> {
     surroundings: &'a Surroundings,
     package: &'a Package,
     epoch: u64,
     seat: &'a mut Seat,
+    explainer: Arc<OnceLock<Result<Explainer, Unexplained>>>,
 }
 
 impl Appraiser {
@@ -219,6 +234,20 @@ impl Appraiser {
         })
     }
 
+    /// Values one listing and says what brought its price about, in the same way.
+    pub fn explain(
+        &self,
+        listing: Listing,
+        answer: impl FnOnce(Result<(Appraisal, Result<Explained, Unexplained>), ModelError>) + Send + 'static,
+    ) -> Result<(), NotNow> {
+        self.ready().map_err(NotNow::NotReady)?;
+        let job: Job = Box::new(move |desk| answer(desk.explain(&listing)));
+        self.inner.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => NotNow::Busy,
+            TrySendError::Disconnected(_) => NotNow::NotReady("the appraiser's threads have ended".to_owned()),
+        })
+    }
+
     /// How many threads value.
     pub fn workers(&self) -> usize {
         self.inner.shared.workers
@@ -247,6 +276,7 @@ impl Shared {
                 package: &champion.package,
                 epoch: champion.epoch,
                 seat: &mut seat,
+                explainer: Arc::clone(&champion.explainer),
             });
         }
     }
@@ -291,14 +321,14 @@ impl Champion {
         }
         metrics::record_champion(&package.manifest, epoch);
         tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
-        Ok(Self { package, epoch, seats })
+        Ok(Self { package, epoch, seats, explainer: Arc::default() })
     }
 }
 
 impl<'a> Desk<'a> {
     /// A place of work of its own, for whoever has no appraiser.
-    pub(crate) const fn new(surroundings: &'a Surroundings, package: &'a Package, seat: &'a mut Seat) -> Self {
-        Self { surroundings, package, epoch: 0, seat }
+    pub(crate) fn new(surroundings: &'a Surroundings, package: &'a Package, seat: &'a mut Seat) -> Self {
+        Self { surroundings, package, epoch: 0, seat, explainer: Arc::default() }
     }
 
     /// Values listings, in their order.
@@ -344,6 +374,23 @@ impl<'a> Desk<'a> {
             appraisals.iter().map(|a| a.valuation.as_ref().map(|_| ()).map_err(|e| *e)),
         );
         Ok(appraisals)
+    }
+
+    /// Values a listing, and says what brought its price about.
+    fn explain(&mut self, listing: &Listing) -> Result<(Appraisal, Result<Explained, Unexplained>), ModelError> {
+        // One listing in, one appraisal out.
+        let appraisal = self.appraise([listing])?.remove(0);
+        let mut row = Vec::new();
+        let features = &self.package.features;
+        features.append_row(&self.surroundings.now().of(listing, features), &mut row);
+        let explained = match self.explainer.get_or_init(|| Explainer::new(self.package)) {
+            Ok(explainer) => {
+                let features = self.package.manifest.features.clone();
+                Ok(Explained { explanation: explainer.explain(&row), features, row })
+            }
+            Err(why) => Err(why.clone()),
+        };
+        Ok((appraisal, explained))
     }
 
     /// Counts the row, and names the features whose values training saw none like.

@@ -124,6 +124,34 @@ impl Explanation {
     }
 }
 
+/// What brought a price about, in whole currency units that sum to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    /// Of a home of which nothing is known.
+    pub base: i64,
+    /// What each feature that did something added, the most first: its column, its factor, and the amount.
+    pub features: Vec<(usize, f64, i64)>,
+    /// What the level of the market's recent closings added; and, where quantiles cross, what sorting them did.
+    pub level: i64,
+}
+
+impl Explanation {
+    /// In whole units: each rounded so that they sum to `p50`, the price as it is told.
+    pub fn told(&self, p50: i64) -> Told {
+        let base = self.base_price.round();
+        let (mut exact, mut so_far) = (self.base_price, base);
+        let features = self.parts.iter().map(|part| {
+            exact += part.amount;
+            let amount = exact.round() - so_far;
+            so_far = exact.round();
+            // Amounts of money are far within reach.
+            (part.feature, part.factor(), amount as i64)
+        });
+        let features = features.collect();
+        Told { base: base as i64, features, level: p50 - so_far as i64 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -192,5 +220,14 @@ mod tests {
             let sum = base + contributions.iter().sum::<f64>();
             prop_assert!((explanation.log_price - sum).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn what_is_told_sums_to_the_price_whatever_is_rounded() {
+        let contributions = [0.0, 0.2, -0.5, 1e-7, 0.013];
+        let told = Explanation::of(12.7, &contributions).told(512_345);
+        assert_eq!(told.base + told.features.iter().map(|(.., amount)| amount).sum::<i64>() + told.level, 512_345);
+        assert_eq!(told.features.iter().map(|(feature, ..)| *feature).collect::<Vec<_>>(), [2, 1, 4, 3]);
+        assert!((told.features[0].1 - 0.60653).abs() < 1e-5);
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use enricher::admission::{Decision, admit};
+use enricher::admission::{Appraisal, Decision, admit};
+use enricher::appraiser::Explained;
 use enricher::deal::Reliability;
 use enricher::features::missing_members;
+use enricher::registry::ModelError;
 use enricher::{Appraiser, NotNow};
 use schemas::listing::Listing;
-use schemas::priced::NoValuation;
+use schemas::priced::{NoValuation, Valuation};
 
 /// Longest time a valuation may take: a row takes well under a millisecond, a full queue some seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -29,25 +31,51 @@ pub fn bridge(appraiser: Appraiser, config: &enricher::Config) -> anyhow::Result
     Ok(Arc::new(Bridge { appraiser, reliability }))
 }
 
-impl api::Appraiser for Bridge {
-    fn appraise(&self, listing: &Listing) -> Result<api::Appraisal, api::NotAppraised> {
-        let unavailable = |reason: String| api::NotAppraised::ModelUnavailable(reason);
+const fn unavailable(reason: String) -> api::NotAppraised {
+    api::NotAppraised::ModelUnavailable(reason)
+}
+
+/// Hands a job to the appraiser and waits for its answer.
+fn waited<T: Send + 'static>(
+    ask: impl FnOnce(Box<dyn FnOnce(Result<T, ModelError>) + Send>) -> Result<(), NotNow>,
+) -> Result<T, api::NotAppraised> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let give = move |outcome| {
+        // A request that gave up needs no answer.
+        let _ = answer.send(outcome);
+    };
+    ask(Box::new(give)).map_err(|error| match error {
+        NotNow::Busy | NotNow::NotReady(_) => unavailable(error.to_string()),
+    })?;
+    let outcome = answered.recv_timeout(PATIENCE);
+    outcome
+        .map_err(|_| unavailable("the model did not answer in time".to_owned()))?
+        .map_err(|error| unavailable(error.to_string()))
+}
+
+fn told(explained: &Explained, valuation: &Valuation) -> api::Explanation {
+    let told = explained.explanation.told(valuation.p50.units());
+    let contribution = |(column, factor, amount): (usize, f64, i64)| api::Contribution {
+        feature: explained.features.get(column).cloned().unwrap_or_default(),
+        value: explained.row.get(column).copied().filter(|value| value.is_finite()),
+        // Six digits are more than the model knows.
+        factor: (factor * 1e6).round() / 1e6,
+        amount,
+    };
+    api::Explanation {
+        base_price: told.base,
+        features: told.features.into_iter().map(contribution).collect(),
+        market_level: told.level,
+    }
+}
+
+impl Bridge {
+    /// What the fact of such a home would say.
+    fn settled(&self, listing: &Listing, appraisal: Appraisal) -> Result<api::Appraisal, api::NotAppraised> {
         // A home that nobody has heard of, as the enricher would take it.
         let Decision::Appraise(draft) = admit(None, listing.clone()).decision else {
             return Err(api::NotAppraised::MarketNotCovered);
         };
-        let (answer, answered) = mpsc::sync_channel(1);
-        let give = move |appraisal| {
-            // A request that gave up needs no answer.
-            let _ = answer.send(appraisal);
-        };
-        self.appraiser.value(listing.clone(), give).map_err(|error| match error {
-            NotNow::Busy | NotNow::NotReady(_) => unavailable(error.to_string()),
-        })?;
-        let appraisal = answered
-            .recv_timeout(PATIENCE)
-            .map_err(|_| unavailable("the model did not answer in time".to_owned()))?
-            .map_err(|error| unavailable(error.to_string()))?;
         let out_of_range = appraisal.out_of_range.clone();
         let fact = draft.settle(appraisal, &self.reliability);
         match (fact.valuation, fact.no_valuation) {
@@ -63,6 +91,21 @@ impl api::Appraiser for Bridge {
                 Err(api::NotAppraised::MarketNotCovered)
             }
         }
+    }
+}
+
+impl api::Appraiser for Bridge {
+    fn appraise(&self, listing: &Listing) -> Result<api::Appraisal, api::NotAppraised> {
+        let appraisal = waited(|answer| self.appraiser.value(listing.clone(), answer))?;
+        self.settled(listing, appraisal)
+    }
+
+    fn explain(&self, listing: &Listing) -> Result<(api::Appraisal, api::Explanation), api::NotAppraised> {
+        let (appraisal, explained) = waited(|answer| self.appraiser.explain(listing.clone(), answer))?;
+        let appraisal = self.settled(listing, appraisal)?;
+        let explained = explained.map_err(|why| unavailable(format!("the price is not explained: {why}")))?;
+        let explanation = told(&explained, &appraisal.valuation);
+        Ok((appraisal, explanation))
     }
 
     fn model(&self) -> api::ModelInfo {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use schemas::dead_letter::Code;
@@ -18,10 +18,10 @@ use schemas::vocabulary::StandardStatus;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::appraise::{Appraisal, Appraiser, NotAppraised};
+use crate::appraise::{Appraisal, Appraiser, Explanation, NotAppraised};
 use crate::body::read_json;
 use crate::problem::{Kind, Problem, Wrong};
-use crate::query::NoQuery;
+use crate::query::Query;
 use crate::statements::now_ms;
 
 /// Largest description of a home: thirty times a usual one.
@@ -43,6 +43,9 @@ pub struct Prediction {
     /// not seen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub out_of_training_range: Vec<String>,
+    /// What brought the price about; with `?explain=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
 }
 
 /// Values a home on demand.
@@ -51,6 +54,7 @@ pub struct Prediction {
 /// `ListingKey` and `StandardStatus` may be left out. Nothing is recorded.
 #[utoipa::path(
     post, path = "/ml/predict-price", tag = "models", operation_id = "predict_price",
+    params(("explain" = Option<bool>, Query, description = "Whether to say what brought the price about.")),
     request_body(content = ref("#/components/schemas/ResoProperty"), content_type = "application/json"),
     responses(
         (status = 200, description = "What it is worth.", body = ref("#/components/schemas/Prediction")),
@@ -60,10 +64,13 @@ pub struct Prediction {
 )]
 pub async fn predict(
     State(app): State<Arc<App>>,
-    _: NoQuery,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Prediction>, Problem> {
+    let mut query = Query::read(&uri, &["explain"]);
+    let explains = query.parsed("explain", "true or false", |text| text.parse().ok()).unwrap_or(false);
+    query.finish()?;
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let listing = home(&body, now_ms())?;
     let Some(appraiser) = app.appraiser.clone() else {
@@ -72,7 +79,7 @@ pub async fn predict(
     let permit = Arc::clone(&app.appraisals).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
     // The permit goes along: a client that goes away does not end the valuation.
-    let valued = tokio::task::spawn_blocking(move || (prediction(listing, &*appraiser), permit)).await;
+    let valued = tokio::task::spawn_blocking(move || (prediction(listing, explains, &*appraiser), permit)).await;
     let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
     outcome.map(Json)
 }
@@ -82,11 +89,17 @@ pub fn home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
     to_value(read_home(body, now_ms)?)
 }
 
-/// What a home is worth. May block.
-pub fn prediction(listing: Listing, appraiser: &dyn Appraiser) -> Result<Prediction, Problem> {
-    let Appraisal { valuation, deal, out_of_range } = appraiser.appraise(&listing).map_err(refused)?;
+/// What a home is worth, and why, if that is asked. May block.
+pub fn prediction(listing: Listing, explains: bool, appraiser: &dyn Appraiser) -> Result<Prediction, Problem> {
+    let (appraisal, explanation) = if explains {
+        appraiser.explain(&listing).map(|(appraisal, explanation)| (appraisal, Some(explanation)))
+    } else {
+        appraiser.appraise(&listing).map(|appraisal| (appraisal, None))
+    }
+    .map_err(refused)?;
     let (market, currency) = (listing.market, listing.currency);
-    Ok(Prediction { market, currency, valuation, deal, out_of_training_range: out_of_range })
+    let Appraisal { valuation, deal, out_of_range } = appraisal;
+    Ok(Prediction { market, currency, valuation, deal, out_of_training_range: out_of_range, explanation })
 }
 
 fn refused(why: NotAppraised) -> Problem {

@@ -187,7 +187,7 @@ impl Batch {
         let (homes, appraiser) = (std::mem::take(homes), Arc::clone(&self.appraiser));
         let first = homes.first().map_or(self.line, |(line, _)| *line);
         let value = move || {
-            let value = |body: &[u8]| prediction(home(body, now_ms())?, &*appraiser);
+            let value = |body: &[u8]| prediction(home(body, now_ms())?, false, &*appraiser);
             homes.iter().map(|(line, body)| (*line, value(body))).collect::<Vec<_>>()
         };
         match tokio::task::spawn_blocking(value).await {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Appraisal, Appraiser, Config, ModelInfo, NotAppraised};
+use api::{Appraisal, Appraiser, Config, Contribution, Explanation, ModelInfo, NotAppraised};
 use schemas::listing::Listing;
 use schemas::money::Money;
 use schemas::priced::Valuation;
@@ -39,6 +39,18 @@ impl Appraiser for PerSquareFoot {
         Ok(Appraisal { valuation, deal: None, out_of_range })
     }
 
+    fn explain(&self, listing: &Listing) -> Result<(Appraisal, Explanation), NotAppraised> {
+        let appraisal = self.appraise(listing)?;
+        let amount = appraisal.valuation.p50.units();
+        let area = Contribution {
+            feature: "living_area_sqft".to_owned(),
+            value: listing.living_area_sqft.map(|area| area as f32),
+            factor: 1.5,
+            amount: amount - 100_000,
+        };
+        Ok((appraisal, Explanation { base_price: 100_000, features: vec![area], market_level: 0 }))
+    }
+
     fn model(&self) -> ModelInfo {
         let manifest = json!({"features": ["living_area_sqft"]});
         ModelInfo {
@@ -69,6 +81,16 @@ fn a_home_is_valued_as_a_feed_would_describe_it() {
     let mut palace = home();
     palace["LivingArea"] = json!(50_000);
     assert_eq!(desk.post(PATH, &palace).json()["out_of_training_range"], json!(["living_area_sqft"]));
+}
+
+#[test]
+fn a_price_is_explained_when_that_is_asked() {
+    let desk = Desk::start_with(Config::default(), Some(Arc::new(PerSquareFoot)));
+    let explained = desk.post(&format!("{PATH}?explain=true"), &home());
+    insta::assert_json_snapshot!("explained", explained.json()["explanation"]);
+    assert_eq!(desk.post(&format!("{PATH}?explain=false"), &home()).json().get("explanation"), None);
+    desk.post(&format!("{PATH}?explain=yes"), &home()).problem(400, "invalid-parameter");
+    desk.post(&format!("{PATH}?explian=true"), &home()).problem(400, "unknown-parameter");
 }
 
 #[test]

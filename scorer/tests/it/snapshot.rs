@@ -248,7 +248,11 @@ fn the_two_newest_are_kept_and_the_older_is_loaded_where_the_newest_is_torn() {
     }
     let kept = directory.newest_first().unwrap();
     assert_eq!(kept.len(), 2);
-    assert_eq!(std::fs::read_dir(temporary.path().join("made")).unwrap().count(), 3, "nothing else is left but the lock");
+    assert_eq!(
+        std::fs::read_dir(temporary.path().join("made")).unwrap().count(),
+        3,
+        "nothing else is left but the lock"
+    );
     assert!(matches!(loaded(&directory), (Some(name), _) if name == "engine.11.snapshot"));
 
     // As a machine leaves it that lost its power: shorter, and then of zeros.
