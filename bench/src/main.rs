@@ -8,6 +8,7 @@ mod adversary;
 mod bare;
 mod brute;
 mod bulk;
+mod comparables;
 mod correctness;
 mod embedded;
 mod engine;
@@ -146,6 +147,8 @@ enum Which {
     Embedded,
     /// The engine alone, on ListingMark.
     Engine,
+    /// What comparable sales cost the enricher.
+    Comparables,
     /// The engine alone: histories told in other ways, and everybody's top three beside brute force's. Fails on a mistake.
     Correctness,
 }
@@ -172,6 +175,12 @@ fn main() -> Result<ExitCode> {
         );
         return engines(&arguments.sizes, &arguments.variants);
     }
+    if arguments.which == [Which::Comparables] {
+        let mut report = Report::begin();
+        comparables::run(&mut report)?;
+        println!("{}", report.end());
+        return Ok(ExitCode::SUCCESS);
+    }
     if arguments.which.contains(&Which::Correctness) {
         ensure!(
             arguments.which == [Which::Correctness] && !arguments.record,
@@ -192,6 +201,9 @@ fn main() -> Result<ExitCode> {
     }
     if chosen(Which::Embedded) {
         latency::embedded(&mut report)?;
+    }
+    if chosen(Which::Comparables) {
+        comparables::run(&mut report)?;
     }
     let text = report.end();
     println!("{text}");
