@@ -61,7 +61,9 @@ def fit(sales: Sales, recipe: Recipe) -> Ensembles:
         "num_leaves": recipe.num_leaves,
         "learning_rate": recipe.learning_rate,
         "min_data_in_leaf": recipe.min_data_in_leaf,
+        "path_smooth": recipe.path_smooth,
     }
+    random = {**middle, "extra_trees": True, "learning_rate": recipe.random_learning_rate}
     end = {
         **common,
         "objective": "quantile",
@@ -77,7 +79,7 @@ def fit(sales: Sales, recipe: Recipe) -> Ensembles:
         centre,
         (
             grow({**end, "alpha": LOW}, recipe.interval_trees, recipe.interval_seeds),
-            grow(middle, recipe.trees, recipe.seeds),
+            grow(middle, recipe.trees, recipe.seeds) + grow(random, recipe.trees, recipe.random_seeds),
             grow({**end, "alpha": HIGH}, recipe.interval_trees, recipe.interval_seeds),
         ),
     )

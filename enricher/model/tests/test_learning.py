@@ -24,7 +24,14 @@ from recipe import Recipe, Task  # noqa: E402
 
 START = np.datetime64("2024-01-01")
 SMALL = Recipe(
-    seeds=2, trees=60, num_leaves=15, learning_rate=0.15, interval_trees=40, interval_num_leaves=7, interval_learning_rate=0.15
+    seeds=1,
+    random_seeds=1,
+    trees=60,
+    num_leaves=15,
+    learning_rate=0.15,
+    interval_trees=40,
+    interval_num_leaves=7,
+    interval_learning_rate=0.15,
 )
 
 
