@@ -26,6 +26,7 @@ START = np.datetime64("2024-01-01")
 SMALL = Recipe(
     seeds=1,
     random_seeds=1,
+    random_learning_rate=0.15,
     trees=60,
     num_leaves=15,
     learning_rate=0.15,
