@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use schemas::model_alias::{CHAMPION, ModelName, epoch_of};
+use schemas::model_alias::{Alias, CHAMPION, ModelName, epoch_of};
 use schemas::sale::Sale;
 use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
@@ -23,7 +23,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The topic `models`, read to its end and followed from there.
 pub(crate) struct Models {
     reader: Box<dyn Reader>,
-    champion: Option<(ModelName, u64)>,
+    champion: Option<(Alias, u64)>,
 }
 
 impl Models {
@@ -55,18 +55,23 @@ impl Models {
 
     /// The champion that the topic names, and its epoch.
     pub(crate) fn champion(&self) -> Option<(ModelName, u64)> {
-        self.champion.clone()
+        self.champion.as_ref().map(|(alias, epoch)| (alias.model(), *epoch))
     }
 }
 
+/// What the topic `models` says of the champion, and its epoch: read to its end within `within`.
+pub fn champion(log: &Log, within: Duration) -> Result<Option<(Alias, u64)>, StartError> {
+    Ok(Models::read(log, within)?.champion)
+}
+
 /// The champion that a record names, and the epoch that begins with it.
-fn champion_of(record: &Record) -> Option<(ModelName, u64)> {
+fn champion_of(record: &Record) -> Option<(Alias, u64)> {
     if record.key.as_deref() != Some(CHAMPION.as_bytes()) {
         return None;
     }
     let value = record.value.as_deref()?;
-    match serde_json::from_slice::<ModelName>(value) {
-        Ok(name) => Some((name, epoch_of(record.offset))),
+    match serde_json::from_slice::<Alias>(value) {
+        Ok(alias) => Some((alias, epoch_of(record.offset))),
         Err(error) => {
             tracing::error!(
                 offset = record.offset,
@@ -92,7 +97,7 @@ pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal
                 Event::Record(record) => champion_of(&record),
                 Event::End { .. } | Event::Assigned(_) | Event::Revoked(_) => None,
             });
-            if let Some((name, epoch)) = newest.next_back()
+            if let Some((name, epoch)) = newest.next_back().map(|(alias, epoch)| (alias.model(), epoch))
                 && let Err(error) = shared.promote(&name, epoch)
             {
                 tracing::error!(model = %name, epoch, "{error}; the champion before it stays");

@@ -18,7 +18,7 @@ pub mod drift;
 pub mod explain;
 pub mod fair_housing;
 pub mod features;
-mod following;
+pub mod following;
 pub mod held;
 pub mod hindsight;
 pub mod keeper;

@@ -137,6 +137,27 @@ impl Registry {
         Self { root: root.into() }
     }
 
+    /// Every model that lies there, by name and version; whether it can be used is not looked at.
+    pub fn names(&self) -> Result<Vec<ModelName>, ModelError> {
+        let below = |directory: &Path| -> std::io::Result<Vec<String>> {
+            let entries = std::fs::read_dir(directory)?.collect::<Result<Vec<_>, _>>()?;
+            let directories = entries.into_iter().filter(|entry| entry.path().is_dir());
+            Ok(directories.filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        };
+        let unreadable = |error: std::io::Error| {
+            ModelError::new(&self.root, error, "set enricher.registry to the directory of models")
+        };
+        let mut names = Vec::new();
+        for name in below(&self.root).map_err(unreadable)? {
+            for version in below(&self.root.join(&name)).map_err(unreadable)? {
+                names.push(ModelName { name: name.clone(), version });
+            }
+        }
+        names.retain(|model| self.root.join(&model.name).join(&model.version).join(MANIFEST_FILE).is_file());
+        names.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+        Ok(names)
+    }
+
     /// Reads one model and checks what can be checked without running it.
     pub fn read(&self, model: &ModelName) -> Result<Package, ModelError> {
         if !model.is_plain() {
@@ -280,6 +301,21 @@ mod tests {
         file.as_file().set_len(MAX_MODEL_BYTES + 1).unwrap();
         let error = read_bounded(file.path()).unwrap_err().to_string();
         assert!(error.contains("104857601 bytes, more than 104857600; train a smaller model"), "{error}");
+    }
+
+    #[test]
+    fn models_are_listed_by_name_and_version() {
+        let root = tempfile::tempdir().unwrap();
+        for directory in ["b/1", "a/2", "a/1", "a/empty"] {
+            std::fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        for model in ["b/1", "a/2", "a/1"] {
+            std::fs::write(root.path().join(model).join(MANIFEST_FILE), "{").unwrap();
+        }
+        let names: Vec<_> = Registry::new(root.path()).names().unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a/1", "a/2", "b/1"]);
+        let error = Registry::new("/nowhere").names().unwrap_err().to_string();
+        assert!(error.contains("set enricher.registry"), "{error}");
     }
 
     #[test]

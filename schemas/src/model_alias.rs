@@ -1,4 +1,4 @@
-//! Which model an alias stands for. Value of topic `models`, key: the alias. A record's offset is the model epoch, less
+//! Which model an alias stands for: topic `models`, key: the alias. A record's offset is the model epoch, less
 //! one: epoch 0 is the model that the configuration names.
 
 use schemars::JsonSchema;
@@ -43,7 +43,48 @@ impl ModelName {
     }
 }
 
+/// What an alias stands for: the value of topic `models`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alias {
+    /// Name of the model.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it stood for before: where a rollback leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<ModelName>,
+}
+
+impl Alias {
+    /// Stands for `model`, after it stood for `replaced`.
+    pub fn of(model: ModelName, replaced: ModelName) -> Self {
+        Self { name: model.name, version: model.version, replaced: Some(replaced) }
+    }
+
+    /// The model.
+    pub fn model(&self) -> ModelName {
+        ModelName { name: self.name.clone(), version: self.version.clone() }
+    }
+}
+
 /// The model epoch that a record of `models` at this offset starts.
 pub const fn epoch_of(offset: u64) -> u64 {
     offset + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_read_with_and_without_what_it_replaced() {
+        let old: Alias = serde_json::from_str(r#"{"name": "m", "version": "1"}"#).unwrap();
+        assert_eq!((old.model().to_string(), old.replaced.clone()), ("m/1".to_owned(), None));
+        let new = Alias::of(ModelName::parse("m/2").unwrap(), old.model());
+        let text = serde_json::to_string(&new).unwrap();
+        assert_eq!(text, r#"{"name":"m","version":"2","replaced":{"name":"m","version":"1"}}"#);
+        assert_eq!(serde_json::from_str::<Alias>(&text).unwrap(), new);
+        assert!(serde_json::from_str::<Alias>(r#"{"name": "m", "version": "1", "to": 3}"#).is_err());
+    }
 }

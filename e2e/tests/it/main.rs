@@ -5,6 +5,7 @@ mod corpus;
 mod embedded;
 mod faults;
 mod foreign;
+mod models;
 mod outages;
 mod palm_springs;
 mod pipeline;

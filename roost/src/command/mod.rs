@@ -53,7 +53,7 @@ enum Command {
     Synthetic(synthetic::Synthetic),
     /// Write the feature matrix of priced or canonical listings, as training reads it.
     Features(features::Features),
-    /// Work with models off the log.
+    /// List, check and promote models; replay the past with one.
     #[command(subcommand)]
     Model(model::Model),
     /// Load config and model, connect, report each.

@@ -1,4 +1,4 @@
-//! `roost model`: what is done with models off the log.
+//! `roost model`: which models there are, which values, and how good one would have been.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -13,14 +13,33 @@ use enricher::registry::Registry;
 use enricher::replay::{Replay, Replayed};
 use schemas::model_alias::ModelName;
 
+use self::champion::Promotion;
 use super::rows::{self, Rows};
 use crate::config::Settings;
+
+mod champion;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Model {
+    /// List the models of the registry, and say which is champion.
+    List,
+    /// Load a model and run its golden rows, as a process that values would; exit code 0 if it can be used.
+    Check(Named),
+    /// Check a model, then make it champion: every enricher and API loads it, and values what is on offer again.
+    Promote(Named),
+    /// Make the model champion again that the present one replaced.
+    Rollback,
     /// Value past sales as if each were on offer on the day it closed, with what was known then.
     Replay(ReplayArguments),
+}
+
+/// A model.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// `<name>/<version>`, as they lie in the registry.
+    #[arg(value_name = "NAME/VERSION", value_parser = model_name)]
+    model: ModelName,
 }
 
 /// Arguments of `roost model replay`.
@@ -51,6 +70,10 @@ pub struct ReplayArguments {
 /// Does it.
 pub fn run(model: &Model, settings: &Settings) -> anyhow::Result<ExitCode> {
     match model {
+        Model::List => champion::list(settings),
+        Model::Check(Named { model }) => champion::check(model, settings).map(|()| ExitCode::SUCCESS),
+        Model::Promote(Named { model }) => Promotion::open(settings)?.promote(model),
+        Model::Rollback => Promotion::open(settings)?.rollback(),
         Model::Replay(arguments) => replay(arguments, settings),
     }
 }
