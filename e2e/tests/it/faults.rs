@@ -125,7 +125,8 @@ fn pause_until_a_zombie_writes(installation: &Installation, wire: &Wire) -> Resu
     let (shards, partitions) = ("roost_scorer_shards_owned", "roost_enricher_partitions_owned");
     let all = f64::from(installation.log.partitions());
     wire.delay(LATE);
-    let deadline = Instant::now() + patience(120);
+    // Whether a zombie sends anything before it learns that it is one is a race, which it may lose several times.
+    let deadline = Instant::now() + patience(300);
     loop {
         for name in ["scorer-a", "scorer-b"] {
             owned(name, shards, &|count| count > 0.0)?;
