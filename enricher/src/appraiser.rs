@@ -208,7 +208,13 @@ impl Appraiser {
 
     /// What the champion says of itself.
     pub fn manifest(&self) -> Manifest {
-        self.inner.shared.champion.load().package.manifest.clone()
+        self.champion().0
+    }
+
+    /// The same, with the champion's epoch: of one moment.
+    pub fn champion(&self) -> (Manifest, u64) {
+        let champion = self.inner.shared.champion.load();
+        (champion.package.manifest.clone(), champion.epoch)
     }
 
     /// How good each model's valuations were, by the sales of the last 90 days; nothing while market context is off.
@@ -222,26 +228,25 @@ impl Appraiser {
         listing: Listing,
         answer: impl FnOnce(Result<Appraisal, ModelError>) + Send + 'static,
     ) -> Result<(), NotNow> {
-        self.ready().map_err(NotNow::NotReady)?;
-        let job: Job = Box::new(move |desk| {
+        self.try_submit(Box::new(move |desk| {
             let appraisals = desk.appraise([&listing]);
             // One listing in, one appraisal out.
             answer(appraisals.map(|mut all| all.remove(0)));
-        });
-        self.inner.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => NotNow::Busy,
-            TrySendError::Disconnected(_) => NotNow::NotReady("the appraiser's threads have ended".to_owned()),
-        })
+        }))
     }
 
-    /// Values one listing and says what brought its price about, in the same way.
+    /// Values one listing and says what brought its price about, in the same way; `None` where it has no price.
     pub fn explain(
         &self,
         listing: Listing,
-        answer: impl FnOnce(Result<(Appraisal, Result<Explained, Unexplained>), ModelError>) + Send + 'static,
+        answer: impl FnOnce(Result<(Appraisal, Option<Result<Explained, Unexplained>>), ModelError>) + Send + 'static,
     ) -> Result<(), NotNow> {
+        self.try_submit(Box::new(move |desk| answer(desk.explain(&listing))))
+    }
+
+    /// Hands a job to a thread; does not wait.
+    fn try_submit(&self, job: Job) -> Result<(), NotNow> {
         self.ready().map_err(NotNow::NotReady)?;
-        let job: Job = Box::new(move |desk| answer(desk.explain(&listing)));
         self.inner.jobs.try_send(job).map_err(|error| match error {
             TrySendError::Full(_) => NotNow::Busy,
             TrySendError::Disconnected(_) => NotNow::NotReady("the appraiser's threads have ended".to_owned()),
@@ -336,17 +341,26 @@ impl<'a> Desk<'a> {
         &mut self,
         listings: impl IntoIterator<Item = &'l Listing>,
     ) -> Result<Vec<Appraisal>, ModelError> {
+        self.appraise_into(listings, &mut Vec::new())
+    }
+
+    /// The same; what the model saw of each listing that it was asked about is appended to `matrix`, which is empty.
+    fn appraise_into<'l>(
+        &mut self,
+        listings: impl IntoIterator<Item = &'l Listing>,
+        matrix: &mut Vec<f32>,
+    ) -> Result<Vec<Appraisal>, ModelError> {
         let started = Instant::now();
         let manifest = &self.package.manifest;
         let model = manifest.model_name();
-        let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rows, mut appraisals) = (Vec::new(), Vec::new());
         let surroundings = self.surroundings;
         let known = surroundings.now();
         let sales_read = known.sales_read().to_vec();
         for listing in listings {
             let subject = known.of(listing, &self.package.features);
             let start = matrix.len();
-            let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, &mut matrix));
+            let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, matrix));
             let mut out_of_range = Vec::new();
             if refused.is_none() {
                 rows.push((appraisals.len(), known.level(&model, listing)));
@@ -365,7 +379,7 @@ impl<'a> Desk<'a> {
         drop(known);
         metrics::record_stage(metrics::Stage::Features, started.elapsed());
         let started = Instant::now();
-        for ((row, level), prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
+        for ((row, level), prices) in rows.into_iter().zip(self.seat.predictor.predict(matrix)?) {
             appraisals[row].valuation = quantised(prices, level, manifest, &sales_read);
         }
         metrics::record_stage(metrics::Stage::Inference, started.elapsed());
@@ -376,20 +390,21 @@ impl<'a> Desk<'a> {
         Ok(appraisals)
     }
 
-    /// Values a listing, and says what brought its price about.
-    fn explain(&mut self, listing: &Listing) -> Result<(Appraisal, Result<Explained, Unexplained>), ModelError> {
-        // One listing in, one appraisal out.
-        let appraisal = self.appraise([listing])?.remove(0);
+    /// Values a listing, and says what brought its price about, by the very row that it was valued by.
+    fn explain(
+        &mut self,
+        listing: &Listing,
+    ) -> Result<(Appraisal, Option<Result<Explained, Unexplained>>), ModelError> {
         let mut row = Vec::new();
-        let features = &self.package.features;
-        features.append_row(&self.surroundings.now().of(listing, features), &mut row);
-        let explained = match self.explainer.get_or_init(|| Explainer::new(self.package)) {
+        // One listing in, one appraisal out.
+        let appraisal = self.appraise_into([listing], &mut row)?.remove(0);
+        let explained = (!row.is_empty()).then(|| match self.explainer.get_or_init(|| Explainer::new(self.package)) {
             Ok(explainer) => {
                 let features = self.package.manifest.features.clone();
                 Ok(Explained { explanation: explainer.explain(&row), features, row })
             }
             Err(why) => Err(why.clone()),
-        };
+        });
         Ok((appraisal, explained))
     }
 

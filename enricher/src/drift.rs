@@ -68,6 +68,8 @@ pub struct Window {
 #[derive(Clone, Debug)]
 pub struct Watch {
     trained: Vec<Input>,
+    /// Whether each has bins.
+    binned: Vec<bool>,
     rows: u32,
     counts: Vec<Counts>,
 }
@@ -83,13 +85,15 @@ impl Watch {
     /// Of a model that was trained on this, column by column.
     pub fn new(trained: Vec<Input>) -> Self {
         let counts = vec![Counts::default(); trained.len()];
-        Self { trained, rows: 0, counts }
+        let binned = trained.iter().map(|input| input.bins().is_some()).collect();
+        Self { trained, binned, rows: 0, counts }
     }
 
     /// Takes in a row; gives the window when it is full, and begins the next.
     pub fn take(&mut self, row: &[f32]) -> Option<Window> {
-        for ((value, trained), counts) in row.iter().zip(&self.trained).zip(&mut self.counts) {
-            counts.take(*value, trained);
+        let columns = self.trained.iter().zip(&self.binned).zip(&mut self.counts);
+        for (value, ((trained, is_binned), counts)) in row.iter().zip(columns) {
+            counts.take(*value, trained, *is_binned);
         }
         self.rows += 1;
         (self.rows == WINDOW_ROWS).then(|| self.finish())
@@ -106,13 +110,13 @@ impl Watch {
 impl Input {
     /// Whether a value is outside of what training saw; a missing one is not, unless none was ever missing.
     pub fn excludes(&self, value: f32) -> bool {
-        if self.tells_the_time() {
-            return false;
-        }
-        if value.is_nan() {
-            return self.missing == 0.0;
-        }
-        self.least.is_none_or(|least| value < least) || self.greatest.is_none_or(|greatest| value > greatest)
+        let is_outside = if value.is_nan() {
+            self.missing == 0.0
+        } else {
+            self.least.is_none_or(|least| value < least) || self.greatest.is_none_or(|greatest| value > greatest)
+        };
+        // Numbers first: this is asked of every number that a model sees.
+        is_outside && !self.tells_the_time()
     }
 
     fn tells_the_time(&self) -> bool {
@@ -127,14 +131,14 @@ impl Input {
 }
 
 impl Counts {
-    fn take(&mut self, value: f32, trained: &Input) {
+    fn take(&mut self, value: f32, trained: &Input, is_binned: bool) {
         if value.is_nan() {
             self.missing += 1;
             return;
         }
         self.outside += u32::from(trained.excludes(value));
-        if let Some(deciles) = trained.bins() {
-            self.bins[deciles.partition_point(|decile| *decile < value)] += 1;
+        if is_binned {
+            self.bins[trained.deciles.partition_point(|decile| *decile < value)] += 1;
         }
     }
 

@@ -3,6 +3,7 @@
 //! Pure, and on demand: a row takes about a millisecond. Explains the median (p50) by the trees that were trained for it, in
 //! logarithms, where they are added up; amounts of money follow from these.
 
+use crate::onnx::GOLDEN_TOLERANCE;
 use crate::registry::Package;
 use crate::trees::evaluate::{Evaluator, Room};
 use crate::trees::kernel::Kernel;
@@ -11,8 +12,6 @@ use crate::trees::shapley::{Shapley, Uncovered};
 
 /// The target of the median, among p10, p50 and p90.
 const MEDIAN: usize = 1;
-/// Largest relative error of a golden row, as where the model is loaded.
-const GOLDEN_TOLERANCE: f64 = 1e-4;
 
 /// Why the prices of a model cannot be explained.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

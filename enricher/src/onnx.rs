@@ -28,7 +28,7 @@ use crate::trees::read::{DOMAIN, Network, Unreadable};
 /// Longest time that the library may take to load: it takes about 50 ms from a warm disk.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest relative error of a golden row: five times that of a different instruction set (3e-6 to 2e-5 measured).
-const GOLDEN_TOLERANCE: f64 = 1e-4;
+pub(crate) const GOLDEN_TOLERANCE: f64 = 1e-4;
 /// Largest relative difference between our operator and the standard one. Both add 32-bit numbers in the same order.
 const OPERATOR_TOLERANCE: f32 = 1e-5;
 /// Name of the model's input, `[N, features]` of f32.

@@ -103,13 +103,15 @@ impl api::Appraiser for Bridge {
     fn explain(&self, listing: &Listing) -> Result<(api::Appraisal, api::Explanation), api::NotAppraised> {
         let (appraisal, explained) = waited(|answer| self.appraiser.explain(listing.clone(), answer))?;
         let appraisal = self.settled(listing, appraisal)?;
+        // Settled above: it has a price.
+        let explained = explained.ok_or_else(|| unavailable("the model gave no usable number".to_owned()))?;
         let explained = explained.map_err(|why| unavailable(format!("the price is not explained: {why}")))?;
         let explanation = told(&explained, &appraisal.valuation);
         Ok((appraisal, explanation))
     }
 
     fn model(&self) -> api::ModelInfo {
-        let (manifest, epoch) = (self.appraiser.manifest(), self.appraiser.epoch());
+        let (manifest, epoch) = self.appraiser.champion();
         let (model, model_version) = (manifest.name.clone(), manifest.version.clone());
         let mut manifest = match serde_json::to_value(manifest) {
             Ok(serde_json::Value::Object(members)) => members,
