@@ -1,7 +1,7 @@
 //! What the API needs of the appraiser: to value a home on demand. `roost` fills it with the enricher's model.
 
 use schemars::JsonSchema;
-use schemas::accuracy::Accuracy;
+use schemas::accuracy::{Accuracy, Contest};
 use schemas::listing::Listing;
 use schemas::priced::{Deal, Valuation};
 use serde::Serialize;
@@ -56,20 +56,45 @@ pub enum NotAppraised {
     MarketNotCovered,
 }
 
-/// The model that values, and how good it is.
+/// What a model says of itself: features, the places that it covers, how good it was on sales that it was not trained on. Without its
+/// test rows.
+pub type Manifest = serde_json::Map<String, serde_json::Value>;
+
+/// The models that value, and how good they are.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ModelInfo {
+    /// Name of the one that is asked first.
+    pub model: String,
+    /// Its version.
+    pub model_version: String,
+    /// How often others took over: valuations of a lower epoch are made again.
+    pub epoch: u64,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// What those say of themselves that are asked, in this order, where it has nothing to say of a home.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Manifest>,
+    /// The model that may become champion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidate>,
+    /// How good valuations were, by the sales of the last 90 days, by model: one that was replaced stays until they have passed.
+    pub accuracy: Vec<Accuracy>,
+}
+
+/// A model that values the same homes, and how it compares.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Candidate {
     /// Its name.
     pub model: String,
     /// Its version.
     pub model_version: String,
-    /// How often another model took over: valuations of a lower epoch are made again.
-    pub epoch: u64,
-    /// What it says of itself: features, the places that it covers, how good it was on sales that it was not trained on. Without its
-    /// test rows.
-    pub manifest: serde_json::Map<String, serde_json::Value>,
-    /// How good valuations were, by the sales of the last 90 days, by model: one that was replaced stays until they have passed.
-    pub accuracy: Vec<Accuracy>,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Share of the listings that it values for users, in per cent: chosen by a hash of their ids. Zero: in shadow.
+    pub trial_percent: u8,
+    /// How it compares with those who value, by sales of which both had said something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contest: Option<Contest>,
 }
 
 /// Values homes. Called on a thread that may block, by at most as many threads as the config says.
@@ -80,6 +105,6 @@ pub trait Appraiser: Send + Sync {
     /// The same, and what brought the price about. Takes about a millisecond.
     fn explain(&self, listing: &Listing) -> Result<(Appraisal, Explanation), NotAppraised>;
 
-    /// The model that values now. Sorts the sales of the last 90 days: some 10 ms for 50,000.
+    /// The models that value now. Sorts the sales of the last 90 days: some 10 ms for 50,000.
     fn model(&self) -> ModelInfo;
 }

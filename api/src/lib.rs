@@ -32,7 +32,9 @@ mod statements;
 mod stop;
 mod tail;
 
-pub use self::appraise::{Appraisal, Appraiser, Contribution, Explanation, ModelInfo, NotAppraised};
+pub use self::appraise::{
+    Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
+};
 pub use self::config::Config;
 pub use self::router::openapi;
 pub use self::service::{Api, Drained, StartError};

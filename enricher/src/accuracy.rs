@@ -143,7 +143,7 @@ fn group(sales: &[&Closed]) -> Option<Group> {
 }
 
 /// How near the first of each pair is to the second; `None` for too few.
-fn nearness(pairs: impl Iterator<Item = (Money, Money)>) -> Option<Nearness> {
+pub(crate) fn nearness(pairs: impl Iterator<Item = (Money, Money)>) -> Option<Nearness> {
     let mut errors: Vec<f64> =
         pairs.map(|(valued, amount)| valued.cents() as f64 / amount.cents() as f64 - 1.0).collect();
     if errors.len() < MIN_SALES {
@@ -169,7 +169,7 @@ fn median(numbers: &mut [f64]) -> f64 {
     numbers[(numbers.len() - 1) / 2]
 }
 
-fn share(part: usize, of: usize) -> f64 {
+pub(crate) fn share(part: usize, of: usize) -> f64 {
     part as f64 / of as f64
 }
 

@@ -1,34 +1,31 @@
-//! Values listings: a few threads, each with a session of the champion, and a bounded queue before them. One per
+//! Values listings: a few threads, each with a session of every model, and a bounded queue before them. One per
 //! process, shared by the enricher's service and by whoever values a home on demand.
 //!
-//! Does not know partitions or facts. Which model is champion and what was sold comes in through `following.rs`.
+//! Does not know partitions or facts. Who values and what was sold comes in through `following.rs`; how is `desk.rs`.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use schemas::accuracy::Contest;
 use schemas::listing::Listing;
 use schemas::model_alias::ModelName;
-use schemas::priced::NoValuation;
-use schemas::sale::SaleAppraisal;
 use stream::{Fatal, Log, LogError};
 
 use crate::accuracy::Accuracy;
 use crate::admission::Appraisal;
-use crate::config::{Config, MarketContextMode, TreeOperator};
-use crate::drift::Watch;
-use crate::explain::{Explainer, Explanation, Unexplained};
-use crate::features::Subject;
+use crate::config::{Config, MarketContextMode};
+use crate::desk::{Desk, Explained};
+use crate::explain::Unexplained;
 use crate::following;
 use crate::metrics;
-use crate::onnx::{LibraryError, Predictor, Runtime};
-use crate::registry::{Manifest, ModelError, Package, Registry};
+use crate::onnx::{LibraryError, Runtime};
+use crate::registry::{Manifest, ModelError, Registry};
+use crate::roster::{Loader, Roll, Roster};
 use crate::schools::{SchoolFileError, SchoolRatings};
 use crate::surroundings::Surroundings;
-use crate::valuation::{quantised, refusal, refusal_of_home, uncorrected};
 
 /// Most jobs that wait for a thread: the service has at most one per thread, the rest are single homes of the API, at
 /// most 0.3 ms each, so that the last of them waits about 20 ms.
@@ -87,66 +84,22 @@ impl Drop for Inner {
 
 /// What the threads have in common.
 pub(crate) struct Shared {
-    pub(crate) registry: Registry,
     pub(crate) surroundings: Surroundings,
     /// How good valuations were, by the sales that closed since.
     pub(crate) accuracy: Mutex<Accuracy>,
-    runtime: Runtime,
-    tree_operator: TreeOperator,
+    loader: Loader,
     workers: usize,
-    champion: ArcSwap<Champion>,
+    roster: ArcSwap<Roster>,
     /// Partitions of `sales` whose end was not reached yet.
     pub(crate) sales_behind: AtomicUsize,
     started: Instant,
     pub(crate) stopped: AtomicBool,
 }
 
-/// The model that values, with a session for each thread.
-struct Champion {
-    package: Package,
-    epoch: u64,
-    seats: Vec<Mutex<Seat>>,
-    /// Made when somebody asks first.
-    explainer: Arc<OnceLock<Result<Explainer, Unexplained>>>,
-}
-
-/// What one thread needs of a model.
-pub(crate) struct Seat {
-    predictor: Predictor,
-    watch: Watch,
-}
-
-impl Seat {
-    /// With a session of the model.
-    pub(crate) fn new(predictor: Predictor, package: &Package) -> Self {
-        Self { predictor, watch: Watch::new(package.manifest.inputs.clone()) }
-    }
-}
-
 type Job = Box<dyn FnOnce(&mut Desk<'_>) + Send>;
 
-/// What a model sees of a home, and why that makes its price.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Explained {
-    /// The model's features, as its manifest names them.
-    pub features: Vec<String>,
-    /// In their order; NaN where one is missing.
-    pub row: Vec<f32>,
-    /// Of the median, before the level of the market corrects it.
-    pub explanation: Explanation,
-}
-
-/// A thread's place of work: the champion's session that is its own.
-pub struct Desk<'a> {
-    surroundings: &'a Surroundings,
-    package: &'a Package,
-    epoch: u64,
-    seat: &'a mut Seat,
-    explainer: Arc<OnceLock<Result<Explainer, Unexplained>>>,
-}
-
 impl Appraiser {
-    /// Loads ONNX Runtime and the champion, checks both, and starts to follow `models` and `sales`.
+    /// Loads ONNX Runtime and the models, checks them, and starts to follow `models` and `sales`.
     pub fn start(config: &Config, log: &Log, fatal: &Fatal) -> Result<Self, StartError> {
         if config.workers == 0 || config.workers > 64 {
             return Err(StartError::Config(format!(
@@ -154,30 +107,29 @@ impl Appraiser {
                 config.workers
             )));
         }
-        let default = model_name(&config.model)?;
+        let default = config.order()?;
         let schools = config.school_ratings.as_deref().map(SchoolRatings::read).transpose()?.unwrap_or_default();
         let runtime = Runtime::load(&config.library())?;
         let registry = Registry::new(&config.registry);
 
         let models = following::Models::read(log, config.start_within)?;
-        let (name, epoch) = models.champion().unwrap_or((default, 0));
-        let champion = Champion::load(&registry, &runtime, config.tree_operator, config.workers, &name, epoch)?;
+        let loader = Loader::new(registry, runtime, config.tree_operator, config.workers, default);
+        let serving = loader.serving(models.roll(), None)?;
 
         let with_market = config.market_context == MarketContextMode::On;
         let surroundings = Surroundings::new(schools, with_market);
-        surroundings.follow(&champion.package.manifest);
-        let shared = Arc::new(Shared {
-            registry,
+        let shared = Shared {
             surroundings,
             accuracy: Mutex::default(),
-            runtime,
-            tree_operator: config.tree_operator,
+            loader,
             workers: config.workers,
-            champion: ArcSwap::from_pointee(champion),
+            roster: ArcSwap::from_pointee(serving.without_shadow()),
             sales_behind: AtomicUsize::new(if with_market { log.partitions() as usize } else { 0 }),
             started: Instant::now(),
             stopped: AtomicBool::new(false),
-        });
+        };
+        shared.seat(serving, models.roll(), None);
+        let shared = Arc::new(shared);
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         for worker in 0..config.workers {
             let (shared, queue) = (Arc::clone(&shared), queue.clone());
@@ -201,20 +153,32 @@ impl Appraiser {
         }
     }
 
-    /// The epoch of the champion: it grows when another model takes over.
+    /// The epoch of those who value: it grows when others take over.
     pub fn epoch(&self) -> u64 {
-        self.inner.shared.champion.load().epoch
+        self.inner.shared.roster.load().epoch
     }
 
-    /// What the champion says of itself.
-    pub fn manifest(&self) -> Manifest {
-        self.champion().0
+    /// Who values now.
+    pub fn models(&self) -> Models {
+        let roster = self.inner.shared.roster.load();
+        Models {
+            epoch: roster.epoch,
+            order: roster.order.iter().map(|model| model.package.manifest.clone()).collect(),
+            candidate: roster.candidate.as_ref().map(|model| model.package.manifest.clone()),
+            trial_percent: roster.trial_percent,
+        }
     }
 
-    /// The same, with the champion's epoch: of one moment.
-    pub fn champion(&self) -> (Manifest, u64) {
-        let champion = self.inner.shared.champion.load();
-        (champion.package.manifest.clone(), champion.epoch)
+    /// The features without which a listing has no valuation: of the first model that covers it.
+    pub fn required(&self, listing: &Listing) -> Vec<String> {
+        let roster = self.inner.shared.roster.load();
+        let mut manifests = roster.order.iter().map(|model| &model.package.manifest);
+        manifests.find(|manifest| manifest.covers(listing)).map_or_else(Vec::new, |manifest| manifest.required.clone())
+    }
+
+    /// How the candidate compares with those who value; `None` without one, or while market context is off.
+    pub fn contest(&self) -> Option<Contest> {
+        self.inner.shared.contest()
     }
 
     /// How good each model's valuations were, by the sales of the last 90 days; nothing while market context is off.
@@ -222,14 +186,15 @@ impl Appraiser {
         self.inner.shared.accuracy()
     }
 
-    /// Values one listing on a thread of the appraiser, which then calls `answer`. Does not wait.
+    /// Values one listing on a thread of the appraiser, which then calls `answer`. Does not wait. A home that is asked about
+    /// is never on trial.
     pub fn value(
         &self,
         listing: Listing,
         answer: impl FnOnce(Result<Appraisal, ModelError>) + Send + 'static,
     ) -> Result<(), NotNow> {
         self.try_submit(Box::new(move |desk| {
-            let appraisals = desk.appraise([&listing]);
+            let appraisals = desk.appraise_in_order(&[&listing]);
             // One listing in, one appraisal out.
             answer(appraisals.map(|mut all| all.remove(0)));
         }))
@@ -264,25 +229,32 @@ impl Appraiser {
     }
 }
 
-/// Reads `<name>/<version>`.
-fn model_name(text: &str) -> Result<ModelName, StartError> {
-    ModelName::parse(text).ok_or_else(|| {
-        StartError::Config(format!("model: `{text}` is not `<name>/<version>`, such as `synthetic-us/1`"))
-    })
+/// Who values at one moment.
+#[derive(Clone, Debug)]
+pub struct Models {
+    /// Grows when others take over.
+    pub epoch: u64,
+    /// What each says of itself, in the order in which they are asked: the champion first.
+    pub order: Vec<Manifest>,
+    /// What the candidate says of itself.
+    pub candidate: Option<Manifest>,
+    /// Share of the listings that the candidate values for users, in per cent.
+    pub trial_percent: u8,
+}
+
+impl Models {
+    /// Who is asked first.
+    pub fn champion(&self) -> &Manifest {
+        // An order has at least one model.
+        &self.order[0]
+    }
 }
 
 impl Shared {
     fn work(&self, worker: usize, queue: &Receiver<Job>) {
         for job in queue {
-            let champion = self.champion.load_full();
-            let mut seat = champion.seats[worker].lock().unwrap_or_else(PoisonError::into_inner);
-            job(&mut Desk {
-                surroundings: &self.surroundings,
-                package: &champion.package,
-                epoch: champion.epoch,
-                seat: &mut seat,
-                explainer: Arc::clone(&champion.explainer),
-            });
+            let roster = self.roster.load_full();
+            job(&mut Desk::at(&self.surroundings, &roster, worker));
         }
     }
 
@@ -292,166 +264,45 @@ impl Shared {
         self.accuracy.lock().unwrap_or_else(PoisonError::into_inner).reports()
     }
 
-    /// Loads and checks another champion, then lets it take over. On failure the old one stays.
-    pub(crate) fn promote(&self, name: &ModelName, epoch: u64) -> Result<(), ModelError> {
-        let champion = Champion::load(&self.registry, &self.runtime, self.tree_operator, self.workers, name, epoch)?;
-        // The level of the one before is kept for those who value with it still.
-        self.surroundings.follow(&champion.package.manifest);
-        self.champion.store(Arc::new(champion));
-        Ok(())
-    }
-}
-
-impl Champion {
-    fn load(
-        registry: &Registry,
-        runtime: &Runtime,
-        operator: TreeOperator,
-        sessions: usize,
-        name: &ModelName,
-        epoch: u64,
-    ) -> Result<Self, ModelError> {
-        let package = registry.read(name)?;
-        let session = |_| {
-            let mut predictor = Predictor::new(runtime, &package, operator)?;
-            predictor.check_golden(&package.manifest.golden)?;
-            Ok(Mutex::new(Seat::new(predictor, &package)))
-        };
-        let seats = (0..sessions).map(session).collect::<Result<Vec<_>, ModelError>>()?;
-        // All sessions are made alike.
-        if let Some(first) = seats.first()
-            && let Some(why) = first.lock().unwrap_or_else(PoisonError::into_inner).predictor.left_to_stock()
-        {
-            tracing::warn!(model = %name, "the trees of {name} are left to the standard operator, which is slower: {why}");
-        }
-        metrics::record_champion(&package.manifest, epoch);
-        tracing::info!(model = %name, epoch, file = %Path::new(&package.file).display(), "champion {name} loaded and checked");
-        Ok(Self { package, epoch, seats, explainer: Arc::default() })
-    }
-}
-
-impl<'a> Desk<'a> {
-    /// A place of work of its own, for whoever has no appraiser.
-    pub(crate) fn new(surroundings: &'a Surroundings, package: &'a Package, seat: &'a mut Seat) -> Self {
-        Self { surroundings, package, epoch: 0, seat, explainer: Arc::default() }
+    /// How the candidate compares with those who value for users.
+    pub(crate) fn contest(&self) -> Option<Contest> {
+        let roster = self.roster.load_full();
+        let candidate = roster.candidate.as_ref()?;
+        let order: Vec<&Manifest> = roster.order.iter().map(|model| &model.package.manifest).collect();
+        self.surroundings.now().contest(&order, &candidate.package.manifest)
     }
 
-    /// Values listings, in their order.
-    pub fn appraise<'l>(
-        &mut self,
-        listings: impl IntoIterator<Item = &'l Listing>,
-    ) -> Result<Vec<Appraisal>, ModelError> {
-        self.appraise_into(listings, &mut Vec::new())
+    /// Has those value whom the topic names. Who cannot be loaded does not: on a failure of the champion's record, or of one that it
+    /// names, those before stay; without its candidate everything else goes on.
+    pub(crate) fn install(&self, roll: &Roll) {
+        let before = self.roster.load_full();
+        let serving = self.loader.serving(roll, Some(&before)).unwrap_or_else(|error| {
+            tracing::error!("{error}; those who value stay: {}", before.names());
+            metrics::record_reload_failure();
+            before.without_shadow()
+        });
+        self.seat(serving, roll, Some(&before));
     }
 
-    /// The same; what the model saw of each listing that it was asked about is appended to `matrix`, which is empty.
-    fn appraise_into<'l>(
-        &mut self,
-        listings: impl IntoIterator<Item = &'l Listing>,
-        matrix: &mut Vec<f32>,
-    ) -> Result<Vec<Appraisal>, ModelError> {
-        let started = Instant::now();
-        let manifest = &self.package.manifest;
-        let model = manifest.model_name();
-        let (mut rows, mut appraisals) = (Vec::new(), Vec::new());
-        let surroundings = self.surroundings;
-        let known = surroundings.now();
-        let sales_read = known.sales_read().to_vec();
-        for listing in listings {
-            let subject = known.of(listing, &self.package.features);
-            let start = matrix.len();
-            let refused = refusal(listing, manifest).or_else(|| self.append_row(&subject, matrix));
-            let mut out_of_range = Vec::new();
-            if refused.is_none() {
-                rows.push((appraisals.len(), known.level(&model, listing)));
-                out_of_range = self.look_at(&matrix[start..]);
-            }
-            appraisals.push(Appraisal {
-                commute: subject.commute,
-                school_rating: subject.school_rating,
-                level: subject.level,
-                // Replaced below for those that the model is asked about.
-                valuation: Err(refused.unwrap_or(NoValuation::BadPrediction)),
-                out_of_range,
-                model_epoch: self.epoch,
+    fn seat(&self, serving: Roster, roll: &Roll, before: Option<&Roster>) {
+        let mut next = serving;
+        if next.candidate.is_none() {
+            next.candidate = self.loader.shadow(roll, &next, before).unwrap_or_else(|error| {
+                tracing::error!("{error}; there is no candidate");
+                metrics::record_reload_failure();
+                None
             });
         }
-        drop(known);
-        metrics::record_stage(metrics::Stage::Features, started.elapsed());
-        let started = Instant::now();
-        for ((row, level), prices) in rows.into_iter().zip(self.seat.predictor.predict(matrix)?) {
-            appraisals[row].valuation = quantised(prices, level, manifest, &sales_read);
+        let was_known = |name: &ModelName| before.is_some_and(|before| before.all().any(|model| model.name() == *name));
+        for model in next.all().filter(|model| !was_known(&model.name())) {
+            // The level of those before is kept for those who value with them still.
+            self.surroundings.follow(&model.package.manifest);
         }
-        metrics::record_stage(metrics::Stage::Inference, started.elapsed());
-        metrics::record_predictions(
-            manifest,
-            appraisals.iter().map(|a| a.valuation.as_ref().map(|_| ()).map_err(|e| *e)),
-        );
-        Ok(appraisals)
-    }
-
-    /// Values a listing, and says what brought its price about, by the very row that it was valued by.
-    fn explain(
-        &mut self,
-        listing: &Listing,
-    ) -> Result<(Appraisal, Option<Result<Explained, Unexplained>>), ModelError> {
-        let mut row = Vec::new();
-        // One listing in, one appraisal out.
-        let appraisal = self.appraise_into([listing], &mut row)?.remove(0);
-        let explained = (!row.is_empty()).then(|| match self.explainer.get_or_init(|| Explainer::new(self.package)) {
-            Ok(explainer) => {
-                let features = self.package.manifest.features.clone();
-                Ok(Explained { explanation: explainer.explain(&row), features, row })
-            }
-            Err(why) => Err(why.clone()),
-        });
-        Ok((appraisal, explained))
-    }
-
-    /// Counts the row, and names the features whose values training saw none like.
-    fn look_at(&mut self, row: &[f32]) -> Vec<String> {
-        let manifest = &self.package.manifest;
-        if let Some(window) = self.seat.watch.take(row) {
-            metrics::record_window(manifest, &window);
+        if let Some(before) = before {
+            before.all().for_each(|model| metrics::record_role(&model.name(), None));
         }
-        let outside = manifest.inputs.iter().zip(row).filter(|(input, value)| input.excludes(**value));
-        outside.map(|(input, _)| input.feature.clone()).collect()
-    }
-
-    /// What the model says of homes that were sold, in their order, before the level of the market corrects it; `None` for a
-    /// home that it has nothing to say of.
-    pub fn appraise_sold<'l>(
-        &mut self,
-        homes: impl IntoIterator<Item = &'l Listing>,
-    ) -> Result<Vec<Option<SaleAppraisal>>, ModelError> {
-        let manifest = &self.package.manifest;
-        let (mut matrix, mut rows, mut appraisals) = (Vec::new(), Vec::new(), Vec::new());
-        let surroundings = self.surroundings;
-        let known = surroundings.now();
-        for home in homes {
-            let subject = known.of(home, &self.package.features);
-            let refused = refusal_of_home(home, manifest).or_else(|| self.append_row(&subject, &mut matrix));
-            if refused.is_none() {
-                rows.push(appraisals.len());
-            }
-            appraisals.push(None);
-        }
-        drop(known);
-        for (row, prices) in rows.into_iter().zip(self.seat.predictor.predict(&matrix)?) {
-            appraisals[row] = uncorrected(prices, manifest);
-        }
-        Ok(appraisals)
-    }
-
-    /// Appends the listing's row, unless a feature that the model requires is missing.
-    fn append_row(&self, subject: &Subject<'_>, matrix: &mut Vec<f32>) -> Option<NoValuation> {
-        let start = matrix.len();
-        self.package.features.append_row(subject, matrix);
-        let is_missing = |column: &usize| matrix[start + column].is_nan();
-        if self.package.required.iter().any(is_missing) {
-            matrix.truncate(start);
-            return Some(NoValuation::MissingFeatures);
-        }
-        None
+        next.record();
+        tracing::info!(epoch = next.epoch, "who values: {}", next.names());
+        self.roster.store(Arc::new(next));
     }
 }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use schemas::id::FeedName;
+use schemas::model_alias::{ModelName, Order};
 use serde::{Deserialize, Serialize};
+
+use crate::appraiser::StartError;
 
 /// The settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ pub struct Config {
     pub registry: PathBuf,
     /// The model that values as long as topic `models` names no champion: `<name>/<version>`.
     pub model: String,
+    /// Who is asked, in this order, where that model has nothing to say: it does not cover the market, misses a feature, or
+    /// gave no usable number.
+    pub fallback_models: Vec<String>,
     /// libonnxruntime; where it is not set, `ORT_DYLIB_PATH`, else `.ort/libonnxruntime.so`.
     pub library: Option<PathBuf>,
     /// Who evaluates the trees of a model.
@@ -69,6 +75,7 @@ impl Default for Config {
         Self {
             registry: "enricher/model/registry".into(),
             model: "synthetic-us/1".to_owned(),
+            fallback_models: Vec::new(),
             library: None,
             tree_operator: TreeOperator::Fast,
             workers: 1,
@@ -84,6 +91,22 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Who values as long as topic `models` names no champion.
+    pub fn order(&self) -> Result<Order, StartError> {
+        let model = |key: &'static str, text: &String| {
+            ModelName::parse(text).ok_or_else(|| {
+                StartError::Config(format!("{key}: `{text}` is not `<name>/<version>`, such as `synthetic-us/1`"))
+            })
+        };
+        let fallbacks =
+            self.fallback_models.iter().map(|text| model("fallback_models", text)).collect::<Result<_, _>>()?;
+        let order = Order { fallbacks, ..Order::of(model("model", &self.model)?) };
+        match order.fault() {
+            Some(fault) => Err(StartError::Config(format!("fallback_models: {fault}"))),
+            None => Ok(order),
+        }
+    }
+
     /// Where ONNX Runtime is looked for.
     pub fn library(&self) -> PathBuf {
         let otherwise = || std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);

@@ -1,18 +1,20 @@
 //! The two topics that every process that values follows whole, without a group: `models` and `sales`.
 //!
-//! Threads and I/O; what a sale does to a market is `market.rs`, what a champion is `appraiser.rs`.
+//! Threads and I/O; what a sale does to a market is `market.rs`, who values is `roster.rs`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use schemas::model_alias::{Alias, CHAMPION, ModelName, epoch_of};
+use schemas::model_alias::{CANDIDATE, CHAMPION, Champion, ModelName, epoch_of};
 use schemas::sale::Sale;
 use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::appraiser::{Shared, StartError};
+use crate::level::Levels;
 use crate::metrics;
+use crate::roster::Roll;
 
 /// How long to wait for the next record before looking whether to end.
 const POLL: Duration = Duration::from_millis(500);
@@ -23,68 +25,100 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The topic `models`, read to its end and followed from there.
 pub(crate) struct Models {
     reader: Box<dyn Reader>,
-    champion: Option<(Alias, u64)>,
+    roll: Roll,
 }
 
 impl Models {
     /// Reads the topic to its end, within `within`.
     pub(crate) fn read(log: &Log, within: Duration) -> Result<Self, StartError> {
-        let deadline = Instant::now() + within;
-        let mut models = Self { reader: log.follow_gathered(&[(Topic::Models, 0, Start::Earliest)])?, champion: None };
-        let mut events = Vec::new();
-        loop {
-            events.clear();
-            match models.reader.poll(POLL, &mut events) {
-                Ok(()) => {}
-                Err(LogError::Unavailable(_) | LogError::QueueFull) if Instant::now() < deadline => continue,
-                Err(error) => return Err(error.into()),
-            }
-            for event in &events {
-                match event {
-                    Event::Record(record) => models.champion = champion_of(record).or(models.champion.take()),
-                    Event::End { .. } => return Ok(models),
-                    Event::Assigned(_) | Event::Revoked(_) => {}
+        let mut roll = Roll::default();
+        let reader = read_to_end(log, &[(Topic::Models, 0, Start::Earliest)], within, |record| roll.take(record))?;
+        Ok(Self { reader, roll })
+    }
+
+    /// What it says.
+    pub(crate) const fn roll(&self) -> &Roll {
+        &self.roll
+    }
+}
+
+/// Hands all records of some partitions to `take`; the reader goes on behind them.
+fn read_to_end(
+    log: &Log,
+    starts: &[(Topic, u32, Start)],
+    within: Duration,
+    mut take: impl FnMut(&Record),
+) -> Result<Box<dyn Reader>, StartError> {
+    let deadline = Instant::now() + within;
+    let mut reader = log.follow_gathered(starts)?;
+    let (mut events, mut open) = (Vec::new(), starts.len());
+    let mut is_open = vec![true; starts.len()];
+    while open > 0 {
+        match reader.poll(POLL, &mut events) {
+            Ok(()) => {}
+            Err(LogError::Unavailable(_) | LogError::QueueFull) if Instant::now() < deadline => continue,
+            Err(error) => return Err(error.into()),
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => take(&record),
+                Event::End { partition, .. } => {
+                    let at = starts.iter().position(|(_, known, _)| *known == partition);
+                    open -= usize::from(at.is_some_and(|at| std::mem::take(&mut is_open[at])));
                 }
-            }
-            if Instant::now() >= deadline {
-                let reason = format!("topic {} could not be read to its end within {within:?}", Topic::Models);
-                return Err(LogError::Unavailable(reason).into());
+                Event::Assigned(_) | Event::Revoked(_) => {}
             }
         }
+        if open > 0 && Instant::now() >= deadline {
+            let topic = starts.first().map_or(Topic::Models, |(topic, ..)| *topic);
+            let reason = format!("topic {topic} could not be read to its end within {within:?}");
+            return Err(LogError::Unavailable(reason).into());
+        }
     }
-
-    /// The champion that the topic names, and its epoch.
-    pub(crate) fn champion(&self) -> Option<(ModelName, u64)> {
-        self.champion.as_ref().map(|(alias, epoch)| (alias.model(), *epoch))
-    }
+    Ok(reader)
 }
 
-/// What the topic `models` says of the champion, and its epoch: read to its end within `within`.
-pub fn champion(log: &Log, within: Duration) -> Result<Option<(Alias, u64)>, StartError> {
-    Ok(Models::read(log, within)?.champion)
+/// What the topic `models` says: read to its end within `within`.
+pub fn roll(log: &Log, within: Duration) -> Result<Roll, StartError> {
+    Ok(Models::read(log, within)?.roll)
 }
 
-/// The champion that a record names, and the epoch that begins with it.
-fn champion_of(record: &Record) -> Option<(Alias, u64)> {
-    if record.key.as_deref() != Some(CHAMPION.as_bytes()) {
-        return None;
-    }
-    let value = record.value.as_deref()?;
-    match serde_json::from_slice::<Alias>(value) {
-        Ok(alias) => Some((alias, epoch_of(record.offset))),
-        Err(error) => {
-            tracing::error!(
-                offset = record.offset,
-                "{}: the champion's record is not a model's name: {error}; the champion stays",
-                record.topic
-            );
+impl Roll {
+    /// Takes in a record of `models`. One that is wrong changes nothing.
+    fn take(&mut self, record: &Record) {
+        let value = record.value.as_deref();
+        let outcome = match (record.key.as_deref().map(String::from_utf8_lossy).as_deref(), value) {
+            (Some(CHAMPION), Some(value)) => read_champion(value).map(|champion| {
+                self.champion = Some((champion, epoch_of(record.offset)));
+            }),
+            (Some(CANDIDATE), Some(value)) => {
+                serde_json::from_slice(value).map_err(|error| error.to_string()).map(|candidate: ModelName| {
+                    self.candidate = Some(candidate);
+                })
+            }
+            (Some(CANDIDATE), None) => {
+                self.candidate = None;
+                Ok(())
+            }
+            // What users see is not taken back by saying nothing.
+            (Some(CHAMPION), None) => Err("the champion's record is empty".to_owned()),
+            _ => Ok(()),
+        };
+        if let Err(error) = outcome {
+            let key = record.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            let (topic, offset) = (record.topic, record.offset);
+            tracing::error!(offset, "{topic}: the record of {key} cannot be used: {error}; those who value stay");
             metrics::record_reload_failure();
-            None
         }
     }
 }
 
-/// Follows `models`: another champion is loaded beside the old one, and takes over when it has been checked.
+fn read_champion(value: &[u8]) -> Result<Champion, String> {
+    let champion: Champion = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    champion.fault().map_or(Ok(champion), Err)
+}
+
+/// Follows `models`: others are loaded beside those who value, and take over when they have been checked.
 pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal) -> std::io::Result<()> {
     let of_thread = Fatal::clone(&fatal);
     let follow = move || {
@@ -93,19 +127,30 @@ pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal
             if !poll(models.reader.as_mut(), &mut events, &of_thread) {
                 return;
             }
-            let mut newest = events.drain(..).filter_map(|event| match event {
-                Event::Record(record) => champion_of(&record),
-                Event::End { .. } | Event::Assigned(_) | Event::Revoked(_) => None,
-            });
-            if let Some((name, epoch)) = newest.next_back().map(|(alias, epoch)| (alias.model(), epoch))
-                && let Err(error) = shared.promote(&name, epoch)
-            {
-                tracing::error!(model = %name, epoch, "{error}; the champion before it stays");
-                metrics::record_reload_failure();
+            let before = models.roll.clone();
+            for event in events.drain(..) {
+                if let Event::Record(record) = event {
+                    models.roll.take(&record);
+                }
+            }
+            if models.roll != before {
+                shared.install(&models.roll);
             }
         }
     };
     stream::spawn("appraiser-models", &fatal, follow).map(drop)
+}
+
+/// The closings of the last 90 days, as `sales` tells them: read to its end within `within`.
+pub fn closings(log: &Log, within: Duration) -> Result<Levels, StartError> {
+    let starts: Vec<_> = (0..log.partitions()).map(|partition| (Topic::Sales, partition, Start::Earliest)).collect();
+    let mut levels = Levels::default();
+    read_to_end(log, &starts, within, |record| {
+        if let Some(sale) = record.value.as_deref().and_then(|value| serde_json::from_slice::<Sale>(value).ok()) {
+            levels.take(&sale);
+        }
+    })?;
+    Ok(levels)
 }
 
 /// Follows all of `sales`.
@@ -135,6 +180,9 @@ pub(crate) fn spawn_sales(shared: Arc<Shared>, log: Log, fatal: Fatal) -> Result
             }
             if told_at.elapsed() >= TELL_EVERY && shared.sales_behind.load(Ordering::Relaxed) == 0 {
                 shared.accuracy().iter().for_each(metrics::record_accuracy);
+                if let Some(contest) = shared.contest() {
+                    metrics::record_contest(&contest);
+                }
                 told_at = Instant::now();
             }
         }

@@ -14,15 +14,17 @@
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
+use schemas::accuracy::Contest;
 use schemas::id::{Country, ListingId, Market};
 use schemas::listing::Listing;
-use schemas::model_alias::ModelName;
+use schemas::model_alias::{MAX_ORDER, ModelName};
 use schemas::money::{Currency, Money};
 use schemas::sale::{Sale, SaleAppraisal};
 use schemas::version::ListingVersion;
 use schemas::vocabulary::Transaction;
 use serde::{Deserialize, Serialize};
 
+use crate::contest;
 use crate::market::{close_day, days_since_1970};
 use crate::registry::Manifest;
 
@@ -41,8 +43,8 @@ pub const LEVEL_PULL: i64 = 20;
 pub const INTERVAL_PULL: i64 = 200;
 /// The share of closings that each end of the interval is to hold, in per cent.
 const EACH_END_PERCENT: usize = 90;
-/// Most models whose level is kept: the champion, one that it follows, and candidates.
-const MAX_MODELS: usize = 4;
+/// Most models whose level is kept: those who value, the candidate, and those before them who are asked still.
+const MAX_MODELS: usize = 2 * (MAX_ORDER + 1);
 /// Most closings of a model's own seed.
 pub const MAX_SEED: usize = 5_000;
 
@@ -106,11 +108,12 @@ struct Sold {
     by_day: BTreeMap<(i32, ListingId), Closing>,
 }
 
+/// What is remembered of a closing.
 #[derive(Debug)]
-struct Closing {
-    market: Market,
-    price: Money,
-    appraisals: Vec<SaleAppraisal>,
+pub(crate) struct Closing {
+    pub(crate) market: Market,
+    pub(crate) price: Money,
+    pub(crate) appraisals: Vec<SaleAppraisal>,
 }
 
 /// One model, and its errors.
@@ -173,7 +176,7 @@ impl Levels {
         }
     }
 
-    /// From now on the level of this model is kept too. Of more than four the one that was followed first is left.
+    /// From now on the level of this model is kept too. Of too many the one that was followed first is left.
     pub fn follow(&mut self, manifest: &Manifest) {
         let name = manifest.model_name();
         self.models.retain(|model| model.name != name);
@@ -208,6 +211,16 @@ impl Levels {
             }
         }
         self.models.push(model);
+    }
+
+    /// The closings of the last 90 days, with their days.
+    pub(crate) fn closings(&self) -> impl Iterator<Item = (i32, &Closing)> {
+        self.sold.values().flat_map(|sold| sold.by_day.iter().map(|((day, _), closing)| (*day, closing)))
+    }
+
+    /// How a candidate compares with those who value in `order`.
+    pub fn contest(&self, order: &[&Manifest], candidate: &Manifest) -> Contest {
+        contest::compare(self.closings(), order, candidate)
     }
 
     /// What prices of this model are corrected by; nothing for a model that is not followed.
@@ -533,13 +546,13 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_four_models_are_followed() {
+    fn of_too_many_models_those_that_were_followed_last_are() {
         let mut levels = Levels::default();
-        for version in 0..9 {
+        for version in 0..MAX_MODELS + 3 {
             levels.follow(&manifest(&version.to_string()));
         }
         let versions: Vec<_> = levels.models.iter().map(|model| model.name.version.as_str()).collect();
-        assert_eq!(versions, ["5", "6", "7", "8"]);
+        assert_eq!((versions.len(), versions[0]), (MAX_MODELS, "3"));
     }
 
     proptest! {

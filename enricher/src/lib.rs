@@ -2,9 +2,9 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
-//! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`
-//! and `following`.
+//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `contest`, `drift`, `window`,
+//! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`,
+//! `roster`, `desk` and `following`.
 
 pub mod accuracy;
 mod acks;
@@ -13,7 +13,9 @@ pub mod appraiser;
 pub mod commute;
 pub mod comparables;
 pub mod config;
+mod contest;
 pub mod deal;
+mod desk;
 pub mod drift;
 pub mod explain;
 pub mod fair_housing;
@@ -31,6 +33,7 @@ mod owner;
 mod quadtree;
 pub mod registry;
 pub mod replay;
+pub mod roster;
 mod sales;
 pub mod schools;
 pub mod service;
@@ -47,5 +50,7 @@ mod testing;
 
 pub use appraiser::{Appraiser, NotNow, StartError};
 pub use config::{Config, MarketContextMode, TreeOperator};
+pub use contest::MIN_PAIRS;
+pub use desk::{Desk, Explained};
 pub use owner::GROUP;
 pub use service::{Drained, Enricher};

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use schemas::accuracy::Accuracy;
+use schemas::accuracy::{Accuracy, Advice, Contest};
 use schemas::dead_letter::Code;
+use schemas::model_alias::ModelName;
 use schemas::priced::NoValuation;
 use schemas::sale::Sale;
+use schemas::shadow::Shadow;
 
 use crate::drift::Window;
 use crate::registry::Manifest;
@@ -26,6 +28,17 @@ const PREDICTIONS: &str = "roost_predictions_total";
 const PREDICTION_ERROR: &str = "roost_prediction_error_ratio";
 const IN_INTERVAL: &str = "roost_prediction_interval_total";
 const CHAMPION_EPOCH: &str = "roost_model_epoch";
+const ROLE: &str = "roost_model_role";
+const TRIAL: &str = "roost_model_trial_ratio";
+const SHADOWS: &str = "roost_model_shadow_total";
+const SHADOW_RATIO: &str = "roost_model_shadow_ratio";
+const CANDIDATE_FAILURES: &str = "roost_model_candidate_failures_total";
+const PAIRED_SALES: &str = "roost_model_paired_sales";
+const PAIRED_ERROR: &str = "roost_model_paired_error_ratio";
+const PAIRED_COVERAGE: &str = "roost_model_paired_coverage_ratio";
+const ADVANTAGE: &str = "roost_model_candidate_advantage";
+const ADVANTAGE_ERROR: &str = "roost_model_candidate_advantage_error";
+const ADVICE: &str = "roost_model_advice";
 const RELOAD_FAILURES: &str = "roost_model_reload_failures_total";
 const LIVE_SALES: &str = "roost_model_live_sales";
 const LIVE_ERROR: &str = "roost_model_live_error_ratio";
@@ -44,10 +57,19 @@ const FEATURE_PSI_NOISE: &str = "roost_model_feature_psi_noise";
 /// Markets whose error is a metric, those with the most sales: each is a series for ever. The API tells all of them.
 const MARKETS: usize = 50;
 
+/// What is advised of a candidate.
+const ADVICE_WORDS: [(Advice, &str); 4] = [
+    (Advice::TooFewSales, "too_few_sales"),
+    (Advice::Promote, "promote"),
+    (Advice::Keep, "keep"),
+    (Advice::NoDifference, "no_difference"),
+];
+
 /// Buckets of the histograms.
 pub const BUCKETS: &[(&str, &[f64])] = &[
     (STAGE, &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0]),
     (BATCH, &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]),
+    (SHADOW_RATIO, &[0.5, 0.8, 0.9, 0.95, 0.98, 1.0, 1.02, 1.05, 1.1, 1.25, 2.0]),
     (PREDICTION_ERROR, &[0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0]),
 ];
 
@@ -70,7 +92,11 @@ pub fn describe() {
     describe_gauge!(LISTINGS, Unit::Count, "Listings remembered");
     describe_gauge!(PARTITIONS, Unit::Count, "Partitions of `listings` owned, by state: restoring, serving");
     describe_gauge!(IN_FLIGHT, Unit::Count, "Records sent and not yet acknowledged");
-    describe_histogram!(STAGE, Unit::Seconds, "Time of a batch in a stage: decide, features, inference, append");
+    describe_histogram!(
+        STAGE,
+        Unit::Seconds,
+        "Time of a batch in a stage: decide, features, inference, append, shadow (the candidate)"
+    );
     describe_histogram!(BATCH, Unit::Count, "Statements per batch");
     describe_counter!(PREDICTIONS, Unit::Count, "Valuations, by model, version and outcome");
     describe_histogram!(
@@ -83,7 +109,29 @@ pub fn describe() {
         "Sales by where the close price lay: below, within or above the valuation's interval, by model and version"
     );
     describe_gauge!(CHAMPION_EPOCH, "Epoch of the champion, by model and version; 0 for the configured one");
-    describe_counter!(RELOAD_FAILURES, Unit::Count, "Champions that could not be loaded; the one before stays");
+    describe_gauge!(ROLE, "1 for each model that values: champion, fallback, candidate");
+    describe_gauge!(TRIAL, "Share of the listings that the candidate values for users");
+    describe_counter!(
+        SHADOWS,
+        Unit::Count,
+        "Listings that the candidate covers, by who had a price: both, champion, candidate, neither"
+    );
+    describe_histogram!(SHADOW_RATIO, "The candidate's price as a multiple of the champion's, of the same listing");
+    describe_counter!(CANDIDATE_FAILURES, Unit::Count, "Batches of which the candidate could not be asked");
+    describe_gauge!(PAIRED_SALES, Unit::Count, "Sales of the last 90 days of which champion and candidate both spoke");
+    describe_gauge!(
+        PAIRED_ERROR,
+        "Median distance from the close price of those sales, as a share of it, by role: champion, candidate"
+    );
+    describe_gauge!(PAIRED_COVERAGE, "Share of those sales that closed between p10 and p90, by role");
+    describe_gauge!(ADVANTAGE, "By how much the candidate was nearer in the mean, in absolute natural logarithms");
+    describe_gauge!(ADVANTAGE_ERROR, "The standard error of that");
+    describe_gauge!(ADVICE, "1 for what is advised: too_few_sales, promote, keep, no_difference");
+    describe_counter!(
+        RELOAD_FAILURES,
+        Unit::Count,
+        "Records of `models` whose models could not be loaded; those before stay"
+    );
     describe_gauge!(LIVE_SALES, Unit::Count, "Sales of the last 90 days whose homes the model had valued");
     describe_gauge!(
         LIVE_ERROR,
@@ -141,6 +189,8 @@ pub enum Stage {
     Inference,
     /// Encoding and handing to the log.
     Append,
+    /// The candidate.
+    Shadow,
 }
 
 /// A statement was dealt with.
@@ -200,6 +250,7 @@ pub(crate) fn record_stage(stage: Stage, took: Duration) {
         Stage::Features => "features",
         Stage::Inference => "inference",
         Stage::Append => "append",
+        Stage::Shadow => "shadow",
     };
     histogram!(STAGE, "stage" => stage).record(took.as_secs_f64());
 }
@@ -274,6 +325,62 @@ pub(crate) fn record_accuracy(accuracy: &Accuracy) {
     }
 }
 
+/// A model has this role from now on, or none.
+pub(crate) fn record_role(model: &ModelName, role: Option<&'static str>) {
+    for known in ["champion", "fallback", "candidate"] {
+        let labels = [("model", model.name.clone()), ("version", model.version.clone()), ("role", known.to_owned())];
+        gauge!(ROLE, &labels).set(if role == Some(known) { 1.0 } else { 0.0 });
+    }
+}
+
+/// So much of the listings is on trial.
+pub(crate) fn record_trial(percent: u8) {
+    gauge!(TRIAL).set(f64::from(percent) / 100.0);
+}
+
+/// Champion and candidate were asked about the same listing.
+pub(crate) fn record_shadow(shadow: &Shadow) {
+    let outcome = match (shadow.champion.prices, shadow.candidate.prices) {
+        (Some(champion), Some(candidate)) => {
+            histogram!(SHADOW_RATIO).record(candidate.p50.cents() as f64 / champion.p50.cents() as f64);
+            "both"
+        }
+        (Some(_), None) => "champion",
+        (None, Some(_)) => "candidate",
+        (None, None) => "neither",
+    };
+    counter!(SHADOWS, "priced_by" => outcome).increment(1);
+}
+
+/// A batch went without the candidate.
+pub(crate) fn record_candidate_failure() {
+    counter!(CANDIDATE_FAILURES).increment(1);
+}
+
+/// There is no candidate: what was said of one holds no longer.
+pub(crate) fn record_no_contest() {
+    gauge!(PAIRED_SALES).set(0.0);
+    for (_, word) in ADVICE_WORDS {
+        gauge!(ADVICE, "advice" => word).set(0.0);
+    }
+}
+
+/// How the candidate compares with the champion.
+pub(crate) fn record_contest(contest: &Contest) {
+    gauge!(PAIRED_SALES).set(contest.sales as f64);
+    for (role, contender) in [("champion", contest.champion), ("candidate", contest.candidate)] {
+        if let Some(contender) = contender {
+            gauge!(PAIRED_ERROR, "role" => role).set(contender.close_price.median_absolute_error);
+            gauge!(PAIRED_COVERAGE, "role" => role).set(contender.interval_coverage);
+        }
+    }
+    gauge!(ADVANTAGE).set(contest.advantage);
+    gauge!(ADVANTAGE_ERROR).set(contest.advantage_error);
+    for (advice, word) in ADVICE_WORDS {
+        gauge!(ADVICE, "advice" => word).set(if contest.advice == advice { 1.0 } else { 0.0 });
+    }
+}
+
 /// A window of rows is full.
 pub(crate) fn record_window(manifest: &Manifest, window: &Window) {
     let of_model = [("model", manifest.name.clone()), ("version", manifest.version.clone())];
@@ -289,7 +396,7 @@ pub(crate) fn record_window(manifest: &Manifest, window: &Window) {
     }
 }
 
-/// A champion could not be loaded.
+/// A record of `models` could not be followed.
 pub(crate) fn record_reload_failure() {
     counter!(RELOAD_FAILURES).increment(1);
 }

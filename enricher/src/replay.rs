@@ -10,20 +10,20 @@ use schemas::priced::{NoValuation, Valuation};
 use schemas::sale::SaleAppraisal;
 use schemas::vocabulary::StandardStatus;
 
-use crate::appraiser::{Desk, Seat};
 use crate::config::TreeOperator;
+use crate::desk::Desk;
 use crate::hindsight::{Known, Pending, day_of};
 use crate::market::days_since_1970;
-use crate::onnx::{Predictor, Runtime};
-use crate::registry::{ModelError, Package, Registry};
+use crate::onnx::Runtime;
+use crate::registry::{ModelError, Registry};
+use crate::roster::{Loaded, Roster};
 use crate::sales::sale_of;
 use crate::schools::SchoolRatings;
 use crate::surroundings::Surroundings;
 
 /// A model, and what it knows at the day that the replay has come to.
 pub struct Replay {
-    package: Package,
-    seat: Seat,
+    roster: Roster,
     surroundings: Surroundings,
 }
 
@@ -43,13 +43,10 @@ pub struct Replayed<'a> {
 impl Replay {
     /// Loads and checks a model.
     pub fn open(registry: &Registry, runtime: &Runtime, model: &ModelName) -> Result<Self, ModelError> {
-        let package = registry.read(model)?;
-        let mut predictor = Predictor::new(runtime, &package, TreeOperator::Fast)?;
-        predictor.check_golden(&package.manifest.golden)?;
+        let model = Loaded::read(registry, runtime, TreeOperator::Fast, 1, model)?;
         let surroundings = Surroundings::new(SchoolRatings::default(), true);
-        surroundings.follow(&package.manifest);
-        let seat = Seat::new(predictor, &package);
-        Ok(Self { package, seat, surroundings })
+        surroundings.follow(&model.package.manifest);
+        Ok(Self { roster: Roster::of(model), surroundings })
     }
 
     /// Goes through sales in the order of their days (`hindsight::in_order`) and hands each to `each`; those before `from` are
@@ -67,13 +64,16 @@ impl Replay {
             let today = day_of(&day[0]);
             pending.known_on(today).for_each(|sale| self.surroundings.take(&sale));
             let sold: Vec<_> = day.iter().filter_map(|home| Some((home, sale_of(home, None)?))).collect();
-            let mut desk = Desk::new(&self.surroundings, &self.package, &mut self.seat);
-            let uncorrected = desk.appraise_sold(sold.iter().map(|(home, _)| *home))?;
+            let mut desk = Desk::at(&self.surroundings, &self.roster, 0);
+            let homes: Vec<_> = sold.iter().map(|(home, _)| *home).collect();
+            let uncorrected = desk.appraise_sold(&homes)?;
             let is_judged = from.is_none_or(|from| today >= from);
             let offered: Vec<_> = sold.iter().filter(|_| is_judged).map(|(home, _)| offered(home)).collect();
-            let mut appraisals = desk.appraise(&offered)?.into_iter();
-            for ((home, mut sale), uncorrected) in sold.into_iter().zip(uncorrected) {
-                sale.appraisals.extend(uncorrected.clone());
+            let offered: Vec<_> = offered.iter().collect();
+            let mut appraisals = desk.appraise_in_order(&offered)?.into_iter();
+            for ((home, mut sale), said) in sold.into_iter().zip(uncorrected) {
+                let uncorrected = said.first().cloned();
+                sale.appraisals.extend(said);
                 let close_price = sale.close_price;
                 pending.add(sale);
                 if let Some(appraisal) = appraisals.next() {

@@ -4,6 +4,7 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
+use schemas::accuracy::Contest;
 use schemas::listing::Listing;
 use schemas::model_alias::ModelName;
 use schemas::sale::Sale;
@@ -103,6 +104,11 @@ impl View<'_> {
     /// What a model's prices of a listing are corrected by.
     pub fn level(&self, model: &ModelName, listing: &Listing) -> Level {
         self.sold.as_deref().map_or_else(Level::default, |sold| sold.levels.of(model, listing))
+    }
+
+    /// How a candidate compares with those who value in `order`, by what closed; `None` while market context is off.
+    pub fn contest(&self, order: &[&Manifest], candidate: &Manifest) -> Option<Contest> {
+        self.sold.as_deref().map(|sold| sold.levels.contest(order, candidate))
     }
 
     /// How far `sales` has been read, by partition.

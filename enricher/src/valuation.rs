@@ -55,10 +55,12 @@ pub fn quantised(
     })
 }
 
-/// What a model says by itself, for the record of a sale.
-pub fn uncorrected(prices: Prices, manifest: &Manifest) -> Option<SaleAppraisal> {
+/// What a model says by itself and as it would be shown, for the record of a sale.
+pub fn sold_for(prices: Prices, level: Level, manifest: &Manifest) -> Option<SaleAppraisal> {
     let [p10, p50, p90] = whole(corrected(prices, Level::default())).ok()?;
-    Some(SaleAppraisal { model: manifest.name.clone(), model_version: manifest.version.clone(), p10, p50, p90 })
+    let shown = whole(corrected(prices, level)).ok().map(|[p10, p50, p90]| schemas::priced::Prices { p10, p50, p90 });
+    let (model, model_version) = (manifest.name.clone(), manifest.version.clone());
+    Some(SaleAppraisal { model, model_version, p10, p50, p90, shown })
 }
 
 /// e to the power of so many millionths.
@@ -131,9 +133,11 @@ mod tests {
         assert_eq!(valued(doubled, 0, 0), ([180, 200, 220], 2_000_000));
         assert_eq!(valued(0, doubled, doubled), ([45, 100, 220], 1_000_000));
         assert_eq!(valued(0, -doubled, -doubled), ([100, 100, 100], 1_000_000));
-        let alone = uncorrected([90.4, 110.0, 99.6], &manifest).unwrap();
-        assert_eq!([alone.p10, alone.p50, alone.p90].map(Money::units), [90, 100, 110]);
-        assert_eq!(uncorrected([f32::NAN, 1.0, 1.0], &manifest), None);
+        let level = Level { shift: doubled, low: 0, high: 0 };
+        let said = sold_for([90.4, 110.0, 99.6], level, &manifest).unwrap();
+        assert_eq!([said.p10, said.p50, said.p90].map(Money::units), [90, 100, 110]);
+        assert_eq!(said.shown.map(|shown| [shown.p10, shown.p50, shown.p90].map(Money::units)), Some([181, 199, 220]));
+        assert_eq!(sold_for([f32::NAN, 1.0, 1.0], Level::default(), &manifest), None);
     }
 
     #[test]

@@ -8,11 +8,13 @@ use schemas::id::ListingId;
 use schemas::listing::Listing;
 use schemas::priced::PricedListing;
 use schemas::sale::Sale;
+use schemas::shadow::Shadow;
 use schemas::topic::{Topic, listing_key, partition_of};
 use stream::{Outgoing, Record};
 
 const PRICED_TYPE: &str = "roost.listing.priced.v1";
 const SALE_TYPE: &str = "roost.listing.sold.v1";
+const SHADOW_TYPE: &str = "roost.listing.shadowed.v1";
 const SOURCE: &str = "roost/enricher";
 
 /// The statement that a record of `listings` carries. `partitions` is P.
@@ -90,6 +92,12 @@ pub fn sale(sale: &Sale, event: String, trace: Option<&[u8]>) -> Outgoing {
     outgoing(Topic::Sales, &sale.listing_id, Some(json(sale)), headers)
 }
 
+/// What champion and candidate say of a listing as a record.
+pub fn shadow(shadow: &Shadow, event: String, trace: Option<&[u8]>) -> Outgoing {
+    let headers = headers(SHADOW_TYPE, event, shadow.version.timestamp_ms, trace);
+    outgoing(Topic::ValuationsShadow, &shadow.listing_id, Some(json(shadow)), headers)
+}
+
 /// The sale that a record of `sales` carries, if it is one.
 pub fn sold(record: &Record) -> Option<Sale> {
     serde_json::from_slice(record.value.as_deref()?).ok()
@@ -117,8 +125,8 @@ fn outgoing(topic: Topic, id: &ListingId, value: Option<Vec<u8>>, headers: Heade
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    // Fails only for a map whose keys are no texts: neither facts nor sales have one.
-    serde_json::to_vec(value).expect("a fact and a sale are writable as JSON")
+    // Fails only for a map whose keys are no texts: none of these has one.
+    serde_json::to_vec(value).expect("facts, sales and shadows are writable as JSON")
 }
 
 #[cfg(test)]

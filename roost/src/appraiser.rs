@@ -5,11 +5,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use enricher::admission::{Appraisal, Decision, admit};
-use enricher::appraiser::Explained;
+use enricher::appraiser::Models;
 use enricher::deal::Reliability;
 use enricher::features::missing_members;
-use enricher::registry::ModelError;
-use enricher::{Appraiser, NotNow};
+use enricher::registry::{Manifest, ModelError};
+use enricher::{Appraiser, Explained, NotNow};
 use schemas::listing::Listing;
 use schemas::priced::{NoValuation, Valuation};
 
@@ -81,7 +81,8 @@ impl Bridge {
         match (fact.valuation, fact.no_valuation) {
             (Some(valuation), _) => Ok(api::Appraisal { valuation, deal: fact.deal, out_of_range }),
             (None, Some(NoValuation::MissingFeatures)) => {
-                Err(api::NotAppraised::FeaturesMissing(missing_members(&self.appraiser.manifest().required, listing)))
+                let required = self.appraiser.required(listing);
+                Err(api::NotAppraised::FeaturesMissing(missing_members(&required, listing)))
             }
             (None, Some(NoValuation::SellerOptedOut)) => {
                 Err(unavailable("the seller opted out of valuations".to_owned()))
@@ -111,14 +112,30 @@ impl api::Appraiser for Bridge {
     }
 
     fn model(&self) -> api::ModelInfo {
-        let (manifest, epoch) = self.appraiser.champion();
-        let (model, model_version) = (manifest.name.clone(), manifest.version.clone());
-        let mut manifest = match serde_json::to_value(manifest) {
-            Ok(serde_json::Value::Object(members)) => members,
-            // A manifest is a struct of texts and numbers.
-            Ok(_) | Err(_) => serde_json::Map::new(),
-        };
-        manifest.retain(|name, _| !NOT_SHOWN.contains(&name.as_str()));
-        api::ModelInfo { model, model_version, epoch, manifest, accuracy: self.appraiser.accuracy() }
+        let Models { epoch, order, candidate, trial_percent } = self.appraiser.models();
+        let mut shown = order.iter().map(shown);
+        // An order has at least one model.
+        let (model, model_version, manifest) = shown.next().unwrap_or_default();
+        let fallbacks = shown.map(|(_, _, manifest)| manifest).collect();
+        let candidate = candidate.as_ref().map(self::shown).map(|(model, model_version, manifest)| api::Candidate {
+            model,
+            model_version,
+            manifest,
+            trial_percent,
+            contest: self.appraiser.contest(),
+        });
+        let accuracy = self.appraiser.accuracy();
+        api::ModelInfo { model, model_version, epoch, manifest, fallbacks, candidate, accuracy }
     }
+}
+
+/// Name, version, and what is for reading.
+fn shown(manifest: &Manifest) -> (String, String, api::Manifest) {
+    let mut members = match serde_json::to_value(manifest) {
+        Ok(serde_json::Value::Object(members)) => members,
+        // A manifest is a struct of texts and numbers.
+        Ok(_) | Err(_) => serde_json::Map::new(),
+    };
+    members.retain(|name, _| !NOT_SHOWN.contains(&name.as_str()));
+    (manifest.name.clone(), manifest.version.clone(), members)
 }

@@ -82,3 +82,48 @@ pub struct Accuracy {
     /// By market; those with fewer than 20 sales are left out.
     pub markets: BTreeMap<Market, Group>,
 }
+
+/// What to do with a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Advice {
+    /// Too few sales tell: wait.
+    TooFewSales,
+    /// The candidate is nearer, by more than chance: promote it.
+    Promote,
+    /// The champion is nearer, by more than chance: keep it.
+    Keep,
+    /// Neither is nearer by more than chance.
+    NoDifference,
+}
+
+/// How near one of two models was, of sales of which both had said something.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Contender {
+    /// Against what was paid.
+    #[serde(flatten)]
+    pub close_price: Nearness,
+    /// Share of the sales that closed between p10 and p90; meant to be 0.80.
+    pub interval_coverage: f64,
+}
+
+/// Champion and candidate, by the sales of the last 90 days of which both had said what they are worth before they knew, and which are
+/// newer than what either was trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Contest {
+    /// How many sales.
+    pub sales: usize,
+    /// How near those were that value for users; `None` for fewer than 20 sales.
+    pub champion: Option<Contender>,
+    /// How near the candidate was.
+    pub candidate: Option<Contender>,
+    /// Share of the sales of which the candidate was nearer.
+    pub candidate_nearer: f64,
+    /// By how much the candidate was nearer in the mean, as a difference of absolute natural logarithms, each at most ln 2; below zero:
+    /// less near.
+    pub advantage: f64,
+    /// Its standard error.
+    pub advantage_error: f64,
+    /// What follows.
+    pub advice: Advice,
+}

@@ -22,6 +22,7 @@ pub mod priced;
 pub mod recommendation;
 pub mod reso;
 pub mod sale;
+pub mod shadow;
 pub mod state_hash;
 pub mod statement;
 pub mod topic;

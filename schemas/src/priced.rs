@@ -41,6 +41,18 @@ pub struct Commute {
     pub estimated: bool,
 }
 
+/// What a home sells for, in whole currency units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// A tenth of such homes sell for less.
+    pub p10: Money,
+    /// Half of such homes sell for less.
+    pub p50: Money,
+    /// A tenth of such homes sell for more.
+    pub p90: Money,
+}
+
 /// What a model says a listing is worth, in whole currency units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +76,11 @@ pub struct Valuation {
 }
 
 impl Valuation {
+    /// The prices alone.
+    pub const fn prices(&self) -> Prices {
+        Prices { p10: self.p10, p50: self.p50, p90: self.p90 }
+    }
+
     /// The same without how far the sales had been read.
     #[must_use]
     pub fn without_sales_read(mut self) -> Self {

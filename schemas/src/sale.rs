@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ListingId, Market};
 use crate::money::{Currency, Money};
-use crate::priced::Valuation;
+use crate::priced::{Prices, Valuation};
 use crate::units::{Bathrooms, Position};
 use crate::version::ListingVersion;
 use crate::vocabulary::{PropertySubType, Transaction};
@@ -25,6 +25,10 @@ pub struct SaleAppraisal {
     pub p50: Money,
     /// A tenth of such homes sell for more.
     pub p90: Money,
+    /// The same as it would have been shown then, corrected by the level of the market; absent in records from before it
+    /// was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Prices>,
 }
 
 /// One closed sale or lease.

@@ -28,8 +28,10 @@ pub enum Topic {
     MarketDays,
     /// API keys (hashed), revocations, webhook registrations. Key: kind and id.
     Access,
-    /// Which model is champion and candidate; a record's offset is the model epoch. Key: alias.
+    /// Which models value, and which is the candidate; the offset of the champion's record is the model epoch. Key: alias.
     Models,
+    /// What champion and candidate say of the same listing, for whoever compares models; nothing reads it. Key: listing id.
+    ValuationsShadow,
     /// What no service could use: original bytes, and headers that say where from and why. Key: the original one.
     DeadLetters,
 }
@@ -81,7 +83,7 @@ pub const MAX_RECORD_BYTES: usize = 2 * 1024 * 1024;
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ListingsRaw,
         Self::Listings,
         Self::ListingsPriced,
@@ -93,6 +95,7 @@ impl Topic {
         Self::MarketDays,
         Self::Access,
         Self::Models,
+        Self::ValuationsShadow,
         Self::DeadLetters,
     ];
 
@@ -110,6 +113,7 @@ impl Topic {
             Self::MarketDays => "market.days",
             Self::Access => "access",
             Self::Models => "models",
+            Self::ValuationsShadow => "valuations.shadow",
             Self::DeadLetters => "dead-letters",
         }
     }
@@ -124,7 +128,7 @@ impl Topic {
         let compact = Cleanup::Compact { min_lag_ms: MIN_COMPACTION_LAG_MS, max_lag_ms: None };
         match self {
             Self::ListingsRaw => Cleanup::Delete { retention_ms: 14 * DAY_MS },
-            Self::Listings => Cleanup::Delete { retention_ms: 7 * DAY_MS },
+            Self::Listings | Self::ValuationsShadow => Cleanup::Delete { retention_ms: 7 * DAY_MS },
             Self::ListingsPriced | Self::Sales | Self::MarketDays | Self::Access | Self::Models => compact,
             Self::Preferences => Cleanup::Compact { min_lag_ms: DAY_MS, max_lag_ms: Some(8 * DAY_MS) },
             Self::Interactions | Self::DeadLetters => Cleanup::Delete { retention_ms: 30 * DAY_MS },

@@ -1,4 +1,4 @@
-//! `GET /ml/model-info`: the model that values, and how good it is.
+//! `GET /ml/model-info`: the models that value, and how good they are.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::appraise::ModelInfo;
 use crate::problem::{Kind, Problem};
 use crate::query::NoQuery;
 
-/// The model that values.
+/// The models that value.
 ///
-/// What its manifest says, and how near its valuations were to what homes of the last 90 days closed at, and to what was asked for them:
+/// What their manifests say, the candidate's too, with how it compares, and how near valuations were to what homes of the last 90 days closed at, and to what was asked for them:
 /// in all, by fifths of the price, and by market. A group of fewer than 20 sales is not told.
 #[utoipa::path(
     get, path = "/ml/model-info", tag = "models", operation_id = "model_info",
     responses(
-        (status = 200, description = "The model.", body = ref("#/components/schemas/ModelInfo")),
+        (status = 200, description = "The models.", body = ref("#/components/schemas/ModelInfo")),
         (status = 503, description = "No model."),
     ),
 )]

@@ -58,6 +58,8 @@ impl Appraiser for PerSquareFoot {
             model_version: "1".to_owned(),
             epoch: 0,
             manifest: manifest.as_object().unwrap().clone(),
+            fallbacks: Vec::new(),
+            candidate: None,
             accuracy: Vec::new(),
         }
     }

@@ -8,12 +8,13 @@ use schemas::id::ListingId;
 use schemas::listing::Listing;
 use schemas::priced::PricedListing;
 use schemas::sale::Sale;
+use schemas::shadow::Shadow;
 use schemas::vocabulary::StandardStatus;
 use stream::{LogError, Outgoing, Record};
 
 use super::{Broken, NO_ROOM, Owner, now_ms};
-use crate::admission::{Admission, Decision, Draft};
-use crate::appraiser::Desk;
+use crate::admission::{Admission, Appraisal, Decision, Draft};
+use crate::desk::Desk;
 use crate::held::Waiting;
 use crate::metrics::{self, Outcome, Stage};
 use crate::window::Statement;
@@ -50,6 +51,14 @@ struct Sold {
 struct Pending {
     draft: Draft,
     cause: Cause,
+}
+
+/// A draft that came back from the appraiser.
+struct Settled {
+    fact: PricedListing,
+    cause: Cause,
+    /// What champion and candidate say of it.
+    shadow: Option<Shadow>,
 }
 
 /// What a fact is appended for.
@@ -145,24 +154,36 @@ impl Owner {
 
     /// Has the round's sales and drafts valued, appends them; facts that report a sale when the sale is on the log.
     fn finish_round(&mut self, round: Round) -> Result<(), Broken> {
-        let Round { drafts, mut facts, sales, .. } = round;
+        let Round { drafts, facts, sales, .. } = round;
         for Sold { sale, trace, token, .. } in self.value_sales(sales)? {
             let record = wire::sale(&sale, self.event(), trace.as_deref());
             self.send(record, token)?;
         }
-        facts.extend(self.value(drafts)?);
+        let mut settled: Vec<_> =
+            facts.into_iter().map(|(fact, cause)| Settled { fact, cause, shadow: None }).collect();
+        settled.extend(self.value(drafts)?);
         let started = Instant::now();
-        for (fact, cause) in facts {
+        for Settled { fact, cause, shadow } in settled {
             let id = fact.listing.listing_id.clone();
             match cause {
                 Cause::Statement(statement, trace, sold) => {
                     let token = self.window.effect_of(statement, Some(id));
                     self.append(statement.partition(), token, fact, (trace.as_deref(), sold))?;
+                    if let Some(shadow) = shadow {
+                        let token = self.window.effect_of(statement, None);
+                        let record = wire::shadow(&shadow, self.event(), trace.as_deref());
+                        self.send(record, token)?;
+                    }
                     self.window.decided(statement);
                 }
                 Cause::Revaluation(partition) => {
                     let token = self.window.effect_on(partition, Some(id));
                     self.append(partition, token, fact, (None, None))?;
+                    if let Some(shadow) = shadow {
+                        let token = self.window.effect_on(partition, None);
+                        let record = wire::shadow(&shadow, self.event(), None);
+                        self.send(record, token)?;
+                    }
                 }
             }
         }
@@ -170,7 +191,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Has the model say what it thinks of homes that were sold, as far as it does not know their prices yet. Sales are
+    /// Has every model say what it thinks of homes that were sold, as far as it does not know their prices yet. Sales are
     /// few: one thread does.
     fn value_sales(&self, mut sales: Vec<Sold>) -> Result<Vec<Sold>, Broken> {
         if sales.is_empty() {
@@ -178,7 +199,8 @@ impl Owner {
         }
         let (sender, receiver) = crossbeam_channel::bounded(1);
         let job = move |desk: &mut Desk<'_>| {
-            let valued = desk.appraise_sold(sales.iter().map(|sold| &sold.home)).map(|appraisals| {
+            let homes: Vec<_> = sales.iter().map(|sold| &sold.home).collect();
+            let valued = desk.appraise_sold(&homes).map(|appraisals| {
                 for (sold, appraisal) in sales.iter_mut().zip(appraisals) {
                     sold.sale.appraisals.extend(appraisal);
                 }
@@ -193,10 +215,10 @@ impl Owner {
     }
 
     /// Values drafts on the appraiser's threads.
-    fn value(&self, drafts: Vec<Pending>) -> Result<Vec<(PricedListing, Cause)>, Broken> {
-        let mut facts = Vec::with_capacity(drafts.len());
+    fn value(&self, drafts: Vec<Pending>) -> Result<Vec<Settled>, Broken> {
+        let mut all = Vec::with_capacity(drafts.len());
         if drafts.is_empty() {
-            return Ok(facts);
+            return Ok(all);
         }
         let share = drafts.len().div_ceil(self.appraiser.workers()).max(ROWS_PER_WORKER);
         let shares = drafts.len().div_ceil(share);
@@ -207,9 +229,12 @@ impl Owner {
             let (mine, sender, reliability) = (rest, sender.clone(), Arc::clone(&self.reliability));
             rest = later;
             let job = move |desk: &mut Desk<'_>| {
-                let settled = desk.appraise(mine.iter().map(|pending| pending.draft.listing())).map(|appraisals| {
-                    let settle = |(pending, appraisal): (Pending, _)| {
-                        (pending.draft.settle(appraisal, &reliability), pending.cause)
+                let listings: Vec<_> = mine.iter().map(|pending| pending.draft.listing()).collect();
+                let settled = desk.appraise(&listings).map(|appraisals| {
+                    let settle = |(pending, (appraisal, shadow)): (Pending, (Appraisal, _))| Settled {
+                        fact: pending.draft.settle(appraisal, &reliability),
+                        cause: pending.cause,
+                        shadow,
                     };
                     mine.into_iter().zip(appraisals).map(settle).collect::<Vec<_>>()
                 });
@@ -222,9 +247,9 @@ impl Owner {
         for _ in 0..shares {
             let settled =
                 receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
-            facts.extend(settled.map_err(|error| Broken(format!("enricher: {error}")))?);
+            all.extend(settled.map_err(|error| Broken(format!("enricher: {error}")))?);
         }
-        Ok(facts)
+        Ok(all)
     }
 
     /// Appends a fact. It is known from now on; while the sale that it reports is on its way it is held back, and so is

@@ -232,7 +232,7 @@ fn another_champion_values_again_and_a_broken_one_changes_nothing() {
         assert_eq!(fact.valuation.as_ref().unwrap().p50, money(350_000));
         assert_eq!(fact.content_version, fact.listing.version);
         assert_eq!(fact.past_deals.len(), 2);
-        assert_eq!((appraiser.epoch(), appraiser.manifest().version.as_str()), (offset + 1, "2"));
+        assert_eq!((appraiser.epoch(), appraiser.models().champion().version.as_str()), (offset + 1, "2"));
 
         promote("broken", "1");
         house.state([listing("f:1", 1, "Active", 300_000), listing("f:3", 1, "Active", 300_000)]);

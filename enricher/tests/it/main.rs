@@ -5,4 +5,5 @@ mod crash;
 mod flow;
 mod house;
 mod kafka;
+mod roster;
 mod shipped;

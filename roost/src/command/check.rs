@@ -49,8 +49,12 @@ pub fn run(arguments: &Check, settings: &Settings) -> anyhow::Result<ExitCode> {
         report(
             "model",
             model.map_err(Into::into).map(|model| {
-                let manifest = model.manifest();
-                format!("{}/{} loads, and its golden rows give what they gave", manifest.name, manifest.version)
+                let models = model.models();
+                let names: Vec<_> =
+                    models.order.iter().chain(&models.candidate).map(|m| m.model_name().to_string()).collect();
+                let (names, many) = (names.join(", "), names.len() > 1);
+                let (load, its) = if many { ("load", "their") } else { ("loads", "its") };
+                format!("{names} {load}, and {its} golden rows give what they gave")
             }),
         );
     }

@@ -22,14 +22,22 @@ mod champion;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Model {
-    /// List the models of the registry, and say which is champion.
+    /// List the models of the registry, and say who values.
     List,
     /// Load a model and run its golden rows, as a process that values would; exit code 0 if it can be used.
     Check(Named),
-    /// Check a model, then make it champion: every enricher and API loads it, and values what is on offer again.
-    Promote(Named),
-    /// Make the model champion again that the present one replaced.
+    /// Check models, then have them value: every enricher and API loads them, and what is on offer is valued again. The first
+    /// that covers a home and sees what it requires of it has the word.
+    Promote(Order),
+    /// Have those value again whom the present ones replaced.
     Rollback,
+    /// Check a model, then have it value in shadow: the same homes as the champion, for metrics, `valuations.shadow` and
+    /// `roost model compare`, never for users.
+    Candidate(Candidate),
+    /// Have the candidate value a part of the listings for users, chosen by a hash of their ids; 0 ends the trial.
+    Trial(Trial),
+    /// Compare the candidate with the champion by the sales that closed since, and say what follows.
+    Compare,
     /// Value past sales as if each were on offer on the day it closed, with what was known then.
     Replay(ReplayArguments),
 }
@@ -40,6 +48,33 @@ pub struct Named {
     /// `<name>/<version>`, as they lie in the registry.
     #[arg(value_name = "NAME/VERSION", value_parser = model_name)]
     model: ModelName,
+}
+
+/// Models.
+#[derive(Debug, Args)]
+pub struct Order {
+    /// `<name>/<version>`, in the order in which they are asked.
+    #[arg(value_name = "NAME/VERSION", value_parser = model_name, required = true)]
+    models: Vec<ModelName>,
+}
+
+/// Arguments of `roost model candidate`.
+#[derive(Debug, Args)]
+pub struct Candidate {
+    /// `<name>/<version>`, as it lies in the registry.
+    #[arg(value_name = "NAME/VERSION", value_parser = model_name, required_unless_present = "withdraw")]
+    model: Option<ModelName>,
+    /// Have none.
+    #[arg(long, conflicts_with = "model")]
+    withdraw: bool,
+}
+
+/// Arguments of `roost model trial`.
+#[derive(Debug, Args)]
+pub struct Trial {
+    /// Share of the listings, in per cent.
+    #[arg(value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=99))]
+    percent: u8,
 }
 
 /// Arguments of `roost model replay`.
@@ -72,8 +107,12 @@ pub fn run(model: &Model, settings: &Settings) -> anyhow::Result<ExitCode> {
     match model {
         Model::List => champion::list(settings),
         Model::Check(Named { model }) => champion::check(model, settings).map(|()| ExitCode::SUCCESS),
-        Model::Promote(Named { model }) => Promotion::open(settings)?.promote(model),
+        Model::Promote(Order { models }) => Promotion::open(settings)?.promote(models),
         Model::Rollback => Promotion::open(settings)?.rollback(),
+        Model::Candidate(Candidate { model: Some(model), .. }) => Promotion::open(settings)?.nominate(model),
+        Model::Candidate(Candidate { model: None, .. }) => Promotion::open(settings)?.withdraw(),
+        Model::Trial(Trial { percent }) => Promotion::open(settings)?.trial(*percent),
+        Model::Compare => Promotion::open(settings)?.compare(),
         Model::Replay(arguments) => replay(arguments, settings),
     }
 }

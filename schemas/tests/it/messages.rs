@@ -3,10 +3,12 @@
 use schemas::cells::{MarketCell, SessionCell, ShardCell};
 use schemas::listing::Listing;
 use schemas::market_day::MarketDay;
+use schemas::model_alias::Champion;
 use schemas::preferences::Preferences;
 use schemas::priced::PricedListing;
 use schemas::recommendation::{Counts, Recommendation, RecommendationEvent};
 use schemas::sale::Sale;
+use schemas::shadow::Shadow;
 
 /// One message: its name, where it stands, its schema, and its reader and writer.
 pub struct Message {
@@ -21,7 +23,7 @@ pub struct Message {
 }
 
 /// All of them.
-pub const MESSAGES: [Message; 11] = [
+pub const MESSAGES: [Message; 13] = [
     message::<Listing>("listing", "topic `listings`"),
     message::<PricedListing>("priced-listing", "topic `listings.priced`, cell `listings.listing`"),
     message::<Sale>("sale", "topic `sales`"),
@@ -29,6 +31,8 @@ pub const MESSAGES: [Message; 11] = [
     message::<RecommendationEvent>("recommendation-event", "topic `recommendations`"),
     message::<Recommendation>("recommendation", "cell `recommendations.items`"),
     message::<Counts>("counts", "cell `recommendations.counts`"),
+    message::<Champion>("champion", "topic `models`, key `champion`"),
+    message::<Shadow>("shadow", "topic `valuations.shadow`"),
     message::<MarketDay>("market-day", "topic `market.days`, cell `market_days.numbers`"),
     message::<SessionCell>("session", "cell `sessions.preferences`"),
     message::<MarketCell>("market", "cell `markets.numbers`"),

@@ -71,6 +71,7 @@ const fn is_input(topic: Topic) -> bool {
         | Topic::Sales
         | Topic::Recommendations
         | Topic::MarketDays
+        | Topic::ValuationsShadow
         | Topic::DeadLetters => false,
     }
 }
