@@ -125,6 +125,7 @@ def main() -> None:
     try:
         with tempfile.TemporaryDirectory() as work:
             sales, findings = load(options.file, options.map, task, Path(work))
+            meanings = roost.meanings(task.features, Path(work) / "meanings.json")
     except (roost.RoostError, ValueError, OSError) as error:
         sys.exit(f"{options.file}: {error}")
     tell(options.file.name, findings)
@@ -140,7 +141,7 @@ def main() -> None:
 
     members = judged.members()
     members["metrics"]["network_error"] = apart
-    written = manifest.manifest(about, task, model, sales, made, members, findings)
+    written = manifest.manifest(about, task, meanings, model, sales, made, members, findings)
     directory = options.out / about.name / about.version
     manifest.write(directory, made, written)
     (directory / "report.html").write_text(report.page(written, judged, findings), encoding="utf-8")
