@@ -18,6 +18,7 @@ import learn  # noqa: E402
 import level  # noqa: E402
 import manifest  # noqa: E402
 import split  # noqa: E402
+import train  # noqa: E402
 from calibrate import quantile, widening  # noqa: E402
 from matrix import Sales  # noqa: E402
 from recipe import Recipe, Task  # noqa: E402
@@ -162,6 +163,20 @@ class Drift(unittest.TestCase):
         random = np.random.default_rng(2)
         self.assertLessEqual(drift.seen_after(random.normal(-0.4, 0.12, 300)) or 300, 15)
         self.assertIsNone(drift.seen_after(random.normal(0.0, 0.12, 300)))
+
+
+class Versions(unittest.TestCase):
+    def test_a_version_is_the_next_number_or_the_given_one_and_never_one_that_is_there(self) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            registry = Path(root)
+            self.assertEqual(train.place(registry, "a", None), registry / "a/1")
+            for version in ("2", "10", "2026-11"):
+                (registry / "a" / version).mkdir(parents=True)
+            self.assertEqual(train.place(registry, "a", None), registry / "a/11")
+            self.assertEqual(train.place(registry, "a", "3"), registry / "a/3")
+            self.assertEqual(train.place(registry, "b", None), registry / "b/1")
+            with self.assertRaisesRegex(SystemExit, "a/2026-11 is there already"):
+                train.place(registry, "a", "2026-11")
 
 
 if __name__ == "__main__":
