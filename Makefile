@@ -13,7 +13,7 @@ up: .ort/libonnxruntime.so ## Build, then run everything in one process, with a 
 	$(CARGO) build --locked --bin roost
 	target/debug/roost up --demo
 
-test: .ort/libonnxruntime.so ## Every test, with a real Kafka and Cassandra that start and stop by themselves
+test: .ort/libonnxruntime.so test-model ## Every test, with a real Kafka and Cassandra that start and stop by themselves
 	$(CARGO) build --locked --bin roost
 	dev/promtool test rules grafana/prometheus/alerts_test.yml
 	$(CARGO) test --locked --workspace --no-run
@@ -37,8 +37,7 @@ bench-correctness: .ort/libonnxruntime.so ## The engine told 10,000 histories in
 	target/release/bench correctness $(BENCH)
 
 bench-plot: ## Draw what bench/peers/run has measured: bench/results.svg
-	python3 -m venv bench/plot/.venv
-	bench/plot/.venv/bin/pip install --quiet --requirement bench/plot/requirements.txt
+	dev/python-env bench/plot/.venv bench/plot/requirements.txt
 	bench/plot/.venv/bin/python bench/plot/plot.py bench/peers/measured.jsonl bench/results.svg
 
 bench-model: .ort/libonnxruntime.so ## The price model beside its peers on real sales, walked forward in time; SALES=later.csv judges those
@@ -48,13 +47,12 @@ bench-model: .ort/libonnxruntime.so ## The price model beside its peers on real 
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-test-model: ## The tests of the training
-	python3 -m venv enricher/model/.venv
-	enricher/model/.venv/bin/pip install --quiet --require-hashes --requirement enricher/model/requirements.txt
+test-model: ## The tests of the training alone
+	dev/python-env enricher/model/.venv enricher/model/requirements.txt
 	enricher/model/.venv/bin/python -m unittest discover --start-directory enricher/model/tests
 
-model: ## Train the shipped price model on the synthetic market again
-	enricher/model/train.sh
+model: .ort/libonnxruntime.so ## Train a price model on the synthetic market, as the version after the last; VERSION=2026-11 names it
+	enricher/model/train.sh $(if $(VERSION),--version $(VERSION))
 
 .ort/libonnxruntime.so:
 	dev/get-onnxruntime

@@ -126,7 +126,7 @@ enum Files {
     /// The trees of a model: ONNX Runtime's operator, ours, and LightGBM's own predict.
     Trees {
         /// Its directory: `<registry>/<name>/<version>`.
-        #[arg(default_value = "enricher/model/registry/synthetic-us/1")]
+        #[arg(default_value = "enricher/model/registry/synthetic-us/2")]
         directory: PathBuf,
     },
 }

@@ -23,8 +23,10 @@ const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_millis(300);
 /// Calls of one row that are timed.
 const CALLS: usize = 50_000;
-/// What runs LightGBM: `make model` makes the environment.
+/// What runs LightGBM: `make test-model` makes the environment.
 const PYTHON: &str = "enricher/model/.venv/bin/python";
+/// There once the environment is whole.
+const MADE: &str = "enricher/model/.venv/made-of";
 const LIGHTGBM: &str = "enricher/model/bench_predict.py";
 
 /// A way to evaluate the trees, and what came out.
@@ -128,8 +130,8 @@ fn print(ways: &[Way]) {
 
 /// Adds LightGBM's line, or says why there is none.
 fn lightgbm(directory: &Path) -> Result<()> {
-    if !Path::new(PYTHON).exists() {
-        println!("\nLightGBM's own predict: skipped, there is no {PYTHON} (`make model` makes it)");
+    if !Path::new(MADE).exists() {
+        println!("\nLightGBM's own predict: skipped, there is no {MADE} (`make test-model` makes it)");
         return Ok(());
     }
     let batches = BATCHES.map(|batch| batch.to_string());

@@ -169,7 +169,8 @@ class Walk:
         version = str(now.day[0].astype("datetime64[M]"))
         about = manifest.About(NAME, version, "the benchmark")
         made = manifest.network(model, about, len(task.features))
-        written = manifest.manifest(about, task, model, known, made, {}, [])
+        meanings = roost.meanings(task.features, self.work / "meanings.json")
+        written = manifest.manifest(about, task, meanings, model, known, made, {}, [])
         manifest.write(self.work / "registry" / NAME / version, made, written)
         start = str(first_of(now))
         model_name, output = f"{NAME}/{version}", self.work / "served.csv"

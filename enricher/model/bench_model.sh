@@ -9,8 +9,7 @@ if [ ! -f "$data" ]; then
     exit 0
 fi
 
-python3 -m venv .venv-bench
-.venv-bench/bin/pip install --quiet --require-hashes --requirement requirements-bench.txt
+../../dev/python-env .venv-bench requirements-bench.txt
 ROOST=${ROOST:-${CARGO_TARGET_DIR:-../../target}/release/roost}
 export ROOST
 

@@ -16,6 +16,7 @@ import export
 import learn
 from matrix import Features, Floats, Sales
 from recipe import Task
+from roost import Meaning
 from rows import RULES, Finding
 
 GOLDEN_ROWS = 8
@@ -23,42 +24,6 @@ GOLDEN_ROWS = 8
 PARITY = 1e-5
 # Most findings of one rule that are named one by one; all are counted.
 NAMED_FINDINGS = 50
-
-# What features are, with their unit, by the beginning of their name. The built-ins' are those of enricher/src/features.rs.
-MEANINGS = {
-    "living_area_sqft": ("sqft", "living area"),
-    "lot_size_sqft": ("sqft", "lot"),
-    "bedrooms_total": ("rooms", "bedrooms"),
-    "bathrooms_total": ("rooms", "bathrooms, halves count as 0.5"),
-    "sqft_per_bedroom": ("sqft", "living area per bedroom, a studio counts as one"),
-    "sqft_per_room": ("sqft", "living area per bedroom and bathroom"),
-    "bathrooms_per_bedroom": ("ratio", "bathrooms per bedroom, a studio counts as one"),
-    "lot_to_living_ratio": ("ratio", "lot divided by living area"),
-    "year_built": ("year", "year of construction"),
-    "age_years": ("years", "from construction to the statement"),
-    "effective_age_years": ("years", "from construction or renovation to the statement"),
-    "latitude": ("degrees", "north"),
-    "longitude": ("degrees", "east"),
-    "latitude_plus_longitude": ("degrees", "their sum: trees cut along the axes alone"),
-    "latitude_minus_longitude": ("degrees", "their difference"),
-    "distance_km.": ("km", "distance to a place"),
-    "association_fee_monthly": ("currency/month", "fee"),
-    "commute_minutes": ("min", "to the city centre"),
-    "school_rating": ("0-10", "rating of schools"),
-    "amenities_count": ("count", "known amenities"),
-    "amenities.": ("0/1", "has the amenity"),
-    "property_sub_type.": ("0/1", "is of the kind"),
-    "days_since_epoch": ("days", "from 1970-01-01 to the statement"),
-    "month": ("1-12", "month of the statement"),
-    "market_price_per_sqft": ("currency/sqft", "median of the market's recent sales"),
-    "market_recent_price_per_sqft": ("currency/sqft", "median of the market's sales of the last 45 days"),
-    "market_sales": ("count", "recent sales of the market"),
-    "comparables_distance_km": ("km", "mean distance of the 10 nearest sales"),
-    "comparables_similar_price": ("currency", "mean of near sales, the more alike the more they weigh"),
-    "comparables_": ("currency/sqft", "from near sales"),
-    "ratio.": ("ratio", "one feature divided by another"),
-    "attributes.": ("the feed's", "a number that the feed gives under this name"),
-}
 
 
 @dataclass(frozen=True)
@@ -107,19 +72,12 @@ def golden_rows(features: Features, expected: Floats) -> list[dict[str, Any]]:
     ]
 
 
-def meaning(name: str) -> tuple[str, str]:
-    """Unit and meaning of a feature: the longest entry that its name begins with."""
-    known = [key for key in MEANINGS if name == key or (name.startswith(key) and key[-1] in "._")]
-    return MEANINGS[max(known, key=len)] if known else ("?", name)
-
-
-def inputs(features: list[str], columns: Features) -> list[dict[str, Any]]:
+def inputs(features: list[str], meanings: list[Meaning], columns: Features) -> list[dict[str, Any]]:
     """Of every feature its unit, and where its values lay in training: what a later row is compared with."""
     result = []
-    for name, column in zip(features, columns.T, strict=True):
+    for name, what, column in zip(features, meanings, columns.T, strict=True):
         there = column[~np.isnan(column)].astype(np.float64)
-        unit, says = meaning(name)
-        facts: dict[str, Any] = {"feature": name, "unit": unit, "meaning": says}
+        facts: dict[str, Any] = {"feature": name, "unit": what.unit, "meaning": what.meaning}
         facts["missing"] = round(1.0 - len(there) / len(column), 4)
         if len(there):
             facts["least"], facts["greatest"] = float(there.min()), float(there.max())
@@ -157,6 +115,7 @@ def _in_lines(value: Any) -> str:
 def manifest(
     about: About,
     task: Task,
+    meanings: list[Meaning],
     model: learn.Model,
     sales: Sales,
     made: bytes,
@@ -187,6 +146,6 @@ def manifest(
         "recipe": task.recipe.as_dict(),
         "interval_widened_by": {"low": model.widening.low, "high": model.widening.high},
         "gain": model.trees.gain(task.features),
-        "inputs": inputs(task.features, sales.features),
+        "inputs": inputs(task.features, meanings, sales.features),
         "level_seed": learn.level_seed(model.twin),
     }

@@ -1,6 +1,7 @@
 """Runs the `roost` binary: the one implementation of the features, of the fair-housing guard and of how prices are served."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,20 @@ def features(file: Path, mapping: Path | None, names: Sequence[str], output: Pat
     """Writes the matrix of a file; a feature that speaks of people is refused before a row is read. Returns refused rows."""
     how = ["--map", mapping, "--known-after", KNOWN_AFTER] if mapping else ["--known-after", KNOWN_AFTER]
     return run(output, "features", file, *how, "--names", ",".join(names))
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a feature is counted in, and what it is."""
+
+    unit: str
+    meaning: str
+
+
+def meanings(names: Sequence[str], output: Path) -> list[Meaning]:
+    """Of each name, in order, what `enricher/src/features.rs` says of it."""
+    run(output, "features", "--meanings", "--names", ",".join(names))
+    return [Meaning(said["unit"], said["meaning"]) for said in json.loads(output.read_text(encoding="utf-8"))]
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,16 @@ def judge_procedure(sales: matrix.Sales, task: Task) -> Judged:
     return Judged(newer, model.prices(newer), model.log_prices(newer), place)
 
 
+def place(root: Path, name: str, version: str | None) -> Path:
+    """The directory of a new version; a version is made once, since what was valued with it refers to it."""
+    there = [path.name for path in (root / name).glob("*")]
+    numbers = [int(known) for known in there if known.isdecimal()]
+    directory = root / name / (version or str(max(numbers, default=0) + 1))
+    if directory.exists():
+        sys.exit(f"{name}/{directory.name} is there already ({directory}): give another --version")
+    return directory
+
+
 def tell(file: str, findings: list[rows.Finding]) -> None:
     """Names what the rules found on standard error; of what is found everywhere the first, and how many more."""
     for rule in rows.RULES:
@@ -107,7 +117,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--features", type=Path, default=HERE / "features.json")
     parser.add_argument("--out", type=Path, default=HERE / "registry", help="root of the registry")
     parser.add_argument("--name", default="synthetic-us")
-    parser.add_argument("--version", default="1")
+    parser.add_argument("--version", help="one that is not there yet; else the number after the greatest that is there")
     parser.add_argument(
         "--countries", default="", help="countries that the model covers whole, with commas; else the sales' markets"
     )
@@ -119,12 +129,15 @@ def main() -> None:
     """Check, judge, train on all, write."""
     options = arguments()
     task = Task.read(options.features)
+    directory = place(options.out, options.name, options.version)
+    print(f"training {options.name}/{directory.name} on {options.about or options.file.name}", flush=True)
     about = manifest.About(
-        options.name, options.version, options.about or options.file.name, tuple(filter(None, options.countries.split(",")))
+        options.name, directory.name, options.about or options.file.name, tuple(filter(None, options.countries.split(",")))
     )
     try:
         with tempfile.TemporaryDirectory() as work:
             sales, findings = load(options.file, options.map, task, Path(work))
+            meanings = roost.meanings(task.features, Path(work) / "meanings.json")
     except (roost.RoostError, ValueError, OSError) as error:
         sys.exit(f"{options.file}: {error}")
     tell(options.file.name, findings)
@@ -140,8 +153,7 @@ def main() -> None:
 
     members = judged.members()
     members["metrics"]["network_error"] = apart
-    written = manifest.manifest(about, task, model, sales, made, members, findings)
-    directory = options.out / about.name / about.version
+    written = manifest.manifest(about, task, meanings, model, sales, made, members, findings)
     manifest.write(directory, made, written)
     (directory / "report.html").write_text(report.page(written, judged, findings), encoding="utf-8")
     print(f"wrote {directory} ({len(made) / 1e6:.2f} MB, {len(sales)} sales)")

@@ -74,7 +74,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             registry: "enricher/model/registry".into(),
-            model: "synthetic-us/1".to_owned(),
+            model: "synthetic-us/2".to_owned(),
             fallback_models: Vec::new(),
             library: None,
             tree_operator: TreeOperator::Fast,

@@ -44,49 +44,51 @@ impl<'a> Subject<'a> {
 pub struct BuiltIn {
     /// As a manifest names it.
     pub name: &'static str,
-    /// What it is, with its unit.
+    /// What it is counted in.
+    pub unit: &'static str,
+    /// What it is; read alone, without the rest of the table.
     pub meaning: &'static str,
     value: fn(&Subject<'_>) -> Option<f64>,
 }
 
 macro_rules! built_ins {
-    ($($name:literal, $meaning:literal, $value:expr;)+) => {
-        /// Every built-in feature. This table is the documentation.
-        pub const BUILT_INS: &[BuiltIn] = &[$(BuiltIn { name: $name, meaning: $meaning, value: $value }),+];
+    ($($name:literal, $unit:literal, $meaning:literal, $value:expr;)+) => {
+        /// Every built-in feature. This table is the documentation, and `roost features --meanings` prints it.
+        pub const BUILT_INS: &[BuiltIn] = &[$(BuiltIn { name: $name, unit: $unit, meaning: $meaning, value: $value }),+];
     };
 }
 
 built_ins! {
-    "living_area_sqft", "living area in square feet", |s| s.listing.living_area_sqft.map(f64::from);
-    "lot_size_sqft", "lot in square feet", |s| s.listing.lot_size_sqft.map(f64::from);
-    "bedrooms_total", "bedrooms", bedrooms;
-    "bathrooms_total", "bathrooms, halves count as 0.5", bathrooms;
-    "sqft_per_bedroom", "living area per bedroom, a studio counts as one", |s| Some(area(s)? / bedrooms(s)?.max(1.0));
-    "sqft_per_room", "living area per bedroom and bathroom", |s| ratio(area(s)?, bedrooms(s)? + bathrooms(s)?);
-    "bathrooms_per_bedroom", "bathrooms per bedroom, a studio counts as one", |s| Some(bathrooms(s)? / bedrooms(s)?.max(1.0));
-    "lot_to_living_ratio", "lot divided by living area", |s| ratio(f64::from(s.listing.lot_size_sqft?), area(s)?);
-    "year_built", "year", |s| s.listing.year_built.map(f64::from);
-    "age_years", "years from construction to the statement", |s| Some(year(s) - f64::from(s.listing.year_built?));
-    "effective_age_years", "the same from the attribute YearBuiltEffective (a renovation) where there is one", |s| Some(year(s) - effective_year(s)?);
-    "latitude", "degrees north", |s| Some(f64::from(s.listing.position?.latitude.steps()) / 1e5);
-    "longitude", "degrees east", |s| Some(f64::from(s.listing.position?.longitude.steps()) / 1e5);
-    "latitude_plus_longitude", "their sum, degrees: trees cut along the axes alone, and towns lie askew", |s| degrees(s, 1);
-    "latitude_minus_longitude", "their difference, degrees", |s| degrees(s, -1);
-    "association_fee_monthly", "currency units per month", |s| Some(s.listing.association_fee_monthly?.cents() as f64 / 100.0);
-    "commute_minutes", "minutes to the city centre, the feed's or estimated", |s| s.commute.map(|c| f64::from(c.minutes));
-    "school_rating", "0 to 10", |s| Some(f64::from(s.school_rating?.steps()) / 10.0);
-    "amenities_count", "how many of the known amenities it has", |s| s.listing.amenities.map(|a| f64::from(a.len()));
-    "days_since_epoch", "UTC days from 1970-01-01 to the statement", |s| Some(days(s));
-    "month", "month of the statement, 1 to 12", |s| Some(f64::from(at(s).day().month()));
-    "market_price_per_sqft", "median close price per square foot of the market's recent sales, currency units", |s| Some(s.level?.cents_per_sqft as f64 / 100.0);
-    "market_sales", "how many recent sales that median stands on", |s| Some(s.level?.sales as f64);
-    "market_recent_price_per_sqft", "the same of the last 45 days", |s| s.comparison.market_recent_price_per_sqft;
-    "comparables_price_per_sqft", "mean close price per square foot of the 10 nearest sales, the nearer weigh more", |s| s.comparison.price_per_sqft;
-    "comparables_median_price_per_sqft", "median close price per square foot of the 10 nearest sales", |s| s.comparison.median_price_per_sqft;
-    "comparables_distance_km", "mean distance of the 10 nearest sales", |s| s.comparison.distance_km;
-    "comparables_similar_price", "mean close price of the 10 nearest sales, the nearer and more alike weigh more", |s| s.comparison.similar_price;
-    "comparables_wide_price_per_sqft", "median close price per square foot of the 30 nearest sales", |s| s.comparison.wide_price_per_sqft;
-    "comparables_recent_price_per_sqft", "median close price per square foot of the 15 nearest sales of the last 45 days", |s| s.comparison.recent_price_per_sqft;
+    "living_area_sqft", "sqft", "living area", |s| s.listing.living_area_sqft.map(f64::from);
+    "lot_size_sqft", "sqft", "lot", |s| s.listing.lot_size_sqft.map(f64::from);
+    "bedrooms_total", "rooms", "bedrooms", bedrooms;
+    "bathrooms_total", "rooms", "bathrooms, halves count as 0.5", bathrooms;
+    "sqft_per_bedroom", "sqft", "living area per bedroom, a studio counts as one", |s| Some(area(s)? / bedrooms(s)?.max(1.0));
+    "sqft_per_room", "sqft", "living area per bedroom and bathroom", |s| ratio(area(s)?, bedrooms(s)? + bathrooms(s)?);
+    "bathrooms_per_bedroom", "ratio", "bathrooms per bedroom, a studio counts as one", |s| Some(bathrooms(s)? / bedrooms(s)?.max(1.0));
+    "lot_to_living_ratio", "ratio", "lot divided by living area", |s| ratio(f64::from(s.listing.lot_size_sqft?), area(s)?);
+    "year_built", "year", "year of construction", |s| s.listing.year_built.map(f64::from);
+    "age_years", "years", "from construction to the statement", |s| Some(year(s) - f64::from(s.listing.year_built?));
+    "effective_age_years", "years", "from construction, or the renovation that the attribute YearBuiltEffective tells, to the statement", |s| Some(year(s) - effective_year(s)?);
+    "latitude", "degrees", "north", |s| Some(f64::from(s.listing.position?.latitude.steps()) / 1e5);
+    "longitude", "degrees", "east", |s| Some(f64::from(s.listing.position?.longitude.steps()) / 1e5);
+    "latitude_plus_longitude", "degrees", "sum of both: trees cut along the axes alone, and towns lie askew", |s| degrees(s, 1);
+    "latitude_minus_longitude", "degrees", "difference of both: trees cut along the axes alone, and towns lie askew", |s| degrees(s, -1);
+    "association_fee_monthly", "currency/month", "fee of the association", |s| Some(s.listing.association_fee_monthly?.cents() as f64 / 100.0);
+    "commute_minutes", "minutes", "to the city centre, the feed's or estimated", |s| s.commute.map(|c| f64::from(c.minutes));
+    "school_rating", "0 to 10", "rating of the schools", |s| Some(f64::from(s.school_rating?.steps()) / 10.0);
+    "amenities_count", "count", "known amenities that it has", |s| s.listing.amenities.map(|a| f64::from(a.len()));
+    "days_since_epoch", "days", "UTC days from 1970-01-01 to the statement", |s| Some(days(s));
+    "month", "1 to 12", "month of the statement", |s| Some(f64::from(at(s).day().month()));
+    "market_price_per_sqft", "currency/sqft", "median close price per area of the market's recent sales", |s| Some(s.level?.cents_per_sqft as f64 / 100.0);
+    "market_sales", "count", "recent sales of the market, on which its median stands", |s| Some(s.level?.sales as f64);
+    "market_recent_price_per_sqft", "currency/sqft", "median close price per area of the market's sales of the last 45 days", |s| s.comparison.market_recent_price_per_sqft;
+    "comparables_price_per_sqft", "currency/sqft", "mean close price per area of the 10 nearest sales, the nearer weigh more", |s| s.comparison.price_per_sqft;
+    "comparables_median_price_per_sqft", "currency/sqft", "median close price per area of the 10 nearest sales", |s| s.comparison.median_price_per_sqft;
+    "comparables_distance_km", "km", "mean distance of the 10 nearest sales", |s| s.comparison.distance_km;
+    "comparables_similar_price", "currency", "mean close price of the 10 nearest sales, the nearer and more alike weigh more", |s| s.comparison.similar_price;
+    "comparables_wide_price_per_sqft", "currency/sqft", "median close price per area of the 30 nearest sales", |s| s.comparison.wide_price_per_sqft;
+    "comparables_recent_price_per_sqft", "currency/sqft", "median close price per area of the 15 nearest sales of the last 45 days", |s| s.comparison.recent_price_per_sqft;
 }
 
 fn area(s: &Subject<'_>) -> Option<f64> {
@@ -140,9 +142,32 @@ pub enum Feature {
     Ratio(Box<[Self; 2]>),
 }
 
-/// The names that are no built-in's.
-pub const FORMS: &str = "property_sub_type.<Word>, amenities.<word>, attributes.<Member>, attributes.<Member>=<value>, \
-                         distance_km.<latitude>,<longitude>, ratio.<feature>/<feature>";
+/// Features that are no built-in's: a name of this form, what it is counted in, and what it is.
+pub struct Form {
+    /// As a manifest names one, with what varies in angle brackets.
+    pub name: &'static str,
+    /// What it is counted in.
+    pub unit: &'static str,
+    /// What it is.
+    pub meaning: &'static str,
+}
+
+const SUB_TYPE: Form = Form { name: "property_sub_type.<Word>", unit: "0 or 1", meaning: "is of this kind" };
+const AMENITY: Form = Form { name: "amenities.<word>", unit: "0 or 1", meaning: "has this amenity" };
+const ATTRIBUTE: Form =
+    Form { name: "attributes.<Member>", unit: "the feed's", meaning: "number that the feed gives under this name" };
+const ATTRIBUTE_IS: Form = Form {
+    name: "attributes.<Member>=<value>",
+    unit: "0 or 1",
+    meaning: "what the feed gives under this name is this word, or a list that has it",
+};
+const DISTANCE: Form =
+    Form { name: "distance_km.<latitude>,<longitude>", unit: "km", meaning: "distance to this place" };
+const RATIO: Form =
+    Form { name: "ratio.<feature>/<feature>", unit: "ratio", meaning: "one feature divided by another" };
+
+/// The forms of the names that are no built-in's.
+pub const FORMS: [&Form; 6] = [&SUB_TYPE, &AMENITY, &ATTRIBUTE, &ATTRIBUTE_IS, &DISTANCE, &RATIO];
 
 impl Feature {
     /// Its value for a listing; `NaN` when missing.
@@ -162,6 +187,20 @@ impl Feature {
             Self::Distance(place, _) => subject.listing.position.map(|position| distance_km(*place, position)),
             Self::Ratio(parts) => Some(parts[0].value(subject)? / parts[1].value(subject)?),
         }
+    }
+
+    /// What it is counted in, and what it is.
+    pub const fn unit_and_meaning(&self) -> (&'static str, &'static str) {
+        let form = match self {
+            Self::BuiltIn(built_in) => return (built_in.unit, built_in.meaning),
+            Self::SubType(_) => &SUB_TYPE,
+            Self::Amenity(_) => &AMENITY,
+            Self::Attribute(_) => &ATTRIBUTE,
+            Self::AttributeIs(..) => &ATTRIBUTE_IS,
+            Self::Distance(..) => &DISTANCE,
+            Self::Ratio(_) => &RATIO,
+        };
+        (form.unit, form.meaning)
     }
 
     /// Whether it needs to know what homes nearby sold for.
@@ -265,8 +304,9 @@ impl FromStr for Feature {
                 )),
             },
             _ => {
-                let names: Vec<_> = BUILT_INS.iter().map(|b| b.name).collect();
-                Err(refused(Fault::UnknownWord, format!("one of {}, or {FORMS}", names.join(", "))))
+                let built_ins: Vec<_> = BUILT_INS.iter().map(|b| b.name).collect();
+                let forms = FORMS.map(|form| form.name);
+                Err(refused(Fault::UnknownWord, format!("one of {}, or {}", built_ins.join(", "), forms.join(", "))))
             }
         }
     }
@@ -380,6 +420,33 @@ mod tests {
         ];
         for name in BUILT_INS.iter().map(|b| b.name).chain(extra) {
             assert_eq!(name.parse::<Feature>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn every_built_in_and_every_form_has_a_unit_and_a_meaning_of_its_own() {
+        let of_forms = [
+            ("property_sub_type.Condominium", &SUB_TYPE),
+            ("amenities.pool", &AMENITY),
+            ("attributes.Grade", &ATTRIBUTE),
+            ("attributes.zipcode=98178", &ATTRIBUTE_IS),
+            ("distance_km.47.61,-122.33", &DISTANCE),
+            ("ratio.lot_size_sqft/attributes.sqft_lot15", &RATIO),
+        ];
+        assert_eq!(of_forms.map(|(_, form)| form.name), FORMS.map(|form| form.name));
+        for (name, form) in of_forms {
+            let feature: Feature = name.parse().unwrap();
+            assert_eq!(feature.unit_and_meaning(), (form.unit, form.meaning), "{name}");
+            let before = form.name.split('<').next().unwrap();
+            assert!(name.starts_with(before), "{name} is no {}", form.name);
+        }
+        let built_ins = BUILT_INS.iter().map(|b| (b.name, b.unit, b.meaning));
+        let all: Vec<_> = built_ins.chain(FORMS.iter().map(|f| (f.name, f.unit, f.meaning))).collect();
+        for (i, (name, unit, meaning)) in all.iter().enumerate() {
+            assert!(!unit.trim().is_empty() && !meaning.trim().is_empty(), "{name}: `{unit}`, `{meaning}`");
+            // Each is read alone: `the same of ...` says nothing there.
+            assert!(!meaning.contains("the same"), "{name}: {meaning}");
+            assert!(all[..i].iter().all(|(_, _, before)| before != meaning), "{name}: {meaning}");
         }
     }
 

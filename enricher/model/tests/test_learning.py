@@ -18,9 +18,11 @@ import learn  # noqa: E402
 import level  # noqa: E402
 import manifest  # noqa: E402
 import split  # noqa: E402
+import train  # noqa: E402
 from calibrate import quantile, widening  # noqa: E402
 from matrix import Sales  # noqa: E402
 from recipe import Recipe, Task  # noqa: E402
+from roost import Meaning  # noqa: E402
 
 START = np.datetime64("2024-01-01")
 SMALL = Recipe(
@@ -124,10 +126,11 @@ class Procedure(unittest.TestCase):
         made = manifest.network(model, about, 3)
         self.assertLess(manifest.disagreement(made, model, newer), manifest.PARITY)
         with tempfile.TemporaryDirectory() as directory:
-            manifest.write(Path(directory), made, manifest.manifest(about, task, model, older, made, {}, []))
+            says = [Meaning("sqft", "area"), Meaning("?", "x"), Meaning("1 to 12", "month")]
+            manifest.write(Path(directory), made, manifest.manifest(about, task, says, model, older, made, {}, []))
             read = json.loads((Path(directory) / "manifest.json").read_text(encoding="utf-8"))
         self.assertEqual(read["sha256"], hashlib.sha256(made).hexdigest())
-        self.assertEqual([facts["unit"] for facts in read["inputs"]], ["sqft", "?", "1-12"])
+        self.assertEqual([facts["unit"] for facts in read["inputs"]], ["sqft", "?", "1 to 12"])
         self.assertAlmostEqual(read["inputs"][2]["missing"], 0.1, delta=0.02)
 
     def test_prices_that_rose_since_training_are_followed(self) -> None:
@@ -162,12 +165,18 @@ class Drift(unittest.TestCase):
         self.assertIsNone(drift.seen_after(random.normal(0.0, 0.12, 300)))
 
 
-class Meanings(unittest.TestCase):
-    def test_the_longest_name_tells_the_unit(self) -> None:
-        self.assertEqual(manifest.meaning("comparables_distance_km")[0], "km")
-        self.assertEqual(manifest.meaning("comparables_price_per_sqft")[0], "currency/sqft")
-        self.assertEqual(manifest.meaning("attributes.grade")[0], "the feed's")
-        self.assertEqual(manifest.meaning("latitude_plus_longitude")[0], "degrees")
+class Versions(unittest.TestCase):
+    def test_a_version_is_the_next_number_or_the_given_one_and_never_one_that_is_there(self) -> None:
+        with tempfile.TemporaryDirectory() as root:
+            registry = Path(root)
+            self.assertEqual(train.place(registry, "a", None), registry / "a/1")
+            for version in ("2", "10", "2026-11"):
+                (registry / "a" / version).mkdir(parents=True)
+            self.assertEqual(train.place(registry, "a", None), registry / "a/11")
+            self.assertEqual(train.place(registry, "a", "3"), registry / "a/3")
+            self.assertEqual(train.place(registry, "b", None), registry / "b/1")
+            with self.assertRaisesRegex(SystemExit, "a/2026-11 is there already"):
+                train.place(registry, "a", "2026-11")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ impl Rule {
             Filter => return filter(&given).map_err(|message| (String::new(), message)),
             Model => {
                 let is_model = |(name, version): (&str, &str)| !name.is_empty() && version.parse::<u32>().is_ok();
-                (given.split_once('/').is_some_and(is_model), "<name>/<version>, such as \"synthetic-us/1\"".to_owned())
+                (given.split_once('/').is_some_and(is_model), "<name>/<version>, such as \"synthetic-us/2\"".to_owned())
             }
             Filled => (!given.trim().is_empty(), "some text".to_owned()),
             // Above.
