@@ -1,5 +1,7 @@
 //! What the API needs of the appraiser: to value a home on demand. `roost` fills it with the enricher's model.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use schemas::accuracy::{Accuracy, Contest};
 use schemas::listing::Listing;
@@ -104,6 +106,9 @@ pub trait Appraiser: Send + Sync {
 
     /// The same, and what brought the price about. Takes about a millisecond.
     fn explain(&self, listing: &Listing) -> Result<(Appraisal, Explanation), NotAppraised>;
+
+    /// The members of a home that some model sees beyond those that roost reads of any listing: a county's `grade`.
+    fn attributes(&self) -> BTreeSet<String>;
 
     /// The models that value now. Sorts the sales of the last 90 days: some 10 ms for 50,000.
     fn model(&self) -> ModelInfo;

@@ -5,6 +5,7 @@
 //! Not a test: nothing here asserts a time. Not for a busy machine either: the load is printed with the numbers.
 
 mod adversary;
+mod appraise;
 mod bare;
 mod brute;
 mod bulk;
@@ -149,6 +150,8 @@ enum Which {
     Engine,
     /// What comparable sales cost the enricher.
     Comparables,
+    /// The enricher without the log: decode, value, encode.
+    Appraise,
     /// The engine alone: histories told in other ways, and everybody's top three beside brute force's. Fails on a mistake.
     Correctness,
 }
@@ -175,9 +178,12 @@ fn main() -> Result<ExitCode> {
         );
         return engines(&arguments.sizes, &arguments.variants);
     }
-    if arguments.which == [Which::Comparables] {
+    let needs_servers = |which: &Which| !matches!(which, Which::Comparables | Which::Appraise);
+    if !arguments.which.is_empty() && !arguments.which.iter().any(needs_servers) {
         let mut report = Report::begin();
-        comparables::run(&mut report)?;
+        for which in arguments.which {
+            if which == Which::Appraise { appraise::run(&mut report)? } else { comparables::run(&mut report)? }
+        }
         println!("{}", report.end());
         return Ok(ExitCode::SUCCESS);
     }
@@ -204,6 +210,9 @@ fn main() -> Result<ExitCode> {
     }
     if chosen(Which::Comparables) {
         comparables::run(&mut report)?;
+    }
+    if chosen(Which::Appraise) {
+        appraise::run(&mut report)?;
     }
     let text = report.end();
     println!("{text}");

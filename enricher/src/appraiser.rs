@@ -3,6 +3,7 @@
 //!
 //! Does not know partitions or facts. Who values and what was sold comes in through `following.rs`; how is `desk.rs`.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -176,6 +177,12 @@ impl Appraiser {
         manifests.find(|manifest| manifest.covers(listing)).map_or_else(Vec::new, |manifest| manifest.required.clone())
     }
 
+    /// The members of a home that some model sees beyond those that are read of any listing.
+    pub fn attributes(&self) -> BTreeSet<String> {
+        let roster = self.inner.shared.roster.load();
+        roster.order.iter().flat_map(|model| model.package.features.attributes().map(str::to_owned)).collect()
+    }
+
     /// How the candidate compares with those who value; `None` without one, or while market context is off.
     pub fn contest(&self) -> Option<Contest> {
         self.inner.shared.contest()
@@ -224,7 +231,7 @@ impl Appraiser {
     }
 
     /// Hands a job to a thread; waits while the queue is full.
-    pub(crate) fn submit(&self, job: impl FnOnce(&mut Desk<'_>) + Send + 'static) -> Result<(), String> {
+    pub fn submit(&self, job: impl FnOnce(&mut Desk<'_>) + Send + 'static) -> Result<(), String> {
         self.inner.jobs.send(Box::new(job)).map_err(|_| "the appraiser's threads have ended".to_owned())
     }
 }

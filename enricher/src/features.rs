@@ -100,8 +100,11 @@ fn bedrooms(s: &Subject<'_>) -> Option<f64> {
 fn bathrooms(s: &Subject<'_>) -> Option<f64> {
     Some(f64::from(s.listing.bathrooms_total?.steps()) / 2.0)
 }
+/// RESO's year of the last thorough rebuilding, which no listing has a place for.
+const EFFECTIVE_YEAR: &str = "YearBuiltEffective";
+
 fn effective_year(s: &Subject<'_>) -> Option<f64> {
-    let effective = s.listing.attributes.get("YearBuiltEffective").and_then(number);
+    let effective = s.listing.attributes.get(EFFECTIVE_YEAR).and_then(number);
     effective.filter(|year| *year > 0.0).or_else(|| s.listing.year_built.map(f64::from))
 }
 fn degrees(s: &Subject<'_>, sign: i32) -> Option<f64> {
@@ -201,6 +204,16 @@ impl Feature {
             Self::Ratio(_) => &RATIO,
         };
         (form.unit, form.meaning)
+    }
+
+    /// The members of a feed's own that it sees.
+    fn attributes(&self) -> Vec<&str> {
+        match self {
+            Self::BuiltIn(built_in) if built_in.name == "effective_age_years" => vec![EFFECTIVE_YEAR],
+            Self::BuiltIn(_) | Self::SubType(_) | Self::Amenity(_) | Self::Distance(..) => Vec::new(),
+            Self::Attribute(name) | Self::AttributeIs(name, _) => vec![name],
+            Self::Ratio(parts) => parts.iter().flat_map(Self::attributes).collect(),
+        }
     }
 
     /// Whether it needs to know what homes nearby sold for.
@@ -368,6 +381,11 @@ impl FeatureList {
     /// Whether any of them needs to know what homes nearby sold for: looking for them takes longer than all the others.
     pub const fn compares(&self) -> bool {
         self.compares
+    }
+
+    /// The members of a feed's own that some of them see.
+    pub fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().flat_map(Feature::attributes)
     }
 
     /// How many columns.

@@ -1,5 +1,6 @@
 //! The API's view of the appraiser: a home is valued on a thread of the enricher's model, and the request waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -109,6 +110,10 @@ impl api::Appraiser for Bridge {
         let explained = explained.map_err(|why| unavailable(format!("the price is not explained: {why}")))?;
         let explanation = told(&explained, &appraisal.valuation);
         Ok((appraisal, explanation))
+    }
+
+    fn attributes(&self) -> BTreeSet<String> {
+        self.appraiser.attributes()
     }
 
     fn model(&self) -> api::ModelInfo {

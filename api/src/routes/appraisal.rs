@@ -1,5 +1,6 @@
 //! `POST /ml/predict-price`: what a home would be worth, described as a feed would describe it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,8 +13,9 @@ use schemas::field_error::{Fault, FieldError};
 use schemas::id::Market;
 use schemas::listing::Listing;
 use schemas::money::Currency;
+use schemas::nearest::nearest;
 use schemas::priced::{Deal, Valuation};
-use schemas::reso::{Origin, Refusal};
+use schemas::reso::{MAX_FAULTS, Origin, Refusal};
 use schemas::vocabulary::StandardStatus;
 use serde::Serialize;
 
@@ -51,10 +53,14 @@ pub struct Prediction {
 /// Values a home on demand.
 ///
 /// The body is one RESO object (`City`, `StateOrProvince`, `LivingArea`, `BedroomsTotal`, …), the same that feeds send;
-/// `ListingKey` and `StandardStatus` may be left out. Nothing is recorded.
+/// `ListingKey` and `StandardStatus` may be left out. A member that nobody sees is refused, so that a misspelt one does not make another price:
+/// `extra=ignore` takes what feeds send besides. Nothing is recorded.
 #[utoipa::path(
     post, path = "/ml/predict-price", tag = "models", operation_id = "predict_price",
-    params(("explain" = Option<bool>, Query, description = "Whether to say what brought the price about.")),
+    params(
+        ("explain" = Option<bool>, Query, description = "Whether to say what brought the price about."),
+        ("extra" = Option<String>, Query, description = "`ignore`: members that nobody sees are no mistake."),
+    ),
     request_body(content = ref("#/components/schemas/ResoProperty"), content_type = "application/json"),
     responses(
         (status = 200, description = "What it is worth.", body = ref("#/components/schemas/Prediction")),
@@ -68,14 +74,15 @@ pub async fn predict(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Prediction>, Problem> {
-    let mut query = Query::read(&uri, &["explain"]);
+    let mut query = Query::read(&uri, &["explain", "extra"]);
     let explains = query.parsed("explain", "true or false", |text| text.parse().ok()).unwrap_or(false);
+    let extra = Extra::asked(&mut query);
     query.finish()?;
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
-    let listing = home(&body, now_ms())?;
     let Some(appraiser) = app.appraiser.clone() else {
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
+    let listing = extra.known_to(&*appraiser).home(&body, now_ms())?;
     let permit = Arc::clone(&app.appraisals).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
     // The permit goes along: a client that goes away does not end the valuation.
@@ -84,9 +91,69 @@ pub async fn predict(
     outcome.map(Json)
 }
 
-/// The home that a body describes, as it is to be valued.
-pub fn home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
-    to_value(read_home(body, now_ms)?)
+/// What becomes of members that nobody sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extra {
+    /// They are mistakes.
+    Refused,
+    /// They are no mistakes.
+    Ignored,
+}
+
+/// Reads homes.
+pub struct Homes {
+    /// The members beyond RESO's that some model sees; `None`: any.
+    seen: Option<BTreeSet<String>>,
+}
+
+impl Extra {
+    /// As the query says.
+    pub fn asked(query: &mut Query) -> Self {
+        let asked = query.parsed("extra", "ignore", |text| (text == "ignore").then_some(Self::Ignored));
+        asked.unwrap_or(Self::Refused)
+    }
+
+    /// For the models of this moment.
+    pub fn known_to(self, appraiser: &dyn Appraiser) -> Homes {
+        Homes { seen: (self == Self::Refused).then(|| appraiser.attributes()) }
+    }
+}
+
+impl Homes {
+    /// The home that a body describes, as it is to be valued. Every wrong member is named at once.
+    pub fn home(&self, body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
+        let home = read_home(body, now_ms).and_then(to_value);
+        let strangers = self.strangers(body);
+        match home {
+            Err(problem) if problem.kind == Kind::ValidationFailed && !strangers.is_empty() => {
+                Err(Problem::of_parts(Kind::ValidationFailed, [problem.errors, strangers].concat()))
+            }
+            Ok(_) if !strangers.is_empty() => Err(Problem::of_parts(Kind::ValidationFailed, strangers)),
+            outcome => outcome,
+        }
+    }
+
+    /// The members that nobody sees, at most as many as a reader names of wrong ones.
+    fn strangers(&self, body: &[u8]) -> Vec<Wrong> {
+        let Some(seen) = &self.seen else { return Vec::new() };
+        // What is no object, or wrapped as a batch of one, is judged by the reader alone.
+        let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else { return Vec::new() };
+        if members.contains_key("value") {
+            return Vec::new();
+        }
+        let mut known: Vec<&str> = seen.iter().map(String::as_str).collect();
+        schemas::reso::members_read().for_each(|name| known.push(name));
+        // Annotations (`@odata.etag`) speak of the message, not of the home.
+        let is_stranger = |name: &&String| !name.contains('@') && !known.contains(&name.as_str());
+        let refused = |name: &String| {
+            let expected = match nearest(name, known.iter().copied()) {
+                Some(meant) => format!("a member that some model sees (did you mean {meant}?), or ?extra=ignore"),
+                None => "a member that some model sees, or ?extra=ignore".to_owned(),
+            };
+            Wrong::field(&FieldError::new(name, &members[name], Fault::UnknownMember, expected))
+        };
+        members.keys().filter(is_stranger).take(MAX_FAULTS).map(refused).collect()
+    }
 }
 
 /// What a home is worth, and why, if that is asked. May block.

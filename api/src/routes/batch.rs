@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, BodyDataStream, Bytes};
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use crate::app::App;
 use crate::appraise::Appraiser;
 use crate::problem::{Kind, Problem, Wrong};
-use crate::query::NoQuery;
-use crate::routes::appraisal::{MAX_BODY_BYTES, Prediction, home, prediction};
+use crate::query::Query;
+use crate::routes::appraisal::{Extra, MAX_BODY_BYTES, Prediction, prediction};
 use crate::statements::now_ms;
 
 /// Most homes of a batch.
@@ -63,6 +63,7 @@ struct LineProblem {
 /// last homes are still being sent. Empty lines are skipped. Nothing is recorded.
 #[utoipa::path(
     post, path = "/ml/predict-price/batch", tag = "models", operation_id = "predict_prices",
+    params(("extra" = Option<String>, Query, description = "`ignore`: members that nobody sees are no mistake.")),
     request_body(content = String, content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "A line for each home.", body = ref("#/components/schemas/BatchLine"), content_type = "application/x-ndjson"),
@@ -72,10 +73,13 @@ struct LineProblem {
 )]
 pub async fn predict_batch(
     State(app): State<Arc<App>>,
-    _: NoQuery,
+    OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let mut query = Query::read(&uri, &["extra"]);
+    let extra = Extra::asked(&mut query);
+    query.finish()?;
     if !is_ndjson(&headers) {
         let detail = format!("a batch is one home a line (expected Content-Type {NDJSON})");
         return Err(Problem::new(Kind::UnsupportedMediaType, detail)
@@ -88,7 +92,7 @@ pub async fn predict_batch(
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many batches are under way"))?;
     // Room for every answer: a client that reads nothing before it has sent everything must not wait for ever.
     let (answers, answered) = mpsc::channel(MAX_ROWS + 1);
-    let batch = Batch { app, appraiser, answers, line: 0, rows: 0 };
+    let batch = Batch { app, appraiser, extra, answers, line: 0, rows: 0 };
     tokio::spawn(batch.run(body.into_data_stream(), permit));
     let lines = futures::stream::unfold(answered, async |mut answered| {
         let line: Bytes = answered.recv().await?;
@@ -109,6 +113,7 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 struct Batch {
     app: Arc<App>,
     appraiser: Arc<dyn Appraiser>,
+    extra: Extra,
     answers: mpsc::Sender<Bytes>,
     /// The last line that was taken.
     line: usize,
@@ -186,8 +191,10 @@ impl Batch {
     async fn value(&self, homes: &mut Vec<(usize, Vec<u8>)>) -> Result<(), Over> {
         let (homes, appraiser) = (std::mem::take(homes), Arc::clone(&self.appraiser));
         let first = homes.first().map_or(self.line, |(line, _)| *line);
+        let extra = self.extra;
         let value = move || {
-            let value = |body: &[u8]| prediction(home(body, now_ms())?, false, &*appraiser);
+            let known = extra.known_to(&*appraiser);
+            let value = |body: &[u8]| prediction(known.home(body, now_ms())?, false, &*appraiser);
             homes.iter().map(|(line, body)| (*line, value(body))).collect::<Vec<_>>()
         };
         match tokio::task::spawn_blocking(value).await {

@@ -1,5 +1,6 @@
 //! Valuing a home on demand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{Appraisal, Appraiser, Config, Contribution, Explanation, ModelInfo, NotAppraised};
@@ -49,6 +50,10 @@ impl Appraiser for PerSquareFoot {
             amount: amount - 100_000,
         };
         Ok((appraisal, Explanation { base_price: 100_000, features: vec![area], market_level: 0 }))
+    }
+
+    fn attributes(&self) -> BTreeSet<String> {
+        ["grade".to_owned()].into()
     }
 
     fn model(&self) -> ModelInfo {
@@ -115,6 +120,38 @@ fn what_cannot_be_valued_is_told_why() {
     desk.post(PATH, &with("LivingArea", json!(666))).problem(500, "internal");
     desk.post(PATH, &with("PublicRemarks", json!("x".repeat(70_000)))).problem(413, "payload-too-large");
     Desk::start().post(PATH, &home()).problem(503, "model-unavailable");
+}
+
+#[test]
+fn a_member_that_nobody_sees_is_a_mistake_unless_it_is_said_to_be_none() {
+    let desk = Desk::start_with(Config::default(), Some(Arc::new(PerSquareFoot)));
+    let mut misspelt = home();
+    misspelt["grade"] = json!(7);
+    misspelt["City@core.note"] = json!("as it was");
+    assert_eq!(desk.post(PATH, &misspelt).status, 200);
+    misspelt["BedroomTotal"] = json!(4);
+    misspelt["swimming pools"] = json!({"count": 2});
+    misspelt["BathroomsTotalInteger"] = json!("many");
+    let refused = desk.post(PATH, &misspelt).problem(422, "validation-failed");
+    let named: Vec<_> = refused["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| (e["pointer"].as_str().unwrap(), e["code"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("/BathroomsTotalInteger", "bad_type"),
+            ("/BedroomTotal", "unknown_member"),
+            ("/swimming pools", "unknown_member")
+        ]
+    );
+    let message = refused["errors"][1]["message"].as_str().unwrap();
+    assert!(message.contains("did you mean BedroomsTotal?"), "{message}");
+    misspelt["BathroomsTotalInteger"] = json!(2);
+    assert_eq!(desk.post(&format!("{PATH}?extra=ignore"), &misspelt).status, 200);
+    desk.post(&format!("{PATH}?extra=keep"), &misspelt).problem(400, "invalid-parameter");
 }
 
 const BATCH: &str = "/api/v1/ml/predict-price/batch";

@@ -102,8 +102,8 @@ fn the_next_model_is_asked_where_one_has_nothing_to_say() {
             promote(house, json!({"name": "tiny", "version": "1", "fallbacks": [{"name": "seattle", "version": "1"}]}));
         let fact = house.fact("f:strange", |fact| fact.listing.version.model_epoch == epoch);
         assert_eq!(valued_by(&fact), Err(NoValuation::BadPrediction));
-        house.state([odd("f:strangest", -30_000, json!({}))]);
-        assert_eq!(valued_by(&house.fact("f:strangest", |_| true)), by(50_000, "seattle/1"));
+        house.state([odd("f:strangest", -25_500, json!({}))]);
+        assert_eq!(valued_by(&house.fact("f:strangest", |_| true)), by(95_000, "seattle/1"));
         assert_eq!(enricher.stop(PATIENCE), Drained::Clean);
     });
 }
