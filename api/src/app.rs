@@ -10,9 +10,11 @@ use stream::Log;
 use tokio::sync::Semaphore;
 
 use crate::appraise::Appraiser;
+use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
@@ -30,6 +32,10 @@ pub struct App {
     pub statements: Statements,
     /// The tail of topic `preferences`.
     pub follower: Follower,
+    /// The followed topic `recommendations`.
+    pub changes: Changes,
+    /// Who listens for which session.
+    pub listeners: Arc<Listeners>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
     /// Values homes on demand.
@@ -38,6 +44,10 @@ pub struct App {
     pub in_flight: Semaphore,
     /// One permit per request that waits for a version.
     pub waiting: Semaphore,
+    /// One permit per open stream.
+    pub streams: Arc<Semaphore>,
+    /// One permit per row that a stream reads again.
+    pub looks: Semaphore,
     /// One permit per valuation under way.
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
@@ -64,6 +74,7 @@ impl App {
     pub fn ready(&self) -> Result<(), String> {
         self.log.health()?;
         self.follower.ready()?;
+        self.changes.ready()?;
         self.freshness.ready()
     }
 }

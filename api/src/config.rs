@@ -36,13 +36,21 @@ pub struct Config {
     /// Longest time that a client may leave an answer unread before its connection is cut.
     #[serde(with = "humantime_serde")]
     pub write_timeout: Duration,
-    /// Most connections; further ones wait in the kernel's queue. About 20 kB of memory and one file descriptor each.
+    /// Most connections; further ones wait in the kernel's queue. About 20 kB of memory and one file descriptor each. Every
+    /// stream and 4,096 others.
     pub max_connections: usize,
     /// Most requests under way; further ones are answered 503 at once. A request holds at most one body of 256 KiB.
     pub max_in_flight: usize,
     /// Most requests that wait for a version; further ones are answered as if they had not asked to. Below
     /// `max_in_flight`, so that waiting clients never keep out the others.
     pub max_waiting: usize,
+    /// Most open streams; further ones are answered 503. About 30 kB each with their connection, so that 10,000 fit into
+    /// 300 MB; each keeps one of `max_connections`, a WebSocket a file descriptor beyond them.
+    pub max_streams: usize,
+    /// How often a stream without news says that it is there: below the idle time-out of usual proxies, 60 s. A WebSocket
+    /// that does not answer two pings is closed.
+    #[serde(with = "humantime_serde")]
+    pub stream_keep_alive: Duration,
     /// Most valuations under way, each on a thread of its own: more than cores only adds switching.
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
@@ -61,9 +69,11 @@ impl Default for Config {
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
-            max_connections: 4_096,
+            max_connections: 14_096,
             max_in_flight: 2_048,
             max_waiting: 1_024,
+            max_streams: 10_000,
+            stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
         }

@@ -10,6 +10,7 @@ use schemas::id::SessionId;
 use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Start};
 
+use crate::listeners::Listeners;
 use crate::statements::Ended;
 use crate::tail::{Note, Tail, Verdict};
 
@@ -25,9 +26,10 @@ pub struct Follower {
     thread: Thread,
 }
 
-#[derive(Default)]
 struct Shared {
     tail: RwLock<Tail>,
+    /// Who wants to know of an erasure.
+    listeners: Arc<Listeners>,
     /// Why the tail is not known, while it is not.
     behind: RwLock<Option<String>>,
     /// Whether it was read to its end once: what was erased before this process started is known.
@@ -37,7 +39,7 @@ struct Shared {
 
 impl Follower {
     /// Starts following. Blocks while it asks the log for its ends.
-    pub fn start(log: &Log, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+    pub fn start(log: &Log, listeners: Arc<Listeners>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
         let partitions = log.partitions();
         let mut starts = Vec::new();
         for partition in 0..partitions {
@@ -45,8 +47,13 @@ impl Follower {
             starts.push((Topic::Preferences, partition, Start::Offset(next.saturating_sub(LOOK_BACK).max(first))));
         }
         let reader = log.follow(&starts)?;
-        let shared = Arc::new(Shared::default());
-        *shared.behind.write().unwrap_or_else(PoisonError::into_inner) = Some("not read to its end yet".to_owned());
+        let shared = Arc::new(Shared {
+            tail: RwLock::default(),
+            listeners,
+            behind: RwLock::new(Some("not read to its end yet".to_owned())),
+            was_read: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
         let handle = {
@@ -94,6 +101,9 @@ impl Drop for Follower {
 impl Shared {
     fn note(&self, note: Note) {
         self.tail.write().unwrap_or_else(PoisonError::into_inner).note(note);
+        if note.erases {
+            self.listeners.wake(note.session);
+        }
     }
 
     /// Notes why the tail is not known, or that it is; says so once per change.

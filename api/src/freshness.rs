@@ -10,7 +10,7 @@ use schemas::units::Instant;
 use store::{Row, StoreError, Tables};
 
 /// How often the rows of `shards` are read (DESIGN §8: cached for 1 s).
-const EVERY: Duration = Duration::from_secs(1);
+pub const EVERY: Duration = Duration::from_secs(1);
 
 /// What was last read of `shards`.
 #[derive(Debug)]

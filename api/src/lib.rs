@@ -1,23 +1,26 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to topic `preferences`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits, streams and
-//! the web page are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits and the web
+//! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements` and `follow` (the log), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
+//! request), `statements` and `follow` (the log), `changes`, `listeners` and `feed` (streams), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
 //! `property`, `tail`, `problem`.
 
 mod app;
 mod appraise;
 mod body;
+mod changes;
 mod config;
 mod cursor;
 mod etag;
+mod feed;
 mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod listeners;
 pub mod metrics;
 mod openapi;
 mod page;
@@ -31,6 +34,7 @@ mod session;
 mod statements;
 mod stop;
 mod tail;
+mod wait;
 
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,

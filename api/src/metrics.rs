@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 const REQUESTS: &str = "roost_http_requests_total";
 const REQUEST_DURATION: &str = "roost_http_request_duration_seconds";
 const STATEMENTS: &str = "roost_api_statements_total";
 const ROW_READ_DURATION: &str = "roost_api_row_read_duration_seconds";
 const STALE_READS: &str = "roost_api_stale_reads_total";
+const STREAMS: &str = "roost_api_streams";
+const STREAM_EVENTS: &str = "roost_api_stream_events_total";
+const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
 
 /// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
 pub const BUCKETS: &[(&str, &[f64])] = &[
@@ -26,6 +29,9 @@ pub fn describe() {
     );
     describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
     describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
+    describe_gauge!(STREAMS, "Streams that are open, by kind: sse or websocket.");
+    describe_counter!(STREAM_EVENTS, "What streams were told: recommendations, freshness or erased.");
+    describe_counter!(STREAMS_REFUSED, "Streams refused because `api.max_streams` were open, by kind.");
     // Counters that alerts look at are there before they first count.
     counter!(STALE_READS).increment(0);
     for outcome in ["acked", "not_recorded", "unknown"] {
@@ -53,4 +59,50 @@ pub fn record_row_read(table: &'static str, took: Duration) {
 /// A stale recommendation was answered.
 pub fn record_stale_read() {
     counter!(STALE_READS).increment(1);
+}
+
+/// How a client listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Server-sent events.
+    Sse,
+    /// A WebSocket.
+    WebSocket,
+}
+
+impl StreamKind {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Sse => "sse",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// A stream that is open until this is dropped.
+#[derive(Debug)]
+pub struct OpenStream(StreamKind);
+
+impl OpenStream {
+    /// Counts one more.
+    pub fn of(kind: StreamKind) -> Self {
+        gauge!(STREAMS, "kind" => kind.label()).increment(1);
+        Self(kind)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        gauge!(STREAMS, "kind" => self.0.label()).decrement(1);
+    }
+}
+
+/// A stream was told something.
+pub fn record_stream_event(name: &'static str) {
+    counter!(STREAM_EVENTS, "event" => name).increment(1);
+}
+
+/// A stream was refused.
+pub fn record_stream_refused(kind: StreamKind) {
+    counter!(STREAMS_REFUSED, "kind" => kind.label()).increment(1);
 }

@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use schemas::preferences::Preferences;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::appraise::ModelInfo;
 use crate::problem::Document as ProblemDocument;
@@ -47,7 +47,14 @@ impl utoipa::Modify for SessionToken {
                 "The token that `POST /preferences` gave: the capability to read and change one session.",
             ))
             .build();
-        api.components.get_or_insert_default().add_security_scheme("session", SecurityScheme::Http(scheme));
+        let in_query = ApiKeyValue::with_description(
+            "token",
+            "The same token, on the two streams alone: browsers cannot send headers there. It is never logged here; see that \
+             proxies do not log it either.",
+        );
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("session", SecurityScheme::Http(scheme));
+        components.add_security_scheme("session_in_query", SecurityScheme::ApiKey(ApiKey::Query(in_query)));
     }
 }
 

@@ -40,6 +40,8 @@ kinds! {
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
     /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
+    /// A page of another site tried to open a WebSocket: only pages of this host may, and programs, which send no `Origin`.
+    ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
     NotFound = "not-found", NOT_FOUND, "No such route";
     /// The token's session is not there: it was never made, it was erased, or it ended 30 days after its last statement.
@@ -62,6 +64,8 @@ kinds! {
     FeatureMissing = "feature-missing", UNPROCESSABLE_ENTITY, "The model needs more features";
     /// The model does not cover this market, transaction or currency.
     MarketNotCovered = "market-not-covered", UNPROCESSABLE_ENTITY, "The model does not cover this market";
+    /// The route speaks WebSocket (RFC 6455) alone: open it as one.
+    UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "A WebSocket is needed";
     /// A fault of ours. The operator finds it in the log under the request id.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too many requests are under way, or this one took too long; try again after `Retry-After`.

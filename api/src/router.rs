@@ -15,7 +15,9 @@ use crate::app::App;
 use crate::guard::guard;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
-use crate::routes::{appraisal, batch, markets, model, preferences, problems, properties, property, recommendations};
+use crate::routes::{
+    appraisal, batch, markets, model, preferences, problems, properties, property, recommendations, socket, stream,
+};
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
 fn v1() -> OpenApiRouter<Arc<App>> {
@@ -23,6 +25,8 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preferences::state))
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
+        .routes(routes!(stream::stream))
+        .routes(routes!(socket::socket))
         .routes(routes!(appraisal::predict))
         .routes(routes!(batch::predict_batch))
         .routes(routes!(model::info));

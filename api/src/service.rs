@@ -12,9 +12,12 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::appraise::Appraiser;
+use crate::changes::Changes;
 use crate::config::Config;
+use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::listeners::Listeners;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
@@ -45,8 +48,8 @@ pub struct Api {
     local_addr: SocketAddr,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
-    refresher: JoinHandle<()>,
-    threads: [Ended; 2],
+    background: [JoinHandle<()>; 2],
+    threads: [Ended; 3],
 }
 
 /// How the API ended.
@@ -68,7 +71,8 @@ impl Api {
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
-        let (statements, follower, threads) = open_log(&config, &log, fatal).await?;
+        let listeners = Arc::new(Listeners::default());
+        let ways = open_log(&config, &log, &listeners, fatal).await?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
@@ -84,23 +88,33 @@ impl Api {
         let (stop, stopped) = Stop::new();
         let freshness = Arc::new(Freshness::new(log.partitions()));
         let refresher = tokio::spawn(freshness::keep(Arc::clone(&freshness), Arc::clone(&tables)));
+        let teller = tokio::spawn(feed::tell_staleness(
+            Arc::clone(&freshness),
+            Arc::clone(&listeners),
+            log.partitions(),
+            config.stale_after,
+        ));
         let app = Arc::new(App {
             in_flight: Semaphore::new(config.max_in_flight),
             waiting: Semaphore::new(config.max_waiting),
+            streams: Arc::new(Semaphore::new(config.max_streams)),
+            looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
             config,
             log,
             tables,
-            statements,
-            follower,
+            statements: ways.statements,
+            follower: ways.follower,
+            changes: ways.changes,
+            listeners,
             freshness,
             appraiser,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));
         tracing::info!(%local_addr, "the API listens on http://{local_addr}");
-        Ok(Self { app, local_addr, stop, server, refresher, threads })
+        Ok(Self { app, local_addr, stop, server, background: [refresher, teller], threads: ways.threads })
     }
 
     /// Where it listens.
@@ -125,7 +139,7 @@ impl Api {
             // An aborted task ends at its next await.
             let _ = server.await;
         }
-        self.refresher.abort();
+        self.background.iter().for_each(JoinHandle::abort);
         // With the last request goes the last way to the log, and its threads end.
         drop(self.app);
         let left = grace.saturating_sub(started.elapsed());
@@ -134,13 +148,22 @@ impl Api {
     }
 }
 
-/// Opens the two ways to the log, on a thread that may block.
-async fn open_log(config: &Config, log: &Log, fatal: Fatal) -> Result<(Statements, Follower, [Ended; 2]), StartError> {
-    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+/// The ways to the log, and what tells that their threads have ended.
+struct Ways {
+    statements: Statements,
+    follower: Follower,
+    changes: Changes,
+    threads: [Ended; 3],
+}
+
+/// Opens the ways to the log, on a thread that may block.
+async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
+    let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
     let opened = tokio::task::spawn_blocking(move || {
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
-        let (follower, followed) = Follower::start(&log, fatal)?;
-        Ok::<_, LogError>((statements, follower, [sent, followed]))
+        let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, fatal)?;
+        Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;
     Ok(opened?)

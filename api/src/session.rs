@@ -1,4 +1,5 @@
-//! Which session a request speaks for: `Authorization: Bearer <token>`, and nothing else.
+//! Which session a request speaks for: `Authorization: Bearer <token>`, and nothing else; on streams also `?token=`, since
+//! browsers cannot send headers there.
 //!
 //! The token is the capability; it is never part of an error, a log line or a metric.
 
@@ -8,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use schemas::id::SessionToken;
 
 use crate::problem::{Kind, Problem};
+use crate::query::Query;
 
 /// The token of the request's session.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,22 @@ fn token(headers: &HeaderMap) -> Result<Option<SessionToken>, &'static str> {
         return Err("Authorization has another scheme than Bearer");
     }
     token.trim().parse().map(Some).map_err(|_| "the bearer token is none (expected 32 lower-case hexadecimal digits)")
+}
+
+/// The token of a stream: of the header, else of `?token=`. What is wrong with it is told without its text.
+pub fn of_stream(headers: &HeaderMap, query: &mut Query) -> Result<SessionToken, Problem> {
+    let of_query = query.text("token");
+    match (token(headers), of_query) {
+        (Ok(Some(_)), Some(_)) => {
+            Err(unauthenticated("the token is given in Authorization and in ?token= (expected once)"))
+        }
+        (Ok(Some(token)), None) => Ok(token),
+        (Ok(None), Some(text)) => {
+            text.parse().map_err(|_| unauthenticated("token is none (expected 32 lower-case hexadecimal digits)"))
+        }
+        (Ok(None), None) => Err(unauthenticated("Authorization: Bearer <token>, or ?token= on this route, is missing")),
+        (Err(detail), _) => Err(unauthenticated(detail)),
+    }
 }
 
 fn unauthenticated(detail: &str) -> Problem {

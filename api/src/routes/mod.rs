@@ -10,3 +10,5 @@ pub mod problems;
 pub mod properties;
 pub mod property;
 pub mod recommendations;
+pub mod socket;
+pub mod stream;

@@ -109,7 +109,7 @@ pub async fn erase(
 }
 
 /// Appends to the log, and lets the reads of this process know at once.
-async fn append(
+pub async fn append(
     app: &App,
     session: SessionId,
     value: Option<Vec<u8>>,

@@ -1,7 +1,7 @@
 //! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant as Moment};
+use std::time::Instant as Moment;
 
 use axum::Json;
 use axum::extract::State;
@@ -18,14 +18,9 @@ use crate::app::App;
 use crate::etag;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
-use crate::query::Query;
 use crate::session::Bearer;
 use crate::tail::Verdict;
-
-/// First pause between two looks at a row that is waited for: a scorer without lag needs a few milliseconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
-/// Longest pause between two looks: a waiting client costs at most ten reads per second.
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+use crate::wait::{Ask, Look, Step, decide, wait_for};
 
 /// The three best of a session.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -89,7 +84,7 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
     let session = token.session_id();
-    let look = wait_for(&app, session, ask).await?;
+    let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
     match look.step {
         Step::Answer => {
             // `Answer` is only ever decided for a row.
@@ -99,6 +94,24 @@ pub async fn read(
         Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
     }
+}
+
+/// The row of a session that is there, as it is now; `None` while it has none for its statement. Like a plain read, it
+/// looks for a session that nobody here knows for a moment.
+pub async fn read_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
+    let ask = Ask::default();
+    let look = wait_for(app, ask, || look(app, session, ask)).await?;
+    match look.step {
+        Step::Answer => Ok(look.row),
+        Step::NotYet => Ok(None),
+        Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
+    }
+}
+
+/// The row of a session that was there, if it may be shown.
+pub async fn look_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
+    let look = look(app, session, Ask::default()).await?;
+    Ok(look.row.filter(|_| look.step == Step::Answer))
 }
 
 /// The session is there; ask again.
@@ -137,91 +150,7 @@ fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &He
     Ok((head, Json(body)).into_response())
 }
 
-/// What the client asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ask {
-    min_version: Option<u64>,
-    wait: Duration,
-}
-
-impl Ask {
-    fn read(uri: &Uri, max_wait: Duration) -> Result<Self, Problem> {
-        let mut query = Query::read(uri, &["min_version", "wait"]);
-        let min_version =
-            query.parsed("min_version", "a statement's version: a whole number", |text| text.parse().ok());
-        let expected = format!("2s, 500ms or a number of seconds, at most {} s", max_wait.as_secs());
-        let wait = query.parsed("wait", &expected, |text| duration(text).filter(|wait| *wait <= max_wait));
-        query.finish()?;
-        Ok(Self { min_version, wait: wait.unwrap_or_default() })
-    }
-}
-
-/// `2s`, `500ms`, or a number of seconds.
-fn duration(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
-}
-
-/// What one look at the row led to.
-struct Look {
-    step: Step,
-    row: Option<RecommendationRow>,
-    version: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// The row is what was asked for.
-    Answer,
-    /// The session is there, the answer is not.
-    NotYet,
-    /// Nobody here knows the session: another process may have accepted it an instant ago.
-    LookAgain,
-    /// There is no such session.
-    NotFound,
-}
-
-fn decide(verdict: Verdict, row_version: Option<u64>, min_version: Option<u64>) -> Step {
-    match verdict {
-        Verdict::Serve if min_version.is_none_or(|min| row_version.is_some_and(|version| version >= min)) => {
-            Step::Answer
-        }
-        Verdict::Serve | Verdict::Pending => Step::NotYet,
-        // Who names a version may have stated it after the erasure, through another process.
-        Verdict::Erased if min_version.is_none() => Step::NotFound,
-        Verdict::Erased | Verdict::Unknown => Step::LookAgain,
-    }
-}
-
-/// Looks at the row until it is what was asked for, or the time is up.
-async fn wait_for(app: &App, session: SessionId, ask: Ask) -> Result<Look, Problem> {
-    let started = Moment::now();
-    let mut stop = app.stop.clone();
-    let mut pause = FIRST_PAUSE;
-    let mut permit = None;
-    loop {
-        let look = look(app, session, ask).await?;
-        let patience = match look.step {
-            Step::Answer | Step::NotFound => return Ok(look),
-            Step::NotYet => ask.wait,
-            Step::LookAgain => app.config.unknown_after,
-        };
-        let left = patience.saturating_sub(started.elapsed());
-        if permit.is_none() {
-            permit = app.waiting.try_acquire().ok();
-        }
-        if left.is_zero() || permit.is_none() || stop.is_given() {
-            return Ok(look);
-        }
-        // Either way the next look decides.
-        let _ = tokio::time::timeout(pause.min(left), stop.given()).await;
-        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
-    }
-}
-
-async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look, Problem> {
+async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<RecommendationRow>, Problem> {
     #[derive(Deserialize)]
     struct Head {
         preference_version: u64,
@@ -237,33 +166,4 @@ async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look, Problem> 
     // An erased or replaced row is not told of.
     let version = version.filter(|_| verdict == Verdict::Serve);
     Ok(Look { step: decide(verdict, version, ask.min_version), row, version })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_seconds_or_has_a_unit() {
-        for (text, ms) in [("2s", 2_000), ("500ms", 500), ("2", 2_000), ("0.25", 250), ("0", 0), ("PT1S", 1_000)] {
-            assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
-        }
-        for text in ["-1", "-1s", "x", "", "NaN", "inf", "1e300"] {
-            assert_eq!(duration(text), None, "{text}");
-        }
-        let ask = |query: &str| Ask::read(&format!("/?{query}").parse().unwrap(), Duration::from_secs(30));
-        assert!(ask("wait=30s").is_ok());
-        assert!(ask("wait=30001ms").is_err());
-    }
-
-    #[test]
-    fn a_row_answers_when_it_is_new_enough_and_not_erased() {
-        assert_eq!(decide(Verdict::Serve, Some(5), None), Step::Answer);
-        assert_eq!(decide(Verdict::Serve, Some(5), Some(5)), Step::Answer);
-        assert_eq!(decide(Verdict::Serve, Some(5), Some(6)), Step::NotYet);
-        assert_eq!(decide(Verdict::Pending, None, None), Step::NotYet);
-        assert_eq!(decide(Verdict::Erased, None, None), Step::NotFound);
-        assert_eq!(decide(Verdict::Erased, None, Some(9)), Step::LookAgain);
-        assert_eq!(decide(Verdict::Unknown, None, None), Step::LookAgain);
-    }
 }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use api::{Api, Appraiser, Config};
 use schemas::id::{ListingId, SessionId, SessionToken};
 use schemas::listing::Listing;
+use schemas::recommendation::items_hash;
+use schemas::topic::{Topic, session_key};
 use serde_json::{Value, json};
 use store::{ByMarket, Row, StoreConfig, Write, WriteTimestamp};
-use stream::LogConfig;
+use stream::{AckSink, Delivered, DeliveryError, LogConfig, Outgoing};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::Dispatch;
@@ -207,16 +209,40 @@ impl Desk {
     }
 
     /// Writes a row as the scorer would; later writes win.
-    pub fn write(&self, row: Row, cell: Option<&Value>) {
+    pub fn write(&self, row: Row, cell: Option<&Value>) -> WriteTimestamp {
         static SEQUENCE: AtomicU64 = AtomicU64::new(1);
         let timestamp = WriteTimestamp::new(1, SEQUENCE.fetch_add(1, Ordering::Relaxed)).unwrap();
         let cell = cell.map(|cell| cell.to_string().into());
         self.runtime.block_on(self.tables.inner.write(Write { row, cell, timestamp })).unwrap();
+        timestamp
     }
 
     /// Writes the recommendation of a session for the statement of this version.
     pub fn recommend(&self, session: SessionId, version: u64) {
         self.write(Row::Recommendation(session), Some(&json!({"preference_version": version, "items": [item()]})));
+    }
+
+    /// Writes the recommendation of a session and says so on the log, as the scorer does. Gives the event's id.
+    pub fn announce(&self, session: SessionId, version: u64, items: &[Value]) -> String {
+        let cell = json!({"preference_version": version, "items": items});
+        let timestamp = self.write(Row::Recommendation(session), Some(&cell)).raw();
+        self.tell(session, timestamp, &cell)
+    }
+
+    /// Says on the log that a session's cell is this since that write. Gives the event's id.
+    pub fn tell(&self, session: SessionId, write_timestamp: i64, cell: &Value) -> String {
+        let hash = items_hash(&cell.to_string());
+        let value = json!({"session_id": session, "write_timestamp": write_timestamp, "items_hash": hash, "recommendation": cell});
+        self.append(Topic::Recommendations, session, Some(value.to_string().into_bytes()));
+        format!("{write_timestamp}-{hash}")
+    }
+
+    /// Appends a record under a session's key.
+    pub fn append(&self, topic: Topic, session: SessionId, value: Option<Vec<u8>>) {
+        let producer = self.log.producer(Arc::new(Heedless)).unwrap();
+        let key = Some(session_key(session));
+        producer.send(Outgoing { topic, partition: None, key, value, headers: Vec::new() }, 0).unwrap();
+        producer.flush(Duration::from_secs(5)).unwrap();
     }
 
     /// Says for every shard that its owner has applied the logs up to `seconds` ago.
@@ -242,6 +268,13 @@ impl Desk {
             assert!(Instant::now() < until, "not within 10 s: {what}");
             std::thread::park_timeout(Duration::from_millis(5));
         }
+    }
+}
+
+struct Heedless;
+impl AckSink for Heedless {
+    fn acked(&self, _: u64, outcome: Result<Delivered, DeliveryError>) {
+        outcome.unwrap();
     }
 }
 

@@ -11,3 +11,4 @@ mod limits;
 mod recommendations;
 mod secrets;
 mod statements;
+mod streams;

@@ -44,6 +44,10 @@ fn a_token_is_in_no_log_line() {
     desk.recommend(session(token), version);
     assert_eq!(desk.get_as(token, "/api/v1/recommendations").status, 200);
     assert_eq!(desk.get(&format!("/api/v1/recommendations?token={token}")).status, 401);
+    let stream = format!("/api/v1/recommendations/stream?token={token}");
+    assert_eq!(desk.ask("HEAD", &stream, &[], b"").status, 200);
+    assert_eq!(desk.get(&format!("{stream}x")).status, 401);
+    assert_eq!(desk.get(&format!("/api/v1/recommendations/ws?token={token}")).status, 426);
     assert_eq!(desk.get_as(token, &format!("/api/v1/properties?session=true&token={token}")).status, 400);
     assert_eq!(desk.get(&format!("/nowhere/{token}")).status, 404);
     desk.write(store::Row::Recommendation(session(token)), Some(&json!({"preference_version": version, "items": 1})));
@@ -54,6 +58,7 @@ fn a_token_is_in_no_log_line() {
 
     let lines = String::from_utf8_lossy(&lines.0.lock().unwrap()).into_owned();
     assert!(lines.contains("GET /api/v1/recommendations: 200"), "the requests are logged: {lines}");
+    assert!(lines.contains("HEAD /api/v1/recommendations/stream: 200"), "{lines}");
     assert!(lines.contains("a request failed for a fault of ours"), "{lines}");
     assert!(!lines.contains(token), "{}", lines.lines().find(|line| line.contains(token)).unwrap());
 }

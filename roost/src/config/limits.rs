@@ -130,6 +130,8 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.max_connections", Whole(1, 100_000)),
     ("api.max_in_flight", Whole(1, 100_000)),
     ("api.max_waiting", Whole(0, 100_000)),
+    ("api.max_streams", Whole(0, 100_000)),
+    ("api.stream_keep_alive", Time("100ms", "10m")),
     ("api.max_appraisals", Whole(1, 1_024)),
     ("api.max_batches", Whole(1, 1_024)),
 ];

@@ -1,0 +1,139 @@
+//! Follows topic `recommendations` on a thread of its own, and hands every change to who listens for its session. Reads
+//! from its end at the start: what was before stands in the tables.
+//!
+//! Records of sessions that nobody listens for are not even decoded.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::Thread;
+use std::time::Duration;
+
+use schemas::id::SessionId;
+use schemas::recommendation::RecommendationEvent;
+use schemas::topic::Topic;
+use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
+
+use crate::listeners::{Listeners, Picks};
+use crate::statements::Ended;
+
+/// How long one poll waits: how soon the thread sees that it must end.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The followed topic. Dropping it ends the thread.
+pub struct Changes {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+struct Shared {
+    listeners: Arc<Listeners>,
+    /// Why changes may be missed, while they may.
+    behind: RwLock<Option<String>>,
+    stop: AtomicBool,
+}
+
+impl Changes {
+    /// Starts following. Blocks while it asks the log for its ends.
+    pub fn start(log: &Log, listeners: Arc<Listeners>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+        let mut starts = Vec::new();
+        for partition in 0..log.partitions() {
+            // Not `Latest`, which is wherever the reader finds the end later on: a change in between would be missed.
+            let (_, next) = log.range(Topic::Recommendations, partition)?;
+            starts.push((Topic::Recommendations, partition, Start::Offset(next)));
+        }
+        let reader = log.follow(&starts)?;
+        let shared = Arc::new(Shared { listeners, behind: RwLock::default(), stop: AtomicBool::new(false) });
+        let of_thread = Arc::clone(&shared);
+        let (running, ended) = tokio::sync::oneshot::channel();
+        let told = Fatal::clone(&fatal);
+        let run = move || {
+            follow(reader, &of_thread, &told);
+            drop(running);
+        };
+        let handle = stream::spawn("api-changes", &fatal, run)
+            .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
+        Ok((Self { shared, thread: handle.thread().clone() }, ended))
+    }
+
+    /// `Err` while changes may be missed, with the reason.
+    pub fn ready(&self) -> Result<(), String> {
+        match &*self.shared.behind.read().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(reason) => Err(format!("topic recommendations: {reason}")),
+        }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.thread.unpark();
+    }
+}
+
+impl Shared {
+    /// Notes why changes may be missed, or that the log is there again; says so once per change.
+    fn set_behind(&self, reason: Option<String>) {
+        let mut behind = self.behind.write().unwrap_or_else(PoisonError::into_inner);
+        match (&*behind, &reason) {
+            (None, Some(reason)) => {
+                tracing::warn!("topic recommendations cannot be followed, streams stand still: {reason}");
+            }
+            (Some(_), None) => {
+                tracing::info!("topic recommendations is followed again, streams read their rows once");
+                self.listeners.all_look_again();
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        *behind = reason;
+    }
+
+    fn take(&self, record: &Record) {
+        let session = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse::<SessionId>().ok());
+        let Some(session) = session.filter(|session| self.listeners.listens(*session)) else { return };
+        let event = record.value.as_deref().map(serde_json::from_slice::<RecommendationEvent>);
+        match event {
+            Some(Ok(event)) if event.session_id == session => {
+                let RecommendationEvent { write_timestamp, items_hash, recommendation, .. } = event;
+                self.listeners.tell(session, Picks { write_timestamp, items_hash, recommendation });
+            }
+            Some(event) => {
+                let reason = event.err().map_or_else(|| "it names another session".to_owned(), |e| e.to_string());
+                let Record { partition, offset, .. } = record;
+                tracing::warn!(
+                    partition,
+                    offset,
+                    "recommendations-{partition}, offset {offset}: {reason}; the row is read"
+                );
+                self.listeners.look_again(session);
+            }
+            // The row is gone; whether the session is, topic `preferences` says.
+            None => self.listeners.look_again(session),
+        }
+    }
+}
+
+fn follow(mut reader: Box<dyn Reader>, shared: &Shared, fatal: &Fatal) {
+    let mut events = Vec::new();
+    while !shared.stop.load(Ordering::Relaxed) {
+        match reader.poll(POLL, &mut events) {
+            Ok(()) => shared.set_behind(None),
+            Err(error @ (LogError::Unavailable(_) | LogError::QueueFull)) => {
+                shared.set_behind(Some(error.to_string()));
+                // The reader may answer at once while the brokers are away.
+                std::thread::park_timeout(POLL);
+            }
+            Err(LogError::Fatal(reason)) => {
+                fatal(format!("the API cannot follow topic recommendations: {reason}"));
+                return;
+            }
+        }
+        for event in events.drain(..) {
+            match event {
+                Event::Record(record) => shared.take(&record),
+                // No group: nobody assigns or revokes.
+                Event::End { .. } | Event::Assigned(_) | Event::Revoked(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `GET /recommendations/ws`: what the stream tells, over a WebSocket. The client says nothing but pings and pongs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::Response;
+use tokio::time::{Instant as Moment, interval_at, timeout};
+
+use super::stream::asked;
+use crate::app::App;
+use crate::feed::{Feed, Told};
+use crate::metrics::StreamKind;
+use crate::problem::{Kind, Problem};
+use crate::stop::Stop;
+
+/// Largest message of a client that is read before the socket is closed: a control frame has at most 125 bytes.
+const MAX_MESSAGE_BYTES: usize = 4 * 1024;
+/// Most messages of a client between two of our pings: its own pings, and the answers to ours.
+const MAX_MESSAGES: u32 = 64;
+/// How many of our pings may be without an answer.
+const MAX_UNANSWERED: u32 = 2;
+/// How long a client may take to answer that the socket is closed.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// Opens a WebSocket that tells the three best of the token's session.
+///
+/// Each text is `{"type": "recommendations", "id": …, "data": …}` with what the event of `/recommendations/stream` of that name has;
+/// `freshness` and `erased` have no `id`. The server pings every 15 s. It closes with 1000 when the session is erased, 1001 when
+/// it ends itself (connect again, with `last_event_id`), 1003 when the client sends texts or data, and 1008 when it leaves two
+/// pings unanswered or sends too much. Pages of other sites cannot open it.
+#[utoipa::path(
+    get, path = "/recommendations/ws", tag = "sessions", operation_id = "open_recommendations_socket",
+    params(
+        ("token" = Option<String>, Query, description = "The session's token, for clients that cannot send `Authorization`."),
+        ("last_event_id" = Option<String>, Query, description = "The `id` of the last text that the client has: it is not sent again.", example = "1099511627777-0f1e2d3c4b5a6978"),
+    ),
+    responses(
+        (status = 101, description = "The socket is open."),
+        (status = 401, description = "No token."),
+        (status = 403, description = "A page of another site."),
+        (status = 404, description = "No such session."),
+        (status = 426, description = "Not a WebSocket."),
+        (status = 503, description = "Too many streams are open, or the store does not answer."),
+    ),
+    security(("session" = []), ("session_in_query" = [])),
+)]
+pub async fn socket(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let (token, seen) = asked(&uri, &headers)?;
+    if !is_of_this_host(&headers) {
+        return Err(Problem::new(Kind::ForbiddenOrigin, Kind::ForbiddenOrigin.meaning()));
+    }
+    let upgrade = upgrade.map_err(|rejection| {
+        Problem::new(Kind::UpgradeRequired, rejection.body_text())
+            .with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
+    })?;
+    let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
+    let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
+    let upgrade = upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
+    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, stop).await))
+}
+
+/// Whether the request is of a page of this very host, or of no page.
+fn is_of_this_host(headers: &HeaderMap) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let Some(origin) = origins.next() else { return true };
+    let authority = |value: &HeaderValue| {
+        let text = value.to_str().ok()?.to_ascii_lowercase();
+        let (host, port) = match text.split_once("://") {
+            Some(("http", rest)) => (rest.to_owned(), ":80"),
+            Some(("https", rest)) => (rest.to_owned(), ":443"),
+            Some(_) | None => return None,
+        };
+        Some((host.strip_suffix(port).unwrap_or(&host).to_owned(), port))
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase);
+    let (Some((of_page, port)), Some(host), None) = (authority(origin), host, origins.next()) else { return false };
+    host.strip_suffix(port).unwrap_or(&host) == of_page
+}
+
+/// How a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With a word to the client.
+    Close(u16, &'static str),
+    /// The client is gone, or has said so itself.
+    Gone,
+}
+
+const STOPPING: End = End::Close(close_code::AWAY, "the service ends, connect again");
+
+async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut stop: Stop) {
+    let end = talk(&mut socket, &mut feed, keep_alive, &mut stop).await;
+    let farewell = async {
+        if let End::Close(code, reason) = end {
+            // A client that is gone hears nothing.
+            let _ = socket.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+        }
+        // Reads up to the client's own farewell; what it says besides is no longer of interest.
+        while let Some(Ok(_)) = socket.recv().await {}
+    };
+    let _ = timeout(CLOSING, farewell).await;
+    // The end of the service waits for it.
+    drop(feed);
+}
+
+async fn talk(socket: &mut WebSocket, feed: &mut Feed, keep_alive: Duration, stop: &mut Stop) -> End {
+    let mut pings = interval_at(Moment::now() + keep_alive, keep_alive);
+    pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut unanswered, mut heard) = (0, 0);
+    loop {
+        let message = tokio::select! {
+            told = feed.next() => match told {
+                Some(told) => Message::text(text(&told)),
+                None if feed.is_erased() => return End::Close(close_code::NORMAL, "the session is erased"),
+                None => return STOPPING,
+            },
+            _ = pings.tick() => {
+                if unanswered == MAX_UNANSWERED {
+                    return End::Close(close_code::POLICY, "two pings are not answered");
+                }
+                (unanswered, heard) = (unanswered + 1, 0);
+                Message::Ping(Default::default())
+            }
+            message = socket.recv() => {
+                heard += 1;
+                match message {
+                    Some(Ok(Message::Text(_) | Message::Binary(_))) => {
+                        return End::Close(close_code::UNSUPPORTED, "this socket takes no messages");
+                    }
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) if heard > MAX_MESSAGES => {
+                        return End::Close(close_code::POLICY, "too many pings");
+                    }
+                    // Pings are answered below us.
+                    Some(Ok(Message::Ping(_))) => {}
+                    Some(Ok(Message::Pong(_))) => unanswered = 0,
+                    Some(Ok(Message::Close(_))) | None => return End::Gone,
+                    Some(Err(_)) => return End::Close(close_code::POLICY, "not what a client may send here"),
+                }
+                continue;
+            }
+        };
+        // A client that reads nothing is cut off by the bound on unread answers.
+        let sent = tokio::select! {
+            sent = socket.send(message) => sent,
+            () = stop.given() => return STOPPING,
+        };
+        if sent.is_err() {
+            return End::Gone;
+        }
+    }
+}
+
+/// `data` is JSON already, and an id needs no escapes.
+fn text(Told { name, id, data }: &Told) -> String {
+    let id = id.as_ref().map(|id| format!(r#""id":"{id}","#)).unwrap_or_default();
+    format!(r#"{{"type":"{name}",{id}"data":{data}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_this_host_and_programs_may_open_a_socket() {
+        for (host, origin, may) in [
+            ("api.example.org", None, true),
+            ("api.example.org", Some("https://api.example.org"), true),
+            ("API.example.org:443", Some("https://api.example.org"), true),
+            ("127.0.0.1:8080", Some("http://127.0.0.1:8080"), true),
+            ("127.0.0.1:8080", Some("http://127.0.0.1"), false),
+            ("api.example.org", Some("https://example.org"), false),
+            ("api.example.org", Some("https://api.example.org.evil.org"), false),
+            ("api.example.org", Some("https://api.example.org@evil.org"), false),
+            ("api.example.org", Some("null"), false),
+            ("api.example.org", Some(""), false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            headers.extend(origin.map(|origin| (header::ORIGIN, origin.parse::<HeaderValue>().unwrap())));
+            assert_eq!(is_of_this_host(&headers), may, "{host} {origin:?}");
+        }
+        assert!(!is_of_this_host(&HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("https://a.org"))])));
+    }
+
+    #[test]
+    fn a_text_is_json_with_and_without_an_id() {
+        let told = |id: Option<&str>| Told { name: "freshness", id: id.map(str::to_owned), data: "{}".to_owned() };
+        for (told, expected) in [
+            (told(None), serde_json::json!({"type": "freshness", "data": {}})),
+            (told(Some("1-a")), serde_json::json!({"type": "freshness", "id": "1-a", "data": {}})),
+        ] {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&text(&told)).unwrap(), expected);
+        }
+    }
+}
