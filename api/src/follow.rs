@@ -11,6 +11,7 @@ use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Start};
 
 use crate::listeners::Listeners;
+use crate::overheard::{Hearing, Overheard};
 use crate::statements::Ended;
 use crate::tail::{Note, Tail, Verdict};
 
@@ -30,6 +31,8 @@ struct Shared {
     tail: RwLock<Tail>,
     /// Who wants to know of an erasure.
     listeners: Arc<Listeners>,
+    /// Who wants to know of statements.
+    overheard: Arc<Overheard>,
     /// Why the tail is not known, while it is not.
     behind: RwLock<Option<String>>,
     /// Whether it was read to its end once: what was erased before this process started is known.
@@ -50,6 +53,7 @@ impl Follower {
         let shared = Arc::new(Shared {
             tail: RwLock::default(),
             listeners,
+            overheard: Arc::default(),
             behind: RwLock::new(Some("not read to its end yet".to_owned())),
             was_read: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -75,6 +79,16 @@ impl Follower {
 
     fn verdict_now(&self, session: SessionId, row_version: Option<u64>) -> Verdict {
         self.shared.tail.read().unwrap_or_else(PoisonError::into_inner).verdict(session, row_version)
+    }
+
+    /// See [`Tail::stated`].
+    pub fn stated(&self, session: SessionId) -> Option<u64> {
+        self.shared.tail.read().unwrap_or_else(PoisonError::into_inner).stated(session)
+    }
+
+    /// See [`Overheard::hear`].
+    pub fn hear(&self, session: SessionId) -> Hearing {
+        self.shared.overheard.hear(session)
     }
 
     /// Takes in what this process itself has just had acknowledged, without the way through the log.
@@ -139,8 +153,9 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: 
         for event in events.drain(..) {
             match event {
                 Event::Record(record) => {
-                    if let Some(note) = Note::of(&record, partitions) {
+                    if let Some((note, dismissed)) = Note::read(&record, partitions) {
                         shared.note(note);
+                        shared.overheard.note(note.session, note.version, || dismissed);
                     }
                 }
                 Event::End { partition, .. } => {

@@ -5,7 +5,7 @@
 //! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements` and `follow` (the log), `changes`, `listeners` and `feed` (streams), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
+//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
 //! `property`, `tail`, `problem`.
 
 mod app;
@@ -23,6 +23,7 @@ mod guard;
 mod listeners;
 pub mod metrics;
 mod openapi;
+mod overheard;
 mod page;
 pub mod problem;
 mod property;

@@ -9,6 +9,7 @@ const REQUEST_DURATION: &str = "roost_http_request_duration_seconds";
 const STATEMENTS: &str = "roost_api_statements_total";
 const ROW_READ_DURATION: &str = "roost_api_row_read_duration_seconds";
 const STALE_READS: &str = "roost_api_stale_reads_total";
+const DISMISSALS: &str = "roost_api_dismissals_total";
 const STREAMS: &str = "roost_api_streams";
 const STREAM_EVENTS: &str = "roost_api_stream_events_total";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
@@ -29,6 +30,10 @@ pub fn describe() {
     );
     describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
     describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
+    describe_counter!(
+        DISMISSALS,
+        "Statements appended to dismiss a home; more than the requests where clients of a session did so at once."
+    );
     describe_gauge!(STREAMS, "Streams that are open, by kind: sse or websocket.");
     describe_counter!(STREAM_EVENTS, "What streams were told: recommendations, freshness or erased.");
     describe_counter!(STREAMS_REFUSED, "Streams refused because `api.max_streams` were open, by kind.");
@@ -49,6 +54,11 @@ pub fn record_request(method: &'static str, route: &str, status: u16, took: Dura
 /// The outcome of a statement or an erasure.
 pub fn record_statement(outcome: &'static str) {
     counter!(STATEMENTS, "outcome" => outcome).increment(1);
+}
+
+/// A statement was appended to dismiss a home.
+pub fn record_dismissal() {
+    counter!(DISMISSALS).increment(1);
 }
 
 /// A row was read.

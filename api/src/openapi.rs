@@ -13,10 +13,12 @@ use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
 use crate::routes::batch::BatchLine;
+use crate::routes::dismissed::Dismissal;
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::preferences::Accepted;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
+use crate::routes::stated::Stated;
 
 /// What is not a route.
 #[derive(OpenApi)]
@@ -90,12 +92,14 @@ fn messages() -> Value {
     });
     let mut generator = settings.clone().into_generator();
     generator.subschema_for::<Preferences>();
+    generator.subschema_for::<Dismissal>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();
     }
     for add in [
         add::<Accepted>,
+        add::<Stated>,
         add::<Recommendations>,
         add::<Pending>,
         add::<Page>,

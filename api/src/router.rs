@@ -16,13 +16,15 @@ use crate::guard::guard;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    appraisal, batch, markets, model, preferences, problems, properties, property, recommendations, socket, stream,
+    appraisal, batch, dismissed, markets, model, preferences, problems, properties, property,
+    recommendations, socket, stated, stream,
 };
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
 fn v1() -> OpenApiRouter<Arc<App>> {
     let sessions = OpenApiRouter::new()
-        .routes(routes!(preferences::state))
+        .routes(routes!(preferences::state, stated::read))
+        .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
         .routes(routes!(stream::stream))

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use schemas::id::SessionId;
+use schemas::id::{ListingId, SessionId};
 use schemas::statement::decode;
 use stream::Record;
 
@@ -39,12 +39,19 @@ pub struct Note {
 
 impl Note {
     /// `None` for a record that is no statement: whoever reads it judges so by the same rules.
+    #[cfg(test)]
     pub fn of(record: &Record, partitions: u32) -> Option<Self> {
+        Self::read(record, partitions).map(|(note, _)| note)
+    }
+
+    /// The same with the homes that the statement dismisses.
+    pub fn read(record: &Record, partitions: u32) -> Option<(Self, Vec<ListingId>)> {
         let Record { partition, offset, append_time_ms, key, value, headers, .. } = record;
         let statement =
             decode(key.as_deref(), value.as_deref(), headers, partitions, *partition, *offset, *append_time_ms).ok()?;
         let erases = statement.preferences.is_none();
-        Some(Self { session: statement.session, version: statement.version, erases })
+        let note = Self { session: statement.session, version: statement.version, erases };
+        Some((note, statement.preferences.map(|preferences| preferences.dismissed).unwrap_or_default()))
     }
 }
 
@@ -60,6 +67,11 @@ impl Tail {
     pub fn note(&mut self, note: Note) {
         let memory = if note.erases { &mut self.erased } else { &mut self.stated };
         memory.raise(note.session, note.version);
+    }
+
+    /// The newest statement of a session that is known here.
+    pub fn stated(&self, session: SessionId) -> Option<u64> {
+        self.stated.get(session)
     }
 
     /// What to answer when the table has the row of `row_version`, or none.

@@ -3,6 +3,7 @@
 
 pub mod appraisal;
 pub mod batch;
+pub mod dismissed;
 pub mod markets;
 pub mod model;
 pub mod preferences;
@@ -11,4 +12,5 @@ pub mod properties;
 pub mod property;
 pub mod recommendations;
 pub mod socket;
+pub mod stated;
 pub mod stream;

@@ -7,6 +7,8 @@ use crate::desk::{Desk, preferences};
 /// Every route: method, path, whether it needs a token, whether it takes a body.
 const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("POST", "/api/v1/preferences", false, true),
+    ("GET", "/api/v1/preferences", true, false),
+    ("POST", "/api/v1/preferences/dismissed", true, true),
     ("DELETE", "/api/v1/sessions/00000000000000000000000000000000", true, false),
     ("GET", "/api/v1/recommendations", true, false),
     ("GET", "/api/v1/recommendations/stream", true, false),
@@ -35,7 +37,9 @@ fn the_list_of_routes_is_that_of_the_document() {
     let mut listed: Vec<String> = ROUTES
         .iter()
         .map(|(method, path, _, _)| {
-            let path = path.replace("/00000000000000000000000000000000", "/{id}").replace("seattle:1", "{id}");
+            let path = path.replace("/00000000000000000000000000000000", "/{id}");
+            let path =
+                path.replace("recommendations/seattle:1", "recommendations/{listing_id}").replace("seattle:1", "{id}");
             format!("{method} {}", path.replace("us/wa/seattle", "{country}/{state}/{city}"))
         })
         .collect();

@@ -8,6 +8,7 @@ mod edges;
 mod faults;
 mod fuzz;
 mod limits;
+mod preferences;
 mod recommendations;
 mod secrets;
 mod statements;

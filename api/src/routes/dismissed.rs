@@ -1,0 +1,188 @@
+//! `POST /preferences/dismissed`: never this home again. Adds one id to the session's statement, which is whole: so it
+//! reads the statement, appends it with the id, and looks whether the id is there, and whether the log has statements in
+//! between whose homes its own has overwritten. If so it does it again, with those homes too: the log knows no
+//! compare-and-set, but who overwrites can tell, and mends it before it answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use schemars::JsonSchema;
+use schemas::cells::SessionCell;
+use schemas::field_error::{Fault, FieldError};
+use schemas::id::{ListingId, SessionId};
+use schemas::preferences::MAX_DISMISSED;
+use serde::Deserialize;
+use tokio::time::{Instant as Moment, timeout_at};
+
+use super::preferences::append;
+use super::stated::{Stated, look};
+use crate::app::App;
+use crate::body::read_json;
+use crate::metrics;
+use crate::overheard::Hearing;
+use crate::problem::{Kind, Problem, Wrong};
+use crate::query::NoQuery;
+use crate::session::Bearer;
+use crate::wait::{Ask, FIRST_PAUSE, Step, next_pause};
+
+/// Largest body: the longest listing id has 320 bytes.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Most statements appended for one request: so many clients of one session at once lose nothing.
+const MAX_TRIES: u32 = 16;
+
+/// One home that is not to be seen again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(example = serde_json::json!({"listing_id": "seattle:171727"}))]
+pub struct Dismissal {
+    /// Which.
+    pub listing_id: ListingId,
+}
+
+/// Adds a home to the session's `dismissed`, and answers once the tables have it: with the statement.
+///
+/// Several clients of a session may do so at once: none loses what another added. A home that is there already is no new
+/// statement. On 503 repeat it: twice does no harm.
+#[utoipa::path(
+    post, path = "/preferences/dismissed", tag = "sessions", operation_id = "dismiss_listing",
+    request_body(content = ref("#/components/schemas/Dismissal"), content_type = "application/json"),
+    responses(
+        (status = 200, description = "The statement has it.", body = ref("#/components/schemas/Stated")),
+        (status = 400, description = "Not JSON, or not an object."),
+        (status = 401, description = "No token."),
+        (status = 404, description = "No such session."),
+        (status = 422, description = "Not a listing id, or 500 homes are dismissed already."),
+        (status = 503, description = "Not applied in time, or unknown whether it is: repeat it."),
+    ),
+    security(("session" = [])),
+)]
+pub async fn dismiss(
+    State(app): State<Arc<App>>,
+    Bearer(token): Bearer,
+    _: NoQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
+    let Dismissal { listing_id } = parse(&body)?;
+    let session = token.session_id();
+    let Ok(_permit) = app.waiting.try_acquire() else {
+        return Err(Problem::new(Kind::Overloaded, format!("{} requests wait already", app.config.max_waiting)));
+    };
+    let until = Moment::now() + app.config.request_timeout;
+    // From before the row is read: what is between it and our statement is heard.
+    let hearing = app.follower.hear(session);
+    let mut wanted = BTreeSet::from([listing_id]);
+    let mut appended = None;
+    for _ in 0..MAX_TRIES {
+        let Some(mut cell) = applied(&app, session, &hearing, appended, until).await? else { break };
+        if let Some((from, to)) = appended {
+            wanted.extend(hearing.between(from, to));
+        }
+        let dismissed: BTreeSet<ListingId> = cell.preferences.dismissed.iter().cloned().collect();
+        if wanted.is_subset(&dismissed) {
+            return Ok(Stated::answer(session, cell));
+        }
+        let all: Vec<ListingId> = dismissed.union(&wanted).cloned().collect();
+        if all.len() > MAX_DISMISSED {
+            return Err(too_many());
+        }
+        cell.preferences.dismissed = all;
+        let delivered = append(&app, session, Some(cell.preferences.to_json()), &headers).await?;
+        appended = Some((cell.version, delivered.offset));
+        metrics::record_dismissal();
+    }
+    Err(Problem::new(Kind::OutcomeUnknown, "the home was not seen among the dismissed ones in time; repeat it"))
+}
+
+/// The session's statement once the tables have the newest that is known here, and at least the one that we appended: made of
+/// which, and as which version. `None`: not in time.
+async fn applied(
+    app: &App,
+    session: SessionId,
+    hearing: &Hearing,
+    appended: Option<(u64, u64)>,
+    until: Moment,
+) -> Result<Option<SessionCell>, Problem> {
+    let (started, mut stop, mut pause) = (Moment::now(), app.stop.clone(), FIRST_PAUSE);
+    let own = appended.map(|(_, version)| version);
+    loop {
+        // Of an older one the next statement would lose what the newer says.
+        let ask = Ask { min_version: own.max(app.follower.stated(session)), ..Ask::default() };
+        let look = look(app, session, ask).await?;
+        match look.step {
+            Step::Answer if own.is_none_or(|own| hearing.has(own)) => return Ok(look.row),
+            Step::Answer | Step::NotYet => {}
+            // Another process may have accepted it an instant ago.
+            Step::LookAgain if started.elapsed() < app.config.unknown_after => {}
+            Step::LookAgain | Step::NotFound => {
+                return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
+            }
+        }
+        if Moment::now() >= until || stop.is_given() {
+            return Ok(None);
+        }
+        // Either way the next look decides.
+        let _ = timeout_at(until.min(Moment::now() + pause), stop.given()).await;
+        pause = next_pause(pause);
+    }
+}
+
+fn too_many() -> Problem {
+    let expected = format!("at most {MAX_DISMISSED}");
+    let fault = FieldError::new("listing_id", "one more dismissed home", Fault::TooLarge, expected);
+    Problem::of_parts(Kind::ValidationFailed, vec![Wrong::field(&fault)])
+}
+
+/// Every fault at once.
+fn parse(body: &[u8]) -> Result<Dismissal, Problem> {
+    let value: serde_json::Value =
+        serde_json::from_slice(body).map_err(|error| Problem::new(Kind::NotJson, format!("the body: {error}")))?;
+    let Some(members) = value.as_object() else {
+        return Err(Problem::new(Kind::NotJson, "the body is not an object (expected {\"listing_id\": \"…\"})"));
+    };
+    let mut faults = Vec::new();
+    for name in members.keys().filter(|name| *name != "listing_id") {
+        faults.push(FieldError::new(name, name, Fault::UnknownMember, "listing_id"));
+    }
+    let expected = "<feed>:<ListingKey>";
+    let listing_id = match members.get("listing_id") {
+        None => Err(FieldError::new("listing_id", "", Fault::Missing, expected)),
+        Some(serde_json::Value::String(text)) => {
+            text.parse::<ListingId>().map_err(|fault: FieldError| fault.named("listing_id"))
+        }
+        Some(other) => Err(FieldError::new("listing_id", other, Fault::BadType, expected)),
+    };
+    match listing_id {
+        Ok(listing_id) if faults.is_empty() => Ok(Dismissal { listing_id }),
+        outcome => {
+            faults.extend(outcome.err());
+            Err(Problem::of_parts(Kind::ValidationFailed, faults.iter().map(Wrong::field).collect()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dismissal_names_one_listing_and_nothing_else() {
+        assert_eq!(parse(br#"{"listing_id":"f:1"}"#).unwrap().listing_id.as_str(), "f:1");
+        for (body, kind, pointers) in [
+            (&b"{"[..], Kind::NotJson, &[][..]),
+            (b"[]", Kind::NotJson, &[]),
+            (b"{}", Kind::ValidationFailed, &["/listing_id"]),
+            (br#"{"listing_id":1}"#, Kind::ValidationFailed, &["/listing_id"]),
+            (br#"{"listing_id":"x","y":1}"#, Kind::ValidationFailed, &["/y", "/listing_id"]),
+        ] {
+            let problem = parse(body).unwrap_err();
+            let told: Vec<_> = problem.errors.iter().filter_map(|wrong| wrong.pointer.as_deref()).collect();
+            assert_eq!((problem.kind, told.as_slice()), (kind, pointers));
+        }
+    }
+}
