@@ -6,8 +6,9 @@
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
 //! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
-//! `property`, `tail`, `problem`.
+//! `property`, `alike`, `tail`, `problem`.
 
+mod alike;
 mod app;
 mod appraise;
 mod body;

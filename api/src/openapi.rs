@@ -15,9 +15,11 @@ use crate::routes::appraisal::Prediction;
 use crate::routes::batch::BatchLine;
 use crate::routes::dismissed::Dismissal;
 use crate::routes::markets::{MarketDetail, Markets};
+use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
+use crate::routes::similar::Similar;
 use crate::routes::stated::Stated;
 
 /// What is not a route.
@@ -100,6 +102,8 @@ fn messages() -> Value {
     for add in [
         add::<Accepted>,
         add::<Stated>,
+        add::<Pick>,
+        add::<Similar>,
         add::<Recommendations>,
         add::<Pending>,
         add::<Page>,

@@ -48,6 +48,8 @@ kinds! {
     SessionNotFound = "session-not-found", NOT_FOUND, "No such session";
     /// There is no such property, its feed has deleted it, or its seller does not want it shown.
     PropertyNotFound = "property-not-found", NOT_FOUND, "No such property";
+    /// The listing is none of the session's three best now: `GET /api/v1/recommendations` has them.
+    NotRecommended = "not-recommended", NOT_FOUND, "Not one of the three";
     /// No listing was ever seen in that market.
     MarketNotFound = "market-not-found", NOT_FOUND, "No such market";
     /// The route is there but not for this method; the header `Allow` lists those it has.

@@ -16,8 +16,8 @@ use crate::guard::guard;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    appraisal, batch, dismissed, markets, model, preferences, problems, properties, property,
-    recommendations, socket, stated, stream,
+    appraisal, batch, dismissed, markets, model, pick, preferences, problems, properties, property,
+    recommendations, similar, socket, stated, stream,
 };
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
@@ -27,6 +27,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
+        .routes(routes!(pick::explain))
         .routes(routes!(stream::stream))
         .routes(routes!(socket::socket))
         .routes(routes!(appraisal::predict))
@@ -36,6 +37,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(properties::browse))
         .routes(routes!(property::read))
         .routes(routes!(property::history))
+        .routes(routes!(similar::similar))
         .routes(routes!(markets::list))
         .routes(routes!(markets::read))
         .layer(CompressionLayer::new());

@@ -35,7 +35,7 @@ const MAX_LIMIT: usize = 100;
 /// scan of the market.
 const MAX_LOOKS: usize = 1_000;
 /// Most listings read at a time for one request: enough to hide the way to the store, too few to crowd out others.
-const READS_AT_ONCE: usize = 16;
+pub const READS_AT_ONCE: usize = 16;
 
 /// One page.
 #[derive(Debug, Serialize, JsonSchema)]

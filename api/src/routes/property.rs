@@ -47,12 +47,13 @@ pub async fn history(
     fact.and_then(History::of).map(Json).ok_or_else(not_found)
 }
 
-fn not_found() -> Problem {
+/// What is not there, or must not be shown.
+pub fn not_found() -> Problem {
     Problem::new(Kind::PropertyNotFound, Kind::PropertyNotFound.meaning())
 }
 
 /// The fact of an id as a client writes it; a text that is no id names nothing.
-async fn fact_of(app: &App, id: &str) -> Result<Option<PricedListing>, Problem> {
+pub async fn fact_of(app: &App, id: &str) -> Result<Option<PricedListing>, Problem> {
     match id.parse() {
         Ok(id) => fact(app, id).await,
         Err(_) => Ok(None),

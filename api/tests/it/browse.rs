@@ -198,3 +198,48 @@ fn markets_are_listed_with_their_numbers_and_days() {
         desk.get(&format!("/api/v1/markets/{path}")).problem(404, "market-not-found");
     }
 }
+
+#[test]
+fn similar_homes_are_of_the_market_on_offer_and_the_nearest_first() {
+    let desk = Desk::start();
+    desk.list("own", 500_000, &json!({}));
+    desk.list("near", 510_000, &json!({}));
+    desk.list("cheaper", 450_000, &json!({}));
+    desk.list("larger", 500_000, &json!({"bedrooms_total": 5}));
+    desk.list("condo", 500_000, &json!({"property_sub_type": "Condominium"}));
+    desk.list("dear", 900_000, &json!({}));
+    desk.list("elsewhere", 500_000, &json!({"market": "us/wa/tacoma"}));
+    desk.list("rent", 500_000, &json!({"transaction": "lease"}));
+    desk.list("pending", 500_000, &json!({"standard_status": "Pending"}));
+    desk.list("hidden", 500_000, &json!({"display_allowed": false}));
+    desk.list("foreign", 500_000, &json!({"currency": "CAD"}));
+    let answer = desk.get("/api/v1/properties/seattle:own/similar");
+    let body = answer.json();
+    assert_eq!((answer.status, &body["listing_id"]), (200, &json!("seattle:own")), "{body}");
+    let told: Vec<(&str, u64)> = body["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["property"]["listing_id"].as_str().unwrap(), one["distance"].as_u64().unwrap()))
+        .collect();
+    let expected = [("seattle:near", 20), ("seattle:cheaper", 100), ("seattle:larger", 200), ("seattle:condo", 0)];
+    assert_eq!(told, expected);
+    for id in ["seattle:hidden", "seattle:none", "x"] {
+        desk.get(&format!("/api/v1/properties/{id}/similar")).problem(404, "property-not-found");
+    }
+}
+
+#[test]
+fn among_very_many_homes_the_nearest_in_price_are_similar() {
+    let desk = Desk::start();
+    desk.list("own", 500_000, &json!({}));
+    for n in 1..=150 {
+        desk.list(&format!("below-{n:03}"), 500_000 - n * 100, &json!({}));
+        desk.list(&format!("above-{n:03}"), 500_000 + n * 100, &json!({}));
+    }
+    let body = desk.get("/api/v1/properties/seattle:own/similar").json();
+    let prices: Vec<i64> =
+        body["items"].as_array().unwrap().iter().map(|one| one["property"]["list_price"].as_i64().unwrap()).collect();
+    assert_eq!(prices.len(), 10);
+    assert!(prices.iter().all(|price| (price - 500_000).abs() <= 1_000), "{prices:?}");
+}

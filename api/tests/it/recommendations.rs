@@ -170,3 +170,25 @@ fn a_cell_that_cannot_be_read_is_an_internal_error_without_its_text() {
     let problem = desk.get_as(token, "/api/v1/recommendations").problem(500, "internal");
     assert!(!problem.to_string().contains("secret"), "{problem}");
 }
+
+#[test]
+fn a_pick_is_explained_with_what_the_row_says_of_it() {
+    let desk = Desk::start();
+    let accepted = desk.state();
+    let token = accepted["token"].as_str().unwrap();
+    let explain = |id: &str| desk.get_as(token, &format!("/api/v1/recommendations/{id}/explain"));
+    assert_eq!(explain("seattle:1").status, 202, "not scored yet");
+    desk.recommend(session(token), accepted["version"].as_u64().unwrap());
+    let answer = explain("seattle:1");
+    let body = answer.json();
+    assert_eq!((answer.status, &body["session_id"]), (200, &accepted["session_id"]));
+    assert_eq!(body["preference_version"], accepted["version"]);
+    for member in ["components", "last_change", "changed_at", "score"] {
+        assert_eq!(body["item"][member], item()[member], "{member}");
+    }
+    for id in ["seattle:2", "x", "%00"] {
+        explain(id).problem(404, "not-recommended");
+    }
+    let unknown = SessionToken::from_bits(42).reveal();
+    desk.get_as(&unknown, "/api/v1/recommendations/seattle:1/explain").problem(404, "session-not-found");
+}
