@@ -1,17 +1,19 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
-//! Reads the tables and appends to topic `preferences`; keeps no state of its own but what the log's tail tells it. It
+//! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
 //! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits and the web
 //! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
-//! `property`, `alike`, `tail`, `problem`.
+//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
+//! `problem`.
 
 mod alike;
 mod app;
 mod appraise;
 mod body;
+mod bots;
 mod changes;
 mod config;
 mod cursor;

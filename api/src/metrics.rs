@@ -10,6 +10,7 @@ const STATEMENTS: &str = "roost_api_statements_total";
 const ROW_READ_DURATION: &str = "roost_api_row_read_duration_seconds";
 const STALE_READS: &str = "roost_api_stale_reads_total";
 const DISMISSALS: &str = "roost_api_dismissals_total";
+const INTERACTIONS: &str = "roost_api_interactions_total";
 const STREAMS: &str = "roost_api_streams";
 const STREAM_EVENTS: &str = "roost_api_stream_events_total";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
@@ -33,6 +34,10 @@ pub fn describe() {
     describe_counter!(
         DISMISSALS,
         "Statements appended to dismiss a home; more than the requests where clients of a session did so at once."
+    );
+    describe_counter!(
+        INTERACTIONS,
+        "Interactions by outcome: recorded, bot (left out), not_recorded or unknown (whether it is)."
     );
     describe_gauge!(STREAMS, "Streams that are open, by kind: sse or websocket.");
     describe_counter!(STREAM_EVENTS, "What streams were told: recommendations, freshness or erased.");
@@ -59,6 +64,11 @@ pub fn record_statement(outcome: &'static str) {
 /// A statement was appended to dismiss a home.
 pub fn record_dismissal() {
     counter!(DISMISSALS).increment(1);
+}
+
+/// What became of interactions.
+pub fn record_interactions(outcome: &'static str, count: usize) {
+    counter!(INTERACTIONS, "outcome" => outcome).increment(count as u64);
 }
 
 /// A row was read.

@@ -14,6 +14,7 @@ use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
 use crate::routes::batch::BatchLine;
 use crate::routes::dismissed::Dismissal;
+use crate::routes::interactions::{Recorded, Reported};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
@@ -95,6 +96,7 @@ fn messages() -> Value {
     let mut generator = settings.clone().into_generator();
     generator.subschema_for::<Preferences>();
     generator.subschema_for::<Dismissal>();
+    generator.subschema_for::<Reported>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();
@@ -103,6 +105,7 @@ fn messages() -> Value {
         add::<Accepted>,
         add::<Stated>,
         add::<Pick>,
+        add::<Recorded>,
         add::<Similar>,
         add::<Recommendations>,
         add::<Pending>,

@@ -16,7 +16,7 @@ use crate::guard::guard;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    appraisal, batch, dismissed, markets, model, pick, preferences, problems, properties, property,
+    appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
     recommendations, similar, socket, stated, stream,
 };
 
@@ -28,6 +28,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
         .routes(routes!(pick::explain))
+        .routes(routes!(interactions::record))
         .routes(routes!(stream::stream))
         .routes(routes!(socket::socket))
         .routes(routes!(appraisal::predict))

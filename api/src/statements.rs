@@ -1,4 +1,4 @@
-//! Appends statements and erasures to topic `preferences`, and says what became of them.
+//! Appends statements and erasures to topic `preferences`, and interactions to theirs, and says what became of them.
 //!
 //! The producer is synchronous and has a thread of its own; a request waits for the acknowledgement without one. What a
 //! statement says is not known here.
@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use schemas::header::{self, Headers};
 use schemas::id::SessionId;
+use schemas::interaction::Interaction;
+use schemas::recommendation::items_hash;
 use schemas::statement::deadline_header;
 use schemas::topic::{Topic, partition_of, session_key};
 use stream::{AckSink, Delivered, DeliveryError, Fatal, Log, LogError, Outgoing};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::problem::{Kind, Problem};
 
@@ -22,10 +24,15 @@ use crate::problem::{Kind, Problem};
 const QUEUE: usize = 4_096;
 /// Most statements without an acknowledgement: a client that went away leaves its one behind until the log answers.
 const MAX_UNACKNOWLEDGED: usize = 16_384;
+/// Most interactions under way: a quarter of the queue, so that they never keep out statements.
+const MAX_INTERACTIONS: usize = 1_024;
 /// How long after its deadline a statement without an acknowledgement is answered as unknown (DESIGN §3).
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the producer may take for the rest when the service ends.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// CloudEvents `source` of interactions: the same of every process, so that `id` tells a repetition.
+const INTERACTIONS_SOURCE: &str = "/roost/api";
 
 type Answer = oneshot::Sender<Result<Delivered, Undelivered>>;
 
@@ -56,6 +63,8 @@ pub struct Statements {
     deadline: Duration,
     sent: AtomicU64,
     source: String,
+    /// One permit per interaction under way.
+    interactions: Semaphore,
 }
 
 impl Statements {
@@ -71,7 +80,15 @@ impl Statements {
             drop(running);
         })
         .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
-        Ok((Self { log: Arc::clone(log), jobs, deadline, sent: AtomicU64::new(0), source: source() }, ended))
+        let statements = Self {
+            log: Arc::clone(log),
+            jobs,
+            deadline,
+            sent: AtomicU64::new(0),
+            source: source(),
+            interactions: Semaphore::new(MAX_INTERACTIONS),
+        };
+        Ok((statements, ended))
     }
 
     /// Appends a statement (`Some`) or an erasure (`None`) of a session. `Ok` only when the log has it in time.
@@ -98,6 +115,42 @@ impl Statements {
         // A dropped answer is the producer's thread ending: then nobody knows.
         let outcome = tokio::time::timeout(self.deadline + PATIENCE, outcome).await;
         judge(outcome.ok().and_then(Result::ok), deadline_ms)
+    }
+
+    /// Appends what a session did. `Ok` only when the log has all of it.
+    pub async fn record(&self, interactions: &[Interaction], traceparent: Option<Vec<u8>>) -> Result<(), Problem> {
+        // A batch is far smaller than the bound.
+        let Ok(_permits) = self.interactions.try_acquire_many(interactions.len() as u32) else {
+            return Err(Problem::new(
+                Kind::Overloaded,
+                format!("{MAX_INTERACTIONS} interactions are under way already"),
+            ));
+        };
+        let until = Instant::now() + self.deadline;
+        let mut outcomes = Vec::with_capacity(interactions.len());
+        for interaction in interactions {
+            let (value, key) = (interaction.to_json(), session_key(interaction.session_id));
+            // Of the content: whoever sends it again says the same.
+            let id = items_hash(&String::from_utf8_lossy(&value));
+            let mut headers = header::cloud_event("roost.interaction.recorded", INTERACTIONS_SOURCE, id, now_ms());
+            headers.extend(traceparent.clone().map(|value| (header::TRACEPARENT.to_owned(), value)));
+            let (key, value) = (Some(key), Some(value));
+            let record = Outgoing { topic: Topic::Interactions, partition: None, key, value, headers };
+            let (answer, outcome) = oneshot::channel();
+            if self.jobs.try_send(Job { record, until, answer }).is_err() {
+                return Err(judge_interactions(Undelivered::NotSent(
+                    "too many statements wait for the log".to_owned(),
+                )));
+            }
+            outcomes.push(outcome);
+        }
+        // A dropped answer is the producer's thread ending: then nobody knows.
+        let lost = |_| Err(Undelivered::Failed("the producer has ended".to_owned()));
+        let all = futures::future::join_all(outcomes);
+        let Ok(outcomes) = tokio::time::timeout(self.deadline + PATIENCE, all).await else {
+            return Err(judge_interactions(Undelivered::Failed("no answer".to_owned())));
+        };
+        outcomes.into_iter().try_for_each(|outcome| outcome.unwrap_or_else(lost).map(drop)).map_err(judge_interactions)
     }
 
     fn headers(&self, erases: bool, now_ms: i64, deadline_ms: i64, traceparent: Option<Vec<u8>>) -> Headers {
@@ -128,6 +181,18 @@ fn judge(outcome: Option<Result<Delivered, Undelivered>>, deadline_ms: i64) -> R
         }
         Some(Err(Undelivered::Failed(_))) | None => {
             Err(Problem::new(Kind::OutcomeUnknown, "whether the statement is recorded is unknown; repeat it"))
+        }
+    }
+}
+
+/// What to tell a client whose interactions are not all acknowledged.
+fn judge_interactions(why: Undelivered) -> Problem {
+    match why {
+        Undelivered::NotSent(reason) => {
+            Problem::new(Kind::LogUnavailable, format!("not all interactions are recorded ({reason}); repeat them"))
+        }
+        Undelivered::Failed(_) => {
+            Problem::new(Kind::OutcomeUnknown, "whether the interactions are recorded is unknown; repeat them")
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod dead_letter;
 pub mod field_error;
 pub mod header;
 pub mod id;
+pub mod interaction;
 pub mod listing;
 pub mod market_day;
 pub mod merge;

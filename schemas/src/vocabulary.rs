@@ -76,6 +76,64 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// RESO `EventType` of Internet Tracking (Data Dictionary 1.7 and 2.0), as far as it is of one listing.
+    EventType, "event_type" {
+        /// Went on to the listing's own site.
+        ClickToPrimaryHostedSite,
+        /// Clicked on an address of mail.
+        ClickedOnEmailAddress,
+        /// Clicked on a telephone number.
+        ClickedOnPhoneNumber,
+        /// Said something about it.
+        Comments,
+        /// Looked at it alone.
+        DetailedView,
+        /// Does not want it. Recorded only: `POST /preferences/dismissed` hides it.
+        Discard,
+        /// Asked for the way.
+        DrivingDirections,
+        /// Looked away again.
+        ExitDetailedView,
+        /// Likes it.
+        Favorited,
+        /// Was shown it among others.
+        Impression,
+        /// May like it.
+        Maybe,
+        /// Saw it, but not alone.
+        NonDetailedView,
+        /// Looked through its pictures.
+        PhotoGallery,
+        /// Printed it.
+        Printed,
+        /// Watched its video.
+        PropertyVideos,
+        /// Showed it to others.
+        Share,
+        /// Asked to be called.
+        SubmissionOfLeadForm,
+        /// Walked through it on a screen.
+        VirtualTour,
+    }
+}
+
+vocabulary! {
+    /// RESO `ActorType`.
+    ActorType, "actor_type" {
+        /// Whoever works in the trade.
+        Agent,
+        /// A program; what it does is not recorded.
+        Bot,
+        /// Who is registered with the source.
+        Client,
+        /// Anybody.
+        Consumer,
+        /// Nobody knows.
+        Unknown,
+    }
+}
+
+vocabulary! {
     /// RESO `PropertyType`.
     PropertyType, "PropertyType" {
         /// A business.

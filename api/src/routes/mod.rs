@@ -4,6 +4,7 @@
 pub mod appraisal;
 pub mod batch;
 pub mod dismissed;
+pub mod interactions;
 pub mod markets;
 pub mod model;
 pub mod pick;

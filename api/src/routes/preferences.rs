@@ -140,7 +140,7 @@ fn parse(body: &[u8]) -> Result<Preferences, Problem> {
 }
 
 /// The request's W3C trace context, if it is well-formed: it travels with the statement.
-fn traceparent(headers: &HeaderMap) -> Option<Vec<u8>> {
+pub fn traceparent(headers: &HeaderMap) -> Option<Vec<u8>> {
     let value = headers.get(log_header::TRACEPARENT)?.as_bytes();
     let parts: Vec<&[u8]> = value.split(|&b| b == b'-').collect();
     let hex = |part: &&[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));

@@ -12,6 +12,7 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("DELETE", "/api/v1/sessions/00000000000000000000000000000000", true, false),
     ("GET", "/api/v1/recommendations", true, false),
     ("GET", "/api/v1/recommendations/seattle:1/explain", true, false),
+    ("POST", "/api/v1/interactions", true, true),
     ("GET", "/api/v1/recommendations/stream", true, false),
     ("GET", "/api/v1/recommendations/ws", true, false),
     ("GET", "/api/v1/properties", false, false),

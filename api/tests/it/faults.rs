@@ -32,6 +32,8 @@ pub enum Delivery {
     Failing,
     /// The log does not take it.
     Refused,
+    /// The log hands out nothing, and says that it is away.
+    Away,
 }
 
 /// A log that can be told to misbehave.
@@ -42,7 +44,11 @@ pub struct FaultyLog {
     pub endless: bool,
 }
 
-struct Endless(Box<dyn Reader>);
+struct FaultyReader {
+    inner: Box<dyn Reader>,
+    delivery: Arc<Mutex<Delivery>>,
+    endless: bool,
+}
 
 struct FaultyProducer(Box<dyn Producer>, Arc<Mutex<Delivery>>);
 struct FaultyAcks(Arc<dyn AckSink>, Arc<Mutex<Delivery>>);
@@ -56,8 +62,8 @@ impl stream::Backend for FaultyLog {
         Ok(Box::new(FaultyProducer(self.inner.producer(acks)?, Arc::clone(&self.delivery))))
     }
     fn follow(&self, starts: &[(Topic, u32, Start)]) -> Result<Box<dyn Reader>, LogError> {
-        let reader = self.inner.follow(starts)?;
-        Ok(if self.endless { Box::new(Endless(reader)) } else { reader })
+        let (inner, delivery) = (self.inner.follow(starts)?, Arc::clone(&self.delivery));
+        Ok(Box::new(FaultyReader { inner, delivery, endless: self.endless }))
     }
     fn join(&self, group: &str, instance: &str, topic: Topic, start: GroupStart) -> Result<Box<dyn Reader>, LogError> {
         self.inner.join(group, instance, topic, start)
@@ -74,20 +80,25 @@ impl stream::Backend for FaultyLog {
     }
 }
 
-impl Reader for Endless {
+impl Reader for FaultyReader {
     fn poll(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
-        let outcome = self.0.poll(timeout, events);
-        events.retain(|event| !matches!(event, Event::End { .. }));
+        if *self.delivery.lock().unwrap() == Delivery::Away {
+            return Err(LogError::Unavailable("no broker at 127.0.0.1:9092".to_owned()));
+        }
+        let outcome = self.inner.poll(timeout, events);
+        if self.endless {
+            events.retain(|event| !matches!(event, Event::End { .. }));
+        }
         outcome
     }
     fn poll_control(&mut self, timeout: Duration, events: &mut Vec<Event>) -> Result<(), LogError> {
-        self.0.poll_control(timeout, events)
+        self.inner.poll_control(timeout, events)
     }
     fn commit(&mut self, partition: u32, next_offset: u64) -> Result<(), LogError> {
-        self.0.commit(partition, next_offset)
+        self.inner.commit(partition, next_offset)
     }
     fn commit_sync(&mut self, timeout: Duration) -> Result<(), LogError> {
-        self.0.commit_sync(timeout)
+        self.inner.commit_sync(timeout)
     }
 }
 
@@ -114,7 +125,7 @@ impl AckSink for FaultyAcks {
                 outcome.map(|d| Delivered { append_time_ms: d.append_time_ms + AHEAD_MS, ..d })
             }
             Delivery::Failing => Err(DeliveryError { topic: "preferences", reason: "timed out".to_owned() }),
-            Delivery::Honest | Delivery::Refused | Delivery::Panic => outcome,
+            Delivery::Honest | Delivery::Refused | Delivery::Panic | Delivery::Away => outcome,
         };
         self.0.acked(token, outcome);
     }

@@ -7,6 +7,7 @@ mod document;
 mod edges;
 mod faults;
 mod fuzz;
+mod interactions;
 mod limits;
 mod preferences;
 mod recommendations;

@@ -13,7 +13,12 @@ use crate::faults::Delivery;
 
 /// Everything on topic `preferences`.
 fn on_the_log(desk: &Desk) -> Vec<Record> {
-    let starts: Vec<_> = (0..desk.log.partitions()).map(|p| (Topic::Preferences, p, Start::Earliest)).collect();
+    all_of(desk, Topic::Preferences)
+}
+
+/// Everything on a topic.
+pub fn all_of(desk: &Desk, topic: Topic) -> Vec<Record> {
+    let starts: Vec<_> = (0..desk.log.partitions()).map(|p| (topic, p, Start::Earliest)).collect();
     let mut reader = desk.log.follow(&starts).unwrap();
     let (mut records, mut ended) = (Vec::new(), 0);
     while ended < starts.len() {

@@ -13,6 +13,7 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Message, WebSocket};
 
 use crate::desk::{Desk, item, session};
+use crate::faults::Delivery;
 
 const PATH: &str = "/api/v1/recommendations/stream";
 
@@ -235,6 +236,22 @@ fn what_was_missed_is_read_again_when_the_store_answers() {
     desk.append(Topic::Recommendations, session(&token), Some(b"{}".to_vec()));
     std::thread::park_timeout(Duration::from_millis(300));
     desk.tables.away.store(false, Ordering::Relaxed);
+    assert_eq!(stream.next().unwrap().data["items"][0]["list_price"], json!(2));
+}
+
+#[test]
+fn a_change_that_the_log_never_told_is_read_when_it_is_back() {
+    let desk = Desk::start();
+    let (token, version, _) = seated(&desk);
+    let mut stream = Listening::of(&desk, &token);
+    stream.next().unwrap();
+    *desk.delivery.lock().unwrap() = Delivery::Away;
+    desk.eventually("not ready", || desk.api().ready().is_err_and(|reason| reason.contains("127.0.0.1:9092")));
+    // Each topic has a follower of its own, which looks ten times a second.
+    std::thread::park_timeout(Duration::from_millis(500));
+    let cell = json!({"preference_version": version, "items": [priced(2)]});
+    desk.write(store::Row::Recommendation(session(&token)), Some(&cell));
+    *desk.delivery.lock().unwrap() = Delivery::Honest;
     assert_eq!(stream.next().unwrap().data["items"][0]["list_price"], json!(2));
 }
 

@@ -1,6 +1,7 @@
 //! Every message that outlives a process: what stands on the log and in the tables.
 
 use schemas::cells::{MarketCell, SessionCell, ShardCell};
+use schemas::interaction::Interaction;
 use schemas::listing::Listing;
 use schemas::market_day::MarketDay;
 use schemas::model_alias::Champion;
@@ -23,11 +24,12 @@ pub struct Message {
 }
 
 /// All of them.
-pub const MESSAGES: [Message; 13] = [
+pub const MESSAGES: [Message; 14] = [
     message::<Listing>("listing", "topic `listings`"),
     message::<PricedListing>("priced-listing", "topic `listings.priced`, cell `listings.listing`"),
     message::<Sale>("sale", "topic `sales`"),
     Message { again: statement_again, ..message::<Preferences>("preferences", "topic `preferences`") },
+    message::<Interaction>("interaction", "topic `interactions`"),
     message::<RecommendationEvent>("recommendation-event", "topic `recommendations`"),
     message::<Recommendation>("recommendation", "cell `recommendations.items`"),
     message::<Counts>("counts", "cell `recommendations.counts`"),
