@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
+//! `keeper`, `sold`, `held`, `deal`, `features`, `attributes`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
 //! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
@@ -10,6 +10,7 @@ pub mod accuracy;
 mod acks;
 pub mod admission;
 pub mod appraiser;
+pub mod attributes;
 pub mod commute;
 pub mod comparables;
 pub mod config;

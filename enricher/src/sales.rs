@@ -6,6 +6,8 @@ use schemas::sale::Sale;
 use schemas::units::Instant;
 use schemas::vocabulary::StandardStatus;
 
+use crate::attributes::numbers_of;
+
 /// The sale that a statement reports: closed, with a price that is not zero. `valuation` is what the listing was valued
 /// at while it was offered; what a model says of it now is added when it has been asked.
 pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale> {
@@ -27,6 +29,7 @@ pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale>
         bathrooms_total: listing.bathrooms_total,
         property_sub_type: listing.property_sub_type,
         year_built: listing.year_built,
+        attributes: numbers_of(listing),
         valuation: valuation.cloned(),
         appraisals: Vec::new(),
     })
