@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `attributes`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
+//! `keeper`, `sold`, `held`, `deal`, `features`, `attributes`, `likeness`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `drift`, `window`,
 //! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`
 //! and `following`.
 
@@ -24,6 +24,7 @@ pub mod held;
 pub mod hindsight;
 pub mod keeper;
 pub mod level;
+pub mod likeness;
 pub mod market;
 pub mod matrix;
 pub mod metrics;

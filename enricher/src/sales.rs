@@ -34,3 +34,19 @@ pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale>
         appraisals: Vec::new(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_carries_what_its_listing_says_in_numbers() {
+        let mut listing = crate::testing::listing(1, "Closed", 100);
+        listing.close_price = schemas::money::Money::from_units(90);
+        listing.attributes = [("grade".to_owned(), 7.into()), ("name".to_owned(), "x".into())].into();
+        let sale = sale_of(&listing, None).unwrap();
+        assert_eq!(sale.attributes, [("grade".to_owned(), 7.0)].into());
+        let again: Sale = serde_json::from_str(&serde_json::to_string(&sale).unwrap()).unwrap();
+        assert_eq!(again, sale);
+    }
+}

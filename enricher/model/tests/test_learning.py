@@ -162,10 +162,25 @@ class Drift(unittest.TestCase):
         self.assertIsNone(drift.seen_after(random.normal(0.0, 0.12, 300)))
 
 
+class Names(unittest.TestCase):
+    def test_every_attribute_that_is_a_number_is_found_in_the_names(self) -> None:
+        names = [
+            "attributes.floors",
+            "attributes.zipcode=98178",
+            "ratio.living_area_sqft/attributes.sqft_living15",
+            "comparables_similar_price.30.grade:0.5+view:.25",
+            "ratio.comparables_similar_price.15.Local:Code:1/living_area_sqft",
+            "comparables_similar_price",
+        ]
+        task = Task(names, [], "sale", "USD")
+        self.assertEqual(task.numeric_attributes(), ["Local:Code", "floors", "grade", "sqft_living15", "view"])
+
+
 class Meanings(unittest.TestCase):
     def test_the_longest_name_tells_the_unit(self) -> None:
         self.assertEqual(manifest.meaning("comparables_distance_km")[0], "km")
         self.assertEqual(manifest.meaning("comparables_price_per_sqft")[0], "currency/sqft")
+        self.assertEqual(manifest.meaning("comparables_similar_price.30.grade:0.5")[0], "currency")
         self.assertEqual(manifest.meaning("attributes.grade")[0], "the feed's")
         self.assertEqual(manifest.meaning("latitude_plus_longitude")[0], "degrees")
 
