@@ -56,6 +56,7 @@ MEANINGS = {
     "comparables_distance_km": ("km", "mean distance of the 10 nearest sales"),
     "comparables_similar_price": ("currency", "mean of near sales, the more alike the more they weigh"),
     "comparables_similar_price.": ("currency", "mean of near sales, the more alike, also by the named numbers, the more they weigh"),
+    "comparables_similar_price_per_sqft.": ("currency/sqft", "the same per square foot"),
     "comparables_": ("currency/sqft", "from near sales"),
     "ratio.": ("ratio", "one feature divided by another"),
     "attributes.": ("the feed's", "a number that the feed gives under this name"),

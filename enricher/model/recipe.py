@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 # What the names of the features begin with that compare sales by the feed's own numbers.
-SIMILAR_PRICE = "comparables_similar_price."
+SIMILAR_PRICE = ("comparables_similar_price.", "comparables_similar_price_per_sqft.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,6 @@ class Task:
         """The attributes of the feed that a feature takes for numbers."""
         parts = [part for name in self.features for part in name.removeprefix("ratio.").split("/")]
         own = {p.removeprefix("attributes.") for p in parts if p.startswith("attributes.") and "=" not in p}
-        # comparables_similar_price.<neighbours>.<attribute>:<weight>+<attribute>:<weight>
-        asked = [p.removeprefix(SIMILAR_PRICE).partition(".")[2] for p in parts if p.startswith(SIMILAR_PRICE)]
+        # <word>.<neighbours>.<attribute>:<weight>+<attribute>:<weight>
+        asked = [p.split(".", 2)[2] for p in parts if p.startswith(SIMILAR_PRICE)]
         return sorted(own | {pair.rpartition(":")[0] for pairs in asked for pair in pairs.split("+")})

@@ -25,7 +25,7 @@ use schemas::version::ListingVersion;
 use schemas::vocabulary::Transaction;
 
 use crate::attributes::{self, Kept, Names};
-use crate::likeness::{MOST_FEATURES, SimilarPrice};
+use crate::likeness::{MOST_FEATURES, Of, SimilarPrice};
 use crate::market::close_day;
 use crate::quadtree::{Near, Quadtree};
 
@@ -73,7 +73,8 @@ pub struct Comparison {
     pub recent_price_per_sqft: Option<f64>,
     /// Median price per square foot of the market's recent sales.
     pub market_recent_price_per_sqft: Option<f64>,
-    /// What a manifest asked for, in the order of the question: mean prices, weighted by nearness and likeness.
+    /// What a manifest asked for, in the order of the question: mean prices, or prices per square foot, weighted by nearness and
+    /// likeness.
     pub asked: [Option<f64>; MOST_FEATURES],
 }
 
@@ -413,7 +414,11 @@ impl Sales {
             };
             let unlike = home.unlike(sold) + own.iter().map(apart).sum::<f64>();
             let likeness = 1.0 / (near.km + NEAR_KM) * (-unlike).exp();
-            price += likeness * sold.ln_price;
+            price += likeness
+                * match asked.of() {
+                    Of::Price => sold.ln_price,
+                    Of::PricePerSqft => near.value,
+                };
             alike += likeness;
         }
         (alike > 0.0).then(|| (price / alike).exp())
@@ -538,7 +543,7 @@ mod tests {
     }
 
     fn asked(names: &[&str]) -> Vec<SimilarPrice> {
-        names.iter().map(|name| SimilarPrice::read(name).unwrap()).collect()
+        names.iter().map(|name| SimilarPrice::read(Of::Price, name).unwrap()).collect()
     }
 
     #[test]
@@ -556,6 +561,9 @@ mod tests {
         for (value, weight) in values.into_iter().zip([(-1_f64).exp(), (-1.5_f64).exp(), (-2_f64).exp(), 1.0]) {
             is(value, mean(weight));
         }
+        let per_sqft = SimilarPrice::read(Of::PricePerSqft, "10.grade:0.5").unwrap();
+        // The areas are all 100.
+        is(comparables.of(&home, &[per_sqft]).asked[0], mean((-1_f64).exp()) / 100.0);
         // Area, bathrooms and year count as they do without.
         home.living_area_sqft = Some(200);
         is(comparables.of(&home, &asked).asked[0], mean((-1_f64).exp()));

@@ -16,7 +16,7 @@ use schemas::vocabulary::PropertySubType;
 use crate::attributes::number;
 use crate::comparables::Comparison;
 use crate::fair_housing;
-use crate::likeness::{self, SimilarPrice};
+use crate::likeness::{self, Of, SimilarPrice};
 use crate::market::MarketLevel;
 use crate::quadtree::distance_km;
 
@@ -138,8 +138,8 @@ pub enum Feature {
     AttributeIs(String, String),
     /// Kilometres to a place, and how the manifest writes the place.
     Distance(Position, String),
-    /// Mean close price of near sales, in currency units, the nearer and more alike weigh more, alike also by the feed's own
-    /// numbers; and where it stands among what its list asks for.
+    /// Mean close price of near sales, or mean price per square foot, the nearer and more alike weigh more, alike also by the
+    /// feed's own numbers; and where it stands among what its list asks for.
     Similar(SimilarPrice, usize),
     /// One feature divided by another.
     Ratio(Box<[Self; 2]>),
@@ -148,7 +148,7 @@ pub enum Feature {
 /// The names that are no built-in's.
 pub const FORMS: &str = "property_sub_type.<Word>, amenities.<word>, attributes.<Member>, attributes.<Member>=<value>, \
                          distance_km.<latitude>,<longitude>, ratio.<feature>/<feature>, \
-                         comparables_similar_price.<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]";
+                         comparables_similar_price[_per_sqft].<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]";
 
 impl Feature {
     /// Its value for a listing; `NaN` when missing.
@@ -253,6 +253,11 @@ impl FromStr for Feature {
                 Err(refused(Fault::OutOfRange, expected))
             }
         };
+        let similar = |of, written| {
+            let similar = SimilarPrice::read(of, written).map_err(|expected| refused(Fault::OutOfRange, expected))?;
+            similar.weights().iter().try_for_each(|(attribute, _)| fair(attribute, None))?;
+            Ok(Self::Similar(similar, 0))
+        };
         match name.split_once('.') {
             Some(("property_sub_type", word)) => word.parse().map(Self::SubType).map_err(|e| e.named("features")),
             Some(("amenities", word)) => {
@@ -273,11 +278,8 @@ impl FromStr for Feature {
                     refused(Fault::BadType, "a place in degrees such as distance_km.47.61,-122.33".to_owned())
                 })
             }
-            Some(("comparables_similar_price", written)) => {
-                let similar = SimilarPrice::read(written).map_err(|expected| refused(Fault::OutOfRange, expected))?;
-                similar.weights().iter().try_for_each(|(attribute, _)| fair(attribute, None))?;
-                Ok(Self::Similar(similar, 0))
-            }
+            Some(("comparables_similar_price", written)) => similar(Of::Price, written),
+            Some(("comparables_similar_price_per_sqft", written)) => similar(Of::PricePerSqft, written),
             Some(("ratio", features)) => match features.split_once('/') {
                 Some((a, b)) if !a.starts_with("ratio.") && !b.starts_with("ratio.") => {
                     Ok(Self::Ratio(Box::new([a.parse()?, b.parse()?])))
@@ -417,6 +419,7 @@ mod tests {
             "distance_km.47.61,-122.33",
             "ratio.lot_size_sqft/attributes.sqft_lot15",
             "comparables_similar_price.30.grade:0.5+view:.25",
+            "comparables_similar_price_per_sqft.30.grade:0.5",
         ];
         assert!(FORMS.ends_with(likeness::FORM));
         for name in BUILT_INS.iter().map(|b| b.name).chain(extra) {
@@ -532,7 +535,7 @@ mod tests {
         assert_eq!(
             refused("comparables_similar_price.60.grade:0.5"),
             "features: comparables_similar_price.60.grade:0.5 is not allowed (expected \
-             comparables_similar_price.<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…] with 10 to 50 neighbours, not `60`)"
+             comparables_similar_price[_per_sqft].<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…] with 10 to 50 neighbours, not `60`)"
         );
         let of_people = refused("ratio.comparables_similar_price.30.grade:1+pct_hispanic:0.5/living_area_sqft");
         assert!(of_people.contains("tells national origin"), "{of_people}");

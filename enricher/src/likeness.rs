@@ -1,5 +1,6 @@
 //! Likeness by a feed's own numbers, as a manifest asks for it: `comparables_similar_price.30.grade:0.5` is the mean close price
-//! of the 30 nearest sales, where a sale counts less by e^−0.5 for each step that its grade is apart.
+//! of the 30 nearest sales, where a sale counts less by e^−0.5 for each step that its grade is apart;
+//! `comparables_similar_price_per_sqft.30.grade:0.5` the same mean of what they closed at per square foot.
 //!
 //! Pure. What it says of sales is in `comparables.rs`; a name that tells of people is refused in `features.rs`.
 
@@ -7,10 +8,8 @@ use std::fmt;
 
 use crate::comparables::MIN_SALES;
 
-/// What the names begin with.
-pub const PREFIX: &str = "comparables_similar_price.";
 /// How the names are written.
-pub const FORM: &str = "comparables_similar_price.<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]";
+pub const FORM: &str = "comparables_similar_price[_per_sqft].<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]";
 /// Most neighbours: the time to find them grows with their number, and prices 50 homes away say little.
 pub const MOST_NEIGHBOURS: usize = 50;
 /// Most attributes of one such feature.
@@ -18,18 +17,37 @@ pub const MOST_ATTRIBUTES: usize = 8;
 /// Most such features of one model: each passes over all of its neighbours.
 pub const MOST_FEATURES: usize = 4;
 
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// `comparables_similar_price`: what sales closed at, in currency units.
+    Price,
+    /// `comparables_similar_price_per_sqft`: the same per square foot of living area.
+    PricePerSqft,
+}
+
 /// A comparison that a manifest asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimilarPrice {
+    of: Of,
     neighbours: usize,
     weights: Vec<(String, f64)>,
-    /// As the manifest writes it, without [`PREFIX`].
+    /// As the manifest writes it, without the first word.
     written: String,
 }
 
+impl Of {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Price => "comparables_similar_price",
+            Self::PricePerSqft => "comparables_similar_price_per_sqft",
+        }
+    }
+}
+
 impl SimilarPrice {
-    /// Reads what stands behind [`PREFIX`]; an error says what was expected.
-    pub fn read(written: &str) -> Result<Self, String> {
+    /// Reads what stands behind the first word; an error says what was expected.
+    pub fn read(of: Of, written: &str) -> Result<Self, String> {
         let (neighbours, attributes) = written.split_once('.').ok_or_else(|| FORM.to_owned())?;
         let neighbours = whole(neighbours)
             .filter(|count| (MIN_SALES..=MOST_NEIGHBOURS).contains(count))
@@ -51,7 +69,12 @@ impl SimilarPrice {
         if weights.len() > MOST_ATTRIBUTES {
             return Err(format!("{FORM} with at most {MOST_ATTRIBUTES} attributes, not {}", weights.len()));
         }
-        Ok(Self { neighbours, weights, written: written.to_owned() })
+        Ok(Self { of, neighbours, weights, written: written.to_owned() })
+    }
+
+    /// What is compared.
+    pub const fn of(&self) -> Of {
+        self.of
     }
 
     /// How many neighbours are compared with.
@@ -78,7 +101,7 @@ fn decimal(text: &str) -> Option<f64> {
 
 impl fmt::Display for SimilarPrice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", self.written)
+        write!(f, "{}.{}", self.of.name(), self.written)
     }
 }
 
@@ -88,10 +111,10 @@ mod tests {
 
     #[test]
     fn the_name_says_neighbours_attributes_and_weights() {
-        let asked = SimilarPrice::read("30.grade:0.5+Local:Code:2").unwrap();
+        let asked = SimilarPrice::read(Of::PricePerSqft, "30.grade:0.5+Local:Code:2").unwrap();
         assert_eq!(asked.neighbours(), 30);
         assert_eq!(asked.weights(), [("grade".to_owned(), 0.5), ("Local:Code".to_owned(), 2.0)]);
-        assert_eq!(asked.to_string(), "comparables_similar_price.30.grade:0.5+Local:Code:2");
+        assert_eq!(asked.to_string(), "comparables_similar_price_per_sqft.30.grade:0.5+Local:Code:2");
     }
 
     #[test]
@@ -117,7 +140,7 @@ mod tests {
             (&format!("30.{}", nine.join("+")), "with at most 8 attributes, not 9"),
             (&format!("30.grade:{}", "9".repeat(400)), "for grade"),
         ] {
-            let error = SimilarPrice::read(written).unwrap_err();
+            let error = SimilarPrice::read(Of::Price, written).unwrap_err();
             assert!(error.starts_with(FORM) && error.ends_with(says), "{written}: {error}");
         }
     }

@@ -169,7 +169,7 @@ class Names(unittest.TestCase):
             "attributes.zipcode=98178",
             "ratio.living_area_sqft/attributes.sqft_living15",
             "comparables_similar_price.30.grade:0.5+view:.25",
-            "ratio.comparables_similar_price.15.Local:Code:1/living_area_sqft",
+            "ratio.comparables_similar_price_per_sqft.15.Local:Code:1/living_area_sqft",
             "comparables_similar_price",
         ]
         task = Task(names, [], "sale", "USD")
@@ -181,6 +181,7 @@ class Meanings(unittest.TestCase):
         self.assertEqual(manifest.meaning("comparables_distance_km")[0], "km")
         self.assertEqual(manifest.meaning("comparables_price_per_sqft")[0], "currency/sqft")
         self.assertEqual(manifest.meaning("comparables_similar_price.30.grade:0.5")[0], "currency")
+        self.assertEqual(manifest.meaning("comparables_similar_price_per_sqft.30.grade:0.5")[0], "currency/sqft")
         self.assertEqual(manifest.meaning("attributes.grade")[0], "the feed's")
         self.assertEqual(manifest.meaning("latitude_plus_longitude")[0], "degrees")
 
