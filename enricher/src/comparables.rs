@@ -33,8 +33,8 @@ use crate::quadtree::{Near, Quadtree};
 pub const WINDOW_DAYS: i32 = 3 * 365;
 /// How many days back a sale is recent.
 pub const RECENT_DAYS: i32 = 45;
-/// Most sales of one country, transaction and currency that are remembered, the newest: some 400 MB (`bench
-/// comparables`), a quarter of a year of the United States, three years of a state.
+/// Most sales of one country, transaction and currency that are remembered, the newest: some 540 MB with twelve attributes each
+/// (`bench comparables`), a quarter of a year of the United States, three years of its largest state.
 pub const MOST_SALES: usize = 1_000_000;
 /// How many neighbours are compared with.
 pub const NEAREST: usize = 10;
