@@ -34,7 +34,8 @@ const ATTRIBUTES: u32 = 12;
 
 const PLAIN: [&str; 6] =
     ["living_area_sqft", "bedrooms_total", "bathrooms_total", "year_built", "latitude", "longitude"];
-const COMPARED: [&str; 7] = [
+/// The features that look at comparables.
+pub const COMPARED: [&str; 7] = [
     "comparables_price_per_sqft",
     "comparables_median_price_per_sqft",
     "comparables_distance_km",
