@@ -20,6 +20,7 @@ use serde_json::Value;
 use stream::{AckSink, BackendKind, Delivered, DeliveryError, Fatal, Log, LogConfig, LogError, Outgoing, Record};
 use synthetic::World;
 
+use crate::comparables::COMPARED;
 use crate::machine;
 use crate::report::{Line, Report};
 
@@ -32,17 +33,6 @@ const ROUNDS: usize = 5;
 const SALES: usize = 100_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 const MODEL: &str = "synthetic-us/2";
-
-/// What the comparing model sees in the place of as many features of the shipped one: it costs as much, and says nothing true.
-const COMPARED: [&str; 7] = [
-    "comparables_price_per_sqft",
-    "comparables_median_price_per_sqft",
-    "comparables_distance_km",
-    "comparables_similar_price",
-    "comparables_wide_price_per_sqft",
-    "comparables_recent_price_per_sqft",
-    "market_recent_price_per_sqft",
-];
 
 /// Adds its lines to the table.
 pub fn run(report: &mut Report) -> Result<()> {
@@ -116,7 +106,8 @@ fn sale(number: usize, home: &Listing) -> Result<Sale> {
     }))?)
 }
 
-/// The shipped model in another registry, which looks at comparables in the place of its last features.
+/// The shipped model in another registry, which looks at comparables in the place of its last features: it costs as much as one that was
+/// trained with them, and says nothing true.
 fn comparing(registry: &Path) -> Result<()> {
     let from = Path::new("enricher/model/registry").join(MODEL);
     let to = registry.join(MODEL);

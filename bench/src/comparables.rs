@@ -29,9 +29,13 @@ const ROUNDS: usize = 10;
 /// How many neighbours the peer finds: as many as the widest feature asks for.
 const NEIGHBOURS: usize = 30;
 
+/// How many attributes a sale has that are numbers: as many as King County's.
+const ATTRIBUTES: u32 = 12;
+
 const PLAIN: [&str; 6] =
     ["living_area_sqft", "bedrooms_total", "bathrooms_total", "year_built", "latitude", "longitude"];
-const COMPARED: [&str; 7] = [
+/// The features that look at comparables.
+pub const COMPARED: [&str; 7] = [
     "comparables_price_per_sqft",
     "comparables_median_price_per_sqft",
     "comparables_distance_km",
@@ -40,6 +44,7 @@ const COMPARED: [&str; 7] = [
     "comparables_recent_price_per_sqft",
     "market_recent_price_per_sqft",
 ];
+const ASKED: [&str; 1] = ["comparables_similar_price.30.attribute-3:0.5"];
 
 /// Adds its lines to the table.
 pub fn run(report: &mut Report) -> Result<()> {
@@ -62,6 +67,7 @@ pub fn run(report: &mut Report) -> Result<()> {
                 position: Some(position),
                 close_date: first_day.saturating_add(after),
                 living_area_sqft: Some(800 + (share * 2_000.0) as u32),
+                attributes: (0..ATTRIBUTES).map(|at| (format!("attribute-{at}"), (number % (at + 9)) as f32)).collect(),
                 ..template.clone()
             });
         }
@@ -71,7 +77,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     }
     let held = machine::resident_mb(std::process::id())? - before;
     report.add(line(
-        format!("comparables: a sale taken in, {SALES} in {CITIES} cities"),
+        format!("comparables: a sale of {ATTRIBUTES} attributes taken in, {SALES} in {CITIES} cities"),
         format!("{:.1} µs, {held:.0} MB in all", taking * 1e6 / f64::from(SALES)),
         "–",
     ));
@@ -87,11 +93,13 @@ pub fn run(report: &mut Report) -> Result<()> {
         .collect::<Result<_>>()?;
     let plain = FeatureList::named(&PLAIN)?;
     let all = FeatureList::named(&[PLAIN.as_slice(), &COMPARED].concat())?;
+    let asking = FeatureList::named(&[PLAIN.as_slice(), &COMPARED, &ASKED].concat())?;
     let (without, with) = (time(&surroundings, &plain, &homes), time(&surroundings, &all, &homes));
+    let asked = time(&surroundings, &asking, &homes);
     let peer = look_at_all(&cities, &homes[..PEER_LISTINGS]);
     report.add(Line {
         what: "comparables: the features of a listing, per core".to_owned(),
-        seen: format!("{with:.1} µs, {without:.2} µs without"),
+        seen: format!("{with:.1} µs, {without:.2} µs without, {asked:.1} µs with one of the feed's own numbers"),
         peer: format!("{peer:.0} µs to look at every sale of its city ({:.0}×)", peer / with),
         goal: "≤ 15 µs".to_owned(),
     });
@@ -177,6 +185,6 @@ fn listing() -> Result<Listing> {
         "listing_id": "g:1", "feed": "g", "standard_status": "Active", "property_type": "Residential", "transaction": "sale",
         "version": {"timestamp_ms": 1_700_000_000_000_i64, "raw_partition": 0, "raw_offset": 0, "batch_index": 0},
         "market": "us/wa/city-0", "country": "us", "currency": "USD", "list_price": 500_000, "living_area_sqft": 1_600,
-        "bedrooms_total": 3, "bathrooms_total": 2, "year_built": 1990,
+        "bedrooms_total": 3, "bathrooms_total": 2, "year_built": 1990, "attributes": {"attribute-3": 7},
     }))?)
 }

@@ -1,7 +1,7 @@
 """The online level: by how much the model's recent prices missed, and what a price is corrected by for it.
 
-The same arithmetic as the enricher's corrector, for rows that are judged before a model is served: the median of the log
-residuals of what closed lately and is known. Pure.
+The enricher's corrector without its regard to markets, for rows that are judged before a model is served: the median of the log
+residuals of what closed lately and is known. What is served is off by less where markets move apart. Pure.
 """
 
 import numpy as np

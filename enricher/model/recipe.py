@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+# What the names of the features begin with that compare sales by the feed's own numbers.
+SIMILAR_PRICE = ("comparables_similar_price.", "comparables_similar_price_per_sqft.")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -64,4 +67,7 @@ class Task:
     def numeric_attributes(self) -> list[str]:
         """The attributes of the feed that a feature takes for numbers."""
         parts = [part for name in self.features for part in name.removeprefix("ratio.").split("/")]
-        return sorted({p.removeprefix("attributes.") for p in parts if p.startswith("attributes.") and "=" not in p})
+        own = {p.removeprefix("attributes.") for p in parts if p.startswith("attributes.") and "=" not in p}
+        # <word>.<neighbours>.<attribute>:<weight>+<attribute>:<weight>
+        asked = [p.split(".", 2)[2] for p in parts if p.startswith(SIMILAR_PRICE)]
+        return sorted(own | {pair.rpartition(":")[0] for pairs in asked for pair in pairs.split("+")})

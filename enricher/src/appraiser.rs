@@ -300,13 +300,13 @@ impl Shared {
                 None
             });
         }
-        let was_known = |name: &ModelName| before.is_some_and(|before| before.all().any(|model| model.name() == *name));
-        for model in next.all().filter(|model| !was_known(&model.name())) {
+        let was_known = |name: &ModelName| before.is_some_and(|before| before.all().any(|model| model.name() == name));
+        for model in next.all().filter(|model| !was_known(model.name())) {
             // The level of those before is kept for those who value with them still.
             self.surroundings.follow(&model.package.manifest);
         }
         if let Some(before) = before {
-            before.all().for_each(|model| metrics::record_role(&model.name(), None));
+            before.all().for_each(|model| metrics::record_role(model.name(), None));
         }
         next.record();
         tracing::info!(epoch = next.epoch, "who values: {}", next.names());

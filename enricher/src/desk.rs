@@ -163,7 +163,7 @@ impl<'a> Desk<'a> {
     }
 
     fn opinion(&self, answer: &Answer) -> Opinion {
-        let ModelName { name, version } = self.posts[answer.post].model.name();
+        let ModelName { name, version } = self.posts[answer.post].model.name().clone();
         let valuation = &answer.appraisal.valuation;
         Opinion {
             model: name,
@@ -247,7 +247,7 @@ impl<'a> Desk<'a> {
             subject = None;
             match refused {
                 None => {
-                    sheet.rows.push((at, known.level(&post.model.name(), listing)));
+                    sheet.rows.push((at, known.level(post.model.name(), listing)));
                     answer.post = at_post;
                     answer.appraisal.out_of_range = post.look_at(&sheet.matrix[start..]);
                     return;
@@ -283,7 +283,7 @@ impl Post<'_> {
             let refused = refusal_of_home(home, &package.manifest)
                 .or_else(|| append_row(package, &known.of(home, &package.features), &mut sheet.matrix));
             if refused.is_none() {
-                sheet.rows.push((at, known.level(&model, home)));
+                sheet.rows.push((at, known.level(model, home)));
             }
         }
         drop(known);

@@ -13,8 +13,10 @@ use schemas::priced::Commute;
 use schemas::units::{Instant, Position, SchoolRating};
 use schemas::vocabulary::PropertySubType;
 
+use crate::attributes::number;
 use crate::comparables::Comparison;
 use crate::fair_housing;
+use crate::likeness::{self, Of, SimilarPrice};
 use crate::market::MarketLevel;
 use crate::quadtree::distance_km;
 
@@ -141,6 +143,9 @@ pub enum Feature {
     AttributeIs(String, String),
     /// Kilometres to a place, and how the manifest writes the place.
     Distance(Position, String),
+    /// Mean close price of near sales, or mean price per square foot, the nearer and more alike weigh more, alike also by the
+    /// feed's own numbers; and where it stands among what its list asks for.
+    Similar(SimilarPrice, usize),
     /// One feature divided by another.
     Ratio(Box<[Self; 2]>),
 }
@@ -169,8 +174,20 @@ const DISTANCE: Form =
 const RATIO: Form =
     Form { name: "ratio.<feature>/<feature>", unit: "ratio", meaning: "one feature divided by another" };
 
+const SIMILAR: Form = Form {
+    name: "comparables_similar_price.<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]",
+    unit: "currency",
+    meaning: "mean close price of so many nearest sales, the nearer and more alike, also by these numbers, weigh more",
+};
+const SIMILAR_PER_SQFT: Form = Form {
+    name: "comparables_similar_price_per_sqft.<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…]",
+    unit: "currency/sqft",
+    meaning: "mean close price per square foot of so many nearest sales, the nearer and more alike, also by these numbers, weigh more",
+};
+
 /// The forms of the names that are no built-in's.
-pub const FORMS: [&Form; 6] = [&SUB_TYPE, &AMENITY, &ATTRIBUTE, &ATTRIBUTE_IS, &DISTANCE, &RATIO];
+pub const FORMS: [&Form; 8] =
+    [&SUB_TYPE, &AMENITY, &ATTRIBUTE, &ATTRIBUTE_IS, &DISTANCE, &RATIO, &SIMILAR, &SIMILAR_PER_SQFT];
 
 impl Feature {
     /// Its value for a listing; `NaN` when missing.
@@ -188,6 +205,7 @@ impl Feature {
             Self::Attribute(name) => attribute(name).and_then(number),
             Self::AttributeIs(name, word) => attribute(name).map(|value| flag(is_word(value, word))),
             Self::Distance(place, _) => subject.listing.position.map(|position| distance_km(*place, position)),
+            Self::Similar(_, at) => subject.comparison.asked.get(*at).copied().flatten(),
             Self::Ratio(parts) => Some(parts[0].value(subject)? / parts[1].value(subject)?),
         }
     }
@@ -202,6 +220,10 @@ impl Feature {
             Self::AttributeIs(..) => &ATTRIBUTE_IS,
             Self::Distance(..) => &DISTANCE,
             Self::Ratio(_) => &RATIO,
+            Self::Similar(similar, _) => match similar.of() {
+                Of::Price => &SIMILAR,
+                Of::PricePerSqft => &SIMILAR_PER_SQFT,
+            },
         };
         (form.unit, form.meaning)
     }
@@ -212,6 +234,7 @@ impl Feature {
             Self::BuiltIn(built_in) if built_in.name == "effective_age_years" => vec![EFFECTIVE_YEAR],
             Self::BuiltIn(_) | Self::SubType(_) | Self::Amenity(_) | Self::Distance(..) => Vec::new(),
             Self::Attribute(name) | Self::AttributeIs(name, _) => vec![name],
+            Self::Similar(similar, _) => similar.weights().iter().map(|(name, _)| name.as_str()).collect(),
             Self::Ratio(parts) => parts.iter().flat_map(Self::attributes).collect(),
         }
     }
@@ -222,10 +245,30 @@ impl Feature {
             Self::BuiltIn(built_in) => {
                 built_in.name.starts_with("comparables_") || built_in.name == "market_recent_price_per_sqft"
             }
+            Self::Similar(..) => true,
             Self::Ratio(parts) => parts.iter().any(Self::compares),
             Self::SubType(_) | Self::Amenity(_) | Self::Attribute(_) | Self::AttributeIs(..) | Self::Distance(..) => {
                 false
             }
+        }
+    }
+
+    /// Puts what it asks of comparables into a list, each question once, and remembers where it stands.
+    fn ask(&mut self, asked: &mut Vec<SimilarPrice>) {
+        match self {
+            Self::Similar(similar, at) => {
+                *at = asked.iter().position(|other| other == similar).unwrap_or_else(|| {
+                    asked.push(similar.clone());
+                    asked.len() - 1
+                });
+            }
+            Self::Ratio(parts) => parts.iter_mut().for_each(|part| part.ask(asked)),
+            Self::BuiltIn(_)
+            | Self::SubType(_)
+            | Self::Amenity(_)
+            | Self::Attribute(_)
+            | Self::AttributeIs(..)
+            | Self::Distance(..) => {}
         }
     }
 }
@@ -237,15 +280,6 @@ fn is_word(value: &serde_json::Value, word: &str) -> bool {
         serde_json::Value::Bool(yes) => yes.to_string() == word,
         serde_json::Value::Array(values) => values.iter().any(|value| is_word(value, word)),
         serde_json::Value::Null | serde_json::Value::Object(_) => false,
-    }
-}
-
-fn number(value: &serde_json::Value) -> Option<f64> {
-    match value {
-        serde_json::Value::Number(n) => n.as_f64(),
-        serde_json::Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        serde_json::Value::String(text) => text.trim().parse().ok(),
-        serde_json::Value::Null | serde_json::Value::Array(_) | serde_json::Value::Object(_) => None,
     }
 }
 
@@ -287,6 +321,11 @@ impl FromStr for Feature {
                 Err(refused(Fault::OutOfRange, expected))
             }
         };
+        let similar = |of, written| {
+            let similar = SimilarPrice::read(of, written).map_err(|expected| refused(Fault::OutOfRange, expected))?;
+            similar.weights().iter().try_for_each(|(attribute, _)| fair(attribute, None))?;
+            Ok(Self::Similar(similar, 0))
+        };
         match name.split_once('.') {
             Some(("property_sub_type", word)) => word.parse().map(Self::SubType).map_err(|e| e.named("features")),
             Some(("amenities", word)) => {
@@ -307,6 +346,8 @@ impl FromStr for Feature {
                     refused(Fault::BadType, "a place in degrees such as distance_km.47.61,-122.33".to_owned())
                 })
             }
+            Some(("comparables_similar_price", written)) => similar(Of::Price, written),
+            Some(("comparables_similar_price_per_sqft", written)) => similar(Of::PricePerSqft, written),
             Some(("ratio", features)) => match features.split_once('/') {
                 Some((a, b)) if !a.starts_with("ratio.") && !b.starts_with("ratio.") => {
                     Ok(Self::Ratio(Box::new([a.parse()?, b.parse()?])))
@@ -340,6 +381,7 @@ impl fmt::Display for Feature {
             Self::Attribute(name) => write!(f, "attributes.{name}"),
             Self::AttributeIs(name, word) => write!(f, "attributes.{name}={word}"),
             Self::Distance(_, place) => write!(f, "distance_km.{place}"),
+            Self::Similar(similar, _) => write!(f, "{similar}"),
             Self::Ratio(parts) => write!(f, "ratio.{}/{}", parts[0], parts[1]),
         }
     }
@@ -355,6 +397,7 @@ impl fmt::Debug for Feature {
 pub struct FeatureList {
     features: Vec<Feature>,
     compares: bool,
+    asked: Vec<SimilarPrice>,
 }
 
 impl FeatureList {
@@ -365,7 +408,14 @@ impl FeatureList {
                 return Err(FieldError::new("features", name.as_ref(), Fault::Duplicate, "each feature once"));
             }
         }
-        names.iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>().map(Self::of)
+        let list = Self::of(names.iter().map(|name| name.as_ref().parse()).collect::<Result<_, _>>()?);
+        match list.asked.get(likeness::MOST_FEATURES) {
+            None => Ok(list),
+            Some(one_more) => {
+                let expected = format!("at most {} features {}", likeness::MOST_FEATURES, likeness::FORM);
+                Err(FieldError::new("features", one_more.to_string(), Fault::TooLarge, expected))
+            }
+        }
     }
 
     /// All built-in features.
@@ -373,9 +423,16 @@ impl FeatureList {
         Self::of(BUILT_INS.iter().map(Feature::BuiltIn).collect())
     }
 
-    fn of(features: Vec<Feature>) -> Self {
+    fn of(mut features: Vec<Feature>) -> Self {
         let compares = features.iter().any(Feature::compares);
-        Self { features, compares }
+        let mut asked = Vec::new();
+        features.iter_mut().for_each(|feature| feature.ask(&mut asked));
+        Self { features, compares, asked }
+    }
+
+    /// What the features ask of comparables beside the built-in ones, in the order of [`Comparison::asked`].
+    pub fn asked(&self) -> &[SimilarPrice] {
+        &self.asked
     }
 
     /// Whether any of them needs to know what homes nearby sold for: looking for them takes longer than all the others.
@@ -435,7 +492,11 @@ mod tests {
             "attributes.zipcode=98178",
             "distance_km.47.61,-122.33",
             "ratio.lot_size_sqft/attributes.sqft_lot15",
+            "comparables_similar_price.30.grade:0.5+view:.25",
+            "comparables_similar_price_per_sqft.30.grade:0.5",
         ];
+        let of_likeness = ["", "_per_sqft"].map(|of| likeness::FORM.replace("[_per_sqft]", of));
+        assert_eq!(of_likeness.each_ref().map(String::as_str), [SIMILAR.name, SIMILAR_PER_SQFT.name]);
         for name in BUILT_INS.iter().map(|b| b.name).chain(extra) {
             assert_eq!(name.parse::<Feature>().unwrap().to_string(), name);
         }
@@ -450,6 +511,8 @@ mod tests {
             ("attributes.zipcode=98178", &ATTRIBUTE_IS),
             ("distance_km.47.61,-122.33", &DISTANCE),
             ("ratio.lot_size_sqft/attributes.sqft_lot15", &RATIO),
+            ("comparables_similar_price.30.grade:0.5", &SIMILAR),
+            ("comparables_similar_price_per_sqft.30.grade:0.5", &SIMILAR_PER_SQFT),
         ];
         assert_eq!(of_forms.map(|(_, form)| form.name), FORMS.map(|form| form.name));
         for (name, form) in of_forms {
@@ -542,9 +605,48 @@ mod tests {
             ("market_price_per_sqft", false),
             ("market_recent_price_per_sqft", true),
             ("ratio.comparables_similar_price/living_area_sqft", true),
+            ("comparables_similar_price.30.grade:0.5", true),
         ] {
             assert_eq!(FeatureList::named(&[name]).unwrap().compares(), compares, "{name}");
         }
+    }
+
+    #[test]
+    fn each_question_to_comparables_is_asked_once_and_its_answer_goes_to_who_asked() {
+        let names = [
+            "comparables_similar_price.30.grade:0.5",
+            "ratio.comparables_similar_price.15.view:1/living_area_sqft",
+            "ratio.comparables_similar_price.30.grade:0.5/comparables_similar_price",
+        ];
+        let features = FeatureList::named(&names).unwrap();
+        let asked: Vec<_> = features.asked().iter().map(ToString::to_string).collect();
+        assert_eq!(asked, [names[0], "comparables_similar_price.15.view:1"]);
+        let home = listing(serde_json::json!({"living_area_sqft": 1000}));
+        let comparison = Comparison {
+            similar_price: Some(200.0),
+            asked: [Some(100.0), Some(500.0), None, None],
+            ..Comparison::default()
+        };
+        let mut row = Vec::new();
+        features.append_row(&Subject { comparison, ..Subject::alone(&home) }, &mut row);
+        assert_eq!(row, [100.0, 0.5, 0.5]);
+        assert!(values(&[names[0]], &home, None)[0].is_nan());
+    }
+
+    #[test]
+    fn a_question_to_comparables_that_cannot_be_answered_is_refused_with_what_is_expected() {
+        let refused = |name: &str| FeatureList::named(&[name]).unwrap_err().to_string();
+        assert_eq!(
+            refused("comparables_similar_price.60.grade:0.5"),
+            "features: comparables_similar_price.60.grade:0.5 is not allowed (expected \
+             comparables_similar_price[_per_sqft].<neighbours>.<attribute>:<weight>[+<attribute>:<weight>…] with 10 to 50 neighbours, not `60`)"
+        );
+        let of_people = refused("ratio.comparables_similar_price.30.grade:1+pct_hispanic:0.5/living_area_sqft");
+        assert!(of_people.contains("tells national origin"), "{of_people}");
+        let five: Vec<_> = (10..15).map(|count| format!("comparables_similar_price.{count}.grade:1")).collect();
+        assert!(FeatureList::named(&five[..4]).is_ok());
+        let error = FeatureList::named(&five).unwrap_err().to_string();
+        assert!(error.contains(".14.grade:1 is too large (expected at most 4 features"), "{error}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! valuation and deal.
 //!
 //! The only crate that touches ONNX Runtime. Never reads or writes the store. What is decided is pure (`admission`,
-//! `keeper`, `sold`, `held`, `deal`, `features`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `contest`, `drift`, `window`,
+//! `keeper`, `sold`, `held`, `deal`, `features`, `attributes`, `likeness`, `comparables`, `hindsight`, `level`, `market`, `valuation`, `accuracy`, `contest`, `drift`, `window`,
 //! `trees`, `explain`); threads and I/O are in `service`, `owner`, `appraiser`,
 //! `roster`, `desk` and `following`.
 
@@ -10,6 +10,7 @@ pub mod accuracy;
 mod acks;
 pub mod admission;
 pub mod appraiser;
+pub mod attributes;
 pub mod commute;
 pub mod comparables;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod held;
 pub mod hindsight;
 pub mod keeper;
 pub mod level;
+pub mod likeness;
 pub mod market;
 pub mod matrix;
 pub mod metrics;

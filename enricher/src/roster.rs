@@ -35,6 +35,7 @@ pub(crate) struct Seat {
 /// A model, loaded and checked, with a session for each thread.
 pub(crate) struct Loaded {
     pub(crate) package: Package,
+    name: ModelName,
     seats: Vec<Mutex<Seat>>,
     /// Whether it was said that it fails.
     has_complained: AtomicBool,
@@ -78,7 +79,13 @@ impl Loaded {
             Ok(Mutex::new(Seat { predictor, watch: Watch::new(package.manifest.inputs.clone()) }))
         };
         let seats = (0..sessions).map(seat).collect::<Result<Vec<_>, ModelError>>()?;
-        let loaded = Self { package, seats, has_complained: AtomicBool::new(false), explainer: OnceLock::new() };
+        let loaded = Self {
+            package,
+            name: name.clone(),
+            seats,
+            has_complained: AtomicBool::new(false),
+            explainer: OnceLock::new(),
+        };
         // All sessions are made alike.
         if let Some(why) =
             loaded.seats.first().and_then(|first| sit(first).predictor.left_to_stock().map(str::to_owned))
@@ -90,8 +97,8 @@ impl Loaded {
     }
 
     /// Its name and version.
-    pub(crate) fn name(&self) -> ModelName {
-        self.package.manifest.model_name()
+    pub(crate) const fn name(&self) -> &ModelName {
+        &self.name
     }
 
     /// The session of a thread.
@@ -150,12 +157,12 @@ impl Loader {
         serving: &Roster,
         before: Option<&Roster>,
     ) -> Result<Option<Arc<Loaded>>, ModelError> {
-        let is_idle = |name: &&ModelName| serving.order.iter().all(|loaded| loaded.name() != **name);
+        let is_idle = |name: &&ModelName| serving.order.iter().all(|loaded| loaded.name() != *name);
         roll.candidate.as_ref().filter(is_idle).map(|name| self.load(name, before)).transpose()
     }
 
     fn load(&self, name: &ModelName, before: Option<&Roster>) -> Result<Arc<Loaded>, ModelError> {
-        match before.and_then(|roster| roster.all().find(|loaded| loaded.name() == *name)) {
+        match before.and_then(|roster| roster.all().find(|loaded| loaded.name() == name)) {
             Some(known) => Ok(Arc::clone(known)),
             None => Loaded::read(&self.registry, &self.runtime, self.operator, self.sessions, name).map(Arc::new),
         }
@@ -193,10 +200,10 @@ impl Roster {
     /// Tells the metrics.
     pub(crate) fn record(&self) {
         for (model, role) in self.order.iter().zip(std::iter::once("champion").chain(std::iter::repeat("fallback"))) {
-            metrics::record_role(&model.name(), Some(role));
+            metrics::record_role(model.name(), Some(role));
         }
         match &self.candidate {
-            Some(candidate) => metrics::record_role(&candidate.name(), Some("candidate")),
+            Some(candidate) => metrics::record_role(candidate.name(), Some("candidate")),
             None => metrics::record_no_contest(),
         }
         metrics::record_champion(&self.champion().manifest, self.epoch);
@@ -259,7 +266,7 @@ mod tests {
         let serving = loader().serving(&roll(champion, Some("tiny/1")), None).unwrap();
         assert!(loader().shadow(&roll(champion, Some("tiny/1")), &serving, None).unwrap().is_none());
         let shadow = loader().shadow(&roll(champion, Some("tiny/2")), &serving, None).unwrap().unwrap();
-        assert_eq!(shadow.name(), name("tiny/2"));
+        assert_eq!(*shadow.name(), name("tiny/2"));
         let error = loader().shadow(&roll(champion, Some("broken/1")), &serving, None).err().unwrap().to_string();
         assert!(error.contains("golden row 0"), "{error}");
     }

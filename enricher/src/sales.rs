@@ -6,6 +6,8 @@ use schemas::sale::Sale;
 use schemas::units::Instant;
 use schemas::vocabulary::StandardStatus;
 
+use crate::attributes::numbers_of;
+
 /// The sale that a statement reports: closed, with a price that is not zero. `valuation` is what the listing was valued
 /// at while it was offered; what a model says of it now is added when it has been asked.
 pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale> {
@@ -27,7 +29,24 @@ pub fn sale_of(listing: &Listing, valuation: Option<&Valuation>) -> Option<Sale>
         bathrooms_total: listing.bathrooms_total,
         property_sub_type: listing.property_sub_type,
         year_built: listing.year_built,
+        attributes: numbers_of(listing),
         valuation: valuation.cloned(),
         appraisals: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sale_carries_what_its_listing_says_in_numbers() {
+        let mut listing = crate::testing::listing(1, "Closed", 100);
+        listing.close_price = schemas::money::Money::from_units(90);
+        listing.attributes = [("grade".to_owned(), 7.into()), ("name".to_owned(), "x".into())].into();
+        let sale = sale_of(&listing, None).unwrap();
+        assert_eq!(sale.attributes, [("grade".to_owned(), 7.0)].into());
+        let again: Sale = serde_json::from_str(&serde_json::to_string(&sale).unwrap()).unwrap();
+        assert_eq!(again, sale);
+    }
 }

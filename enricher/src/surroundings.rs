@@ -125,7 +125,7 @@ impl View<'_> {
             school_rating: self.surroundings.schools.rating(listing),
             level: sold.and_then(|sold| sold.market.level(listing)),
             comparison: match sold {
-                Some(sold) if features.compares() => sold.comparables.of(listing),
+                Some(sold) if features.compares() => sold.comparables.of(listing, features.asked()),
                 Some(_) | None => Comparison::default(),
             },
         }

@@ -1,5 +1,7 @@
 //! A closed sale with what comparables need. Value of topic `sales`; the greatest version wins.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,10 @@ pub struct Sale {
     /// RESO `YearBuilt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub year_built: Option<u16>,
+    /// What the feed says of the home beyond these members as numbers, by the feed's names, in single precision: what a model may
+    /// compare homes by. Nothing that tells of people.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, f32>,
     /// The valuation it had while it was offered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valuation: Option<Valuation>,

@@ -179,5 +179,19 @@ class Versions(unittest.TestCase):
                 train.place(registry, "a", "2026-11")
 
 
+class Names(unittest.TestCase):
+    def test_every_attribute_that_is_a_number_is_found_in_the_names(self) -> None:
+        names = [
+            "attributes.floors",
+            "attributes.zipcode=98178",
+            "ratio.living_area_sqft/attributes.sqft_living15",
+            "comparables_similar_price.30.grade:0.5+view:.25",
+            "ratio.comparables_similar_price_per_sqft.15.Local:Code:1/living_area_sqft",
+            "comparables_similar_price",
+        ]
+        task = Task(names, [], "sale", "USD")
+        self.assertEqual(task.numeric_attributes(), ["Local:Code", "floors", "grade", "sqft_living15", "view"])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -10,6 +10,7 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use humantime_serde::re::humantime;
 use schemas::id::FeedName;
+use schemas::model_alias::ModelName;
 use tracing_subscriber::EnvFilter;
 
 /// What a value may be.
@@ -32,11 +33,13 @@ enum Rule {
     Shares,
     /// `<name>/<version>`.
     Model,
+    /// A list of them, each another one.
+    Models,
     /// Text that is not empty.
     Filled,
 }
 
-use Rule::{Address, Bool, Filled, Filter, Model, OneOf, Shares, Time, TimeOrZero, Whole};
+use Rule::{Address, Bool, Filled, Filter, Model, Models, OneOf, Shares, Time, TimeOrZero, Whole};
 
 /// Most memory that pushes may take is sixteen of these bodies, and as much again: 2 GiB.
 const MAX_PUSH_BYTES: i64 = 64 << 20;
@@ -99,6 +102,7 @@ const LIMITS: &[(&str, Rule)] = &[
     // Enricher.
     ("enricher.registry", Filled),
     ("enricher.model", Model),
+    ("enricher.fallback_models", Models),
     ("enricher.workers", Whole(1, 64)),
     ("enricher.tree_operator", OneOf(&["fast", "portable", "stock"])),
     ("enricher.market_context", OneOf(&["on", "off"])),
@@ -187,10 +191,8 @@ impl Rule {
             }
             Bool => (given == "true" || given == "false", "true or false".to_owned()),
             Filter => return filter(&given).map_err(|message| (String::new(), message)),
-            Model => {
-                let is_model = |(name, version): (&str, &str)| !name.is_empty() && version.parse::<u32>().is_ok();
-                (given.split_once('/').is_some_and(is_model), "<name>/<version>, such as \"synthetic-us/2\"".to_owned())
-            }
+            Model => (ModelName::parse(&given).is_some(), "<name>/<version>, such as \"synthetic-us/2\"".to_owned()),
+            Models => (are_models(value), "a list of <name>/<version>, such as [\"synthetic-us/2\"]".to_owned()),
             Filled => (!given.trim().is_empty(), "some text".to_owned()),
             // Above.
             Shares => (true, String::new()),
@@ -211,6 +213,11 @@ fn filter(directives: &str) -> Result<(), String> {
             Err(format!("\"{directives}\": {error} (expected for example \"info\" or \"warn,scorer=debug\")"))
         }
     }
+}
+
+fn are_models(value: &Value) -> bool {
+    let Ok(models) = value.clone().into_array() else { return false };
+    models.iter().all(|model| ModelName::parse(&text(model)).is_some())
 }
 
 fn shares(value: &Value) -> Result<(), (String, String)> {
@@ -293,7 +300,8 @@ mod tests {
             Bool => vec![quote("perhaps"), "2".to_owned()],
             Filter => vec![quote("@@@")],
             Shares => vec!["{ x = 7 }".into(), "{ x = \"much\" }".into(), "{ \"a b\" = 0.5 }".into(), "1".into()],
-            Model => ["x", "/1", "x/", "x/new"].map(quote).to_vec(),
+            Model => ["x", "/1", "x/", "../1"].map(quote).to_vec(),
+            Models => ["\"x/1\"", "[\"x\"]", "[\"x/1\", \"/1\"]", "1"].map(str::to_owned).to_vec(),
             Filled => vec![quote(""), quote(" ")],
         }
     }
@@ -311,6 +319,7 @@ mod tests {
                 Whole(least, most) => vec![least.to_string(), most.to_string(), format!("\"{most}\"")],
                 Time(least, most) | TimeOrZero(least, most, _) => vec![format!("\"{least}\""), format!("\"{most}\"")],
                 OneOf(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
+                Models => vec!["[]".to_owned(), "[\"x/1\", \"y/2\"]".to_owned()],
                 Address | Bool | Filter | Shares | Model | Filled => Vec::new(),
             };
             for value in ends {
