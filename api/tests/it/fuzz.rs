@@ -58,6 +58,7 @@ fn any_query_of_a_browser_is_answered_or_refused() {
         let query = query.join("&");
         check(&desk, "GET", &format!("/api/v1/properties?{query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/properties?market=us/wa/seattle&{query}"), &[], b"")?;
+        check(&desk, "GET", &format!("/api/v1/recommendations/stream?token={query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/markets?{query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/markets/us/wa/seattle?{query}"), &[], b"")
     });
@@ -111,6 +112,9 @@ fn any_body_is_accepted_or_refused() {
             "ListPrice",
             "LivingArea",
             "City",
+            "listing_id",
+            "event_type",
+            "event_timestamp",
             "Country",
             "value",
             "",
@@ -123,10 +127,14 @@ fn any_body_is_accepted_or_refused() {
             }),
         ]
     });
+    let bearer = format!("Bearer {}", desk.state()["token"].as_str().unwrap());
     let bodies = prop_oneof![value.prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 1..40)];
     run(bodies, |body| {
         let headers = [("content-type", "application/json")];
         check(&desk, "POST", "/api/v1/preferences", &headers, &body)?;
+        let of_session = [headers[0], ("authorization", bearer.as_str())];
+        check(&desk, "POST", "/api/v1/interactions", &of_session, &body)?;
+        check(&desk, "POST", "/api/v1/preferences/dismissed", &of_session, &body)?;
         let answer = desk.ask("POST", "/api/v1/ml/predict-price", &headers, &body);
         // There is no model here: what is a home gets that far.
         prop_assert!(
