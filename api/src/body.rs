@@ -25,7 +25,21 @@ pub async fn read_json(headers: &HeaderMap, body: Body, limit: usize, timeout: D
     }
 }
 
+/// A compressed body would be read as what it is not.
+pub fn refuse_coded(headers: &HeaderMap) -> Result<(), Problem> {
+    let codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    match codings.map(|coding| String::from_utf8_lossy(coding.as_bytes())).find(|c| !c.eq_ignore_ascii_case("identity"))
+    {
+        Some(coding) => {
+            let detail = format!("Content-Encoding is {coding} (expected none: send the body uncompressed)");
+            Err(Problem::new(Kind::UnsupportedMediaType, detail))
+        }
+        None => Ok(()),
+    }
+}
+
 async fn read(headers: &HeaderMap, body: &mut BodyDataStream, limit: usize) -> Result<Vec<u8>, Problem> {
+    refuse_coded(headers)?;
     let declared = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !declared.is_some_and(is_json) {
         let detail = match declared {

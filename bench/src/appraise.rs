@@ -160,7 +160,7 @@ fn rate(desk: &mut Desk<'_>, listings: &[Record], reliability: &Reliability) -> 
             })
             .collect();
         let homes: Vec<_> = drafts.iter().map(|draft| draft.listing()).collect();
-        let appraisals = desk.appraise(&homes)?;
+        let appraisals = desk.appraise(&homes);
         for (draft, (appraisal, _)) in drafts.into_iter().zip(appraisals) {
             valued += usize::from(appraisal.valuation.is_ok());
             let fact = draft.settle(appraisal, reliability);

@@ -47,13 +47,13 @@ struct Closed {
 }
 
 impl Accuracy {
-    /// Takes in one sale. One of a home that had not been valued tells nothing; an older version than the known one changes
-    /// nothing.
+    /// Takes in one sale. One of a home that had not been valued tells nothing; of two records of one version the later
+    /// one counts, an older version changes nothing.
     pub fn take(&mut self, sale: &Sale) {
         let Some(valuation) = &sale.valuation else { return };
         let id = &sale.listing_id;
         if let Some((version, population, day)) = self.places.get(id) {
-            if *version >= sale.version {
+            if *version > sale.version {
                 return;
             }
             if let Some(sales) = self.populations.get_mut(population) {

@@ -47,6 +47,11 @@ pub enum StartError {
     /// A setting is wrong.
     #[error("enricher.{0}")]
     Config(String),
+    /// What the log says of who values cannot be used, and what it said before is gone.
+    #[error(
+        "topic models: the champion's record cannot be used: {0}; name who is to value (roost model promote NAME/VERSION)"
+    )]
+    Broken(String),
     /// The log does not answer.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -115,6 +120,9 @@ impl Appraiser {
 
         let models = following::Models::read(log, config.start_within)?;
         let loader = Loader::new(registry, runtime, config.tree_operator, config.workers, default);
+        if let Some(why) = models.roll().broken.as_ref().filter(|_| models.roll().champion.is_none()) {
+            return Err(StartError::Broken(why.clone()));
+        }
         let serving = loader.serving(models.roll(), None)?;
 
         let with_market = config.market_context == MarketContextMode::On;
@@ -129,7 +137,7 @@ impl Appraiser {
             started: Instant::now(),
             stopped: AtomicBool::new(false),
         };
-        shared.seat(serving, models.roll(), None);
+        let is_whole = shared.seat(serving, models.roll(), None);
         let shared = Arc::new(shared);
         let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
         for worker in 0..config.workers {
@@ -139,7 +147,7 @@ impl Appraiser {
         if with_market {
             following::spawn_sales(Arc::clone(&shared), Arc::clone(log), Arc::clone(fatal))?;
         }
-        following::spawn_models(models, Arc::clone(&shared), Arc::clone(fatal))?;
+        following::spawn_models(models, is_whole, Arc::clone(&shared), Arc::clone(fatal))?;
         Ok(Self { inner: Arc::new(Inner { shared, jobs }) })
     }
 
@@ -195,15 +203,10 @@ impl Appraiser {
 
     /// Values one listing on a thread of the appraiser, which then calls `answer`. Does not wait. A home that is asked about
     /// is never on trial.
-    pub fn value(
-        &self,
-        listing: Listing,
-        answer: impl FnOnce(Result<Appraisal, ModelError>) + Send + 'static,
-    ) -> Result<(), NotNow> {
+    pub fn value(&self, listing: Listing, answer: impl FnOnce(Appraisal) + Send + 'static) -> Result<(), NotNow> {
         self.try_submit(Box::new(move |desk| {
-            let appraisals = desk.appraise_in_order(&[&listing]);
             // One listing in, one appraisal out.
-            answer(appraisals.map(|mut all| all.remove(0)));
+            answer(desk.appraise_in_order(&[&listing]).remove(0));
         }))
     }
 
@@ -211,7 +214,7 @@ impl Appraiser {
     pub fn explain(
         &self,
         listing: Listing,
-        answer: impl FnOnce(Result<(Appraisal, Option<Result<Explained, Unexplained>>), ModelError>) + Send + 'static,
+        answer: impl FnOnce((Appraisal, Option<Result<Explained, Unexplained>>)) + Send + 'static,
     ) -> Result<(), NotNow> {
         self.try_submit(Box::new(move |desk| answer(desk.explain(&listing))))
     }
@@ -279,37 +282,49 @@ impl Shared {
         self.surroundings.now().contest(&order, &candidate.package.manifest)
     }
 
-    /// Has those value whom the topic names. Who cannot be loaded does not: on a failure of the champion's record, or of one that it
-    /// names, those before stay; without its candidate everything else goes on.
-    pub(crate) fn install(&self, roll: &Roll) {
+    /// Has those value whom the topic names; whether all could be loaded. Who cannot be does not value: on a failure of one that
+    /// the champion's record names, those before stay; without its candidate everything else goes on.
+    pub(crate) fn install(&self, roll: &Roll) -> bool {
         let before = self.roster.load_full();
-        let serving = self.loader.serving(roll, Some(&before)).unwrap_or_else(|error| {
-            tracing::error!("{error}; those who value stay: {}", before.names());
-            metrics::record_reload_failure();
-            before.without_shadow()
-        });
-        self.seat(serving, roll, Some(&before));
+        let (serving, is_whole) = match self.loader.serving(roll, Some(&before)) {
+            Ok(serving) => (serving, true),
+            Err(error) => {
+                tracing::error!("{error}; those who value stay: {}", before.names());
+                metrics::record_reload_failure();
+                (before.without_shadow(), false)
+            }
+        };
+        self.seat(serving, roll, Some(&before)) && is_whole
     }
 
-    fn seat(&self, serving: Roster, roll: &Roll, before: Option<&Roster>) {
-        let mut next = serving;
+    /// Whether the candidate could be loaded, if there is to be one.
+    fn seat(&self, serving: Roster, roll: &Roll, before: Option<&Roster>) -> bool {
+        let (mut next, mut is_whole) = (serving, true);
         if next.candidate.is_none() {
             next.candidate = self.loader.shadow(roll, &next, before).unwrap_or_else(|error| {
                 tracing::error!("{error}; there is no candidate");
                 metrics::record_reload_failure();
+                is_whole = false;
                 None
             });
         }
+        if before.is_some_and(|before| before.says_the_same(&next)) {
+            return is_whole;
+        }
         let was_known = |name: &ModelName| before.is_some_and(|before| before.all().any(|model| model.name() == name));
         for model in next.all().filter(|model| !was_known(model.name())) {
-            // The level of those before is kept for those who value with them still.
             self.surroundings.follow(&model.package.manifest);
         }
+        // The level of those before is kept for those who value with them still.
+        let needed: Vec<_> =
+            next.all().chain(before.into_iter().flat_map(Roster::all)).map(|m| m.name().clone()).collect();
+        self.surroundings.follow_only(&needed);
         if let Some(before) = before {
             before.all().for_each(|model| metrics::record_role(model.name(), None));
         }
         next.record();
         tracing::info!(epoch = next.epoch, "who values: {}", next.names());
         self.roster.store(Arc::new(next));
+        is_whole
     }
 }

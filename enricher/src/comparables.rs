@@ -139,7 +139,7 @@ impl Default for Comparables {
 }
 
 impl Comparables {
-    /// Takes in one sale; an older version than the known one changes nothing.
+    /// Takes in one sale; of two records of one version the later one counts, an older version changes nothing.
     pub fn take(&mut self, sale: &Sale) {
         let group = (sale.market.country(), sale.transaction, sale.currency);
         let day = close_day(sale);
@@ -148,7 +148,7 @@ impl Comparables {
             self.places.remove(&left);
         }
         if let Some((version, old_group, number)) = self.places.get(&sale.listing_id) {
-            if *version >= sale.version {
+            if *version > sale.version {
                 return;
             }
             if let Some(sales) = self.groups.get_mut(old_group) {

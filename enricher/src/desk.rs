@@ -18,7 +18,8 @@ use crate::explain::{Explanation, Unexplained};
 use crate::features::Subject;
 use crate::level::Level;
 use crate::metrics::{self, Stage};
-use crate::registry::{ModelError, Package};
+use crate::onnx::Prices;
+use crate::registry::Package;
 use crate::roster::{Loaded, Roster, Seat};
 use crate::surroundings::{Surroundings, View};
 use crate::valuation::{quantised, refusal, refusal_of_home, sold_for};
@@ -81,76 +82,66 @@ impl<'a> Desk<'a> {
 
     /// Values listings for users, in their order; with it what champion and candidate say of each that the candidate covers, if
     /// there is one.
-    pub fn appraise(&mut self, listings: &[&Listing]) -> Result<Vec<(Appraisal, Option<Shadow>)>, ModelError> {
-        let answers = self.ask_order(listings, Rows::Dropped)?;
+    pub fn appraise(&mut self, listings: &[&Listing]) -> Vec<(Appraisal, Option<Shadow>)> {
+        let answers = self.ask_order(listings, Rows::Dropped);
         let started = Instant::now();
         let shadows = self.ask_candidate(listings, answers);
         if self.roster.candidate.is_some() {
             metrics::record_stage(Stage::Shadow, started.elapsed());
         }
-        Ok(shadows)
+        shadows
     }
 
     /// Values listings without regard to a candidate, in their order.
-    pub fn appraise_in_order(&mut self, listings: &[&Listing]) -> Result<Vec<Appraisal>, ModelError> {
-        let answers = self.ask_order(listings, Rows::Dropped)?;
-        Ok(answers.into_iter().map(|answer| answer.appraisal).collect())
+    pub fn appraise_in_order(&mut self, listings: &[&Listing]) -> Vec<Appraisal> {
+        let answers = self.ask_order(listings, Rows::Dropped);
+        answers.into_iter().map(|answer| answer.appraisal).collect()
     }
 
     /// Values a listing in the same way, and says what brought its price about, by the very row that it was valued by; `None`
     /// where it has no price.
-    pub fn explain(
-        &mut self,
-        listing: &Listing,
-    ) -> Result<(Appraisal, Option<Result<Explained, Unexplained>>), ModelError> {
+    pub fn explain(&mut self, listing: &Listing) -> (Appraisal, Option<Result<Explained, Unexplained>>) {
         // One listing in, one answer out.
-        let Answer { appraisal, post, row } = self.ask_order(&[listing], Rows::Kept)?.remove(0);
+        let Answer { appraisal, post, row } = self.ask_order(&[listing], Rows::Kept).remove(0);
         let model = self.posts[post].model;
-        let explained = (!row.is_empty()).then(|| {
+        let explained = appraisal.valuation.is_ok().then(|| {
             let explanation = model.explainer()?.explain(&row);
             Ok(Explained { features: model.package.manifest.features.clone(), row, explanation })
         });
-        Ok((appraisal, explained))
+        (appraisal, explained)
     }
 
     /// What every model says of homes that were sold, in their order: nothing of a home that it has nothing to say of.
-    pub fn appraise_sold(&mut self, homes: &[&Listing]) -> Result<Vec<Vec<SaleAppraisal>>, ModelError> {
+    pub fn appraise_sold(&mut self, homes: &[&Listing]) -> Vec<Vec<SaleAppraisal>> {
         let mut appraisals = vec![Vec::new(); homes.len()];
-        for (at, post) in self.posts.iter_mut().enumerate() {
-            match post.appraise_sold(self.surroundings, homes) {
-                Ok(said) => appraisals.iter_mut().zip(said).for_each(|(all, said)| all.extend(said)),
-                Err(error) if at == self.roster.order.len() => post.model.complain(&error),
-                Err(error) => return Err(error),
-            }
+        for post in &mut self.posts {
+            let said = post.appraise_sold(self.surroundings, homes);
+            appraisals.iter_mut().zip(said).for_each(|(all, said)| all.extend(said));
         }
-        Ok(appraisals)
+        appraisals
     }
 
     /// Asks those that value for users.
-    fn ask_order(&mut self, listings: &[&Listing], rows: Rows) -> Result<Vec<Answer>, ModelError> {
-        let answers = self.ask(0..self.roster.order.len(), listings, rows)?;
+    fn ask_order(&mut self, listings: &[&Listing], rows: Rows) -> Vec<Answer> {
+        let answers = self.ask(0..self.roster.order.len(), listings, rows);
         for (at, post) in self.posts.iter().enumerate() {
             let its = answers.iter().filter(|answer| answer.post == at);
             let outcomes = its.map(|answer| answer.appraisal.valuation.as_ref().map(|_| ()).map_err(|why| *why));
             metrics::record_predictions(&post.model.package.manifest, outcomes);
         }
-        Ok(answers)
+        answers
     }
 
-    /// Asks the candidate what it thinks of the same listings, and takes its word for those on trial. One that fails changes
-    /// nothing.
+    /// Asks the candidate what it thinks of the same listings, and takes its word for those on trial.
     fn ask_candidate(&mut self, listings: &[&Listing], answers: Vec<Answer>) -> Vec<(Appraisal, Option<Shadow>)> {
         let candidate = self.roster.order.len();
-        let second = match self.posts.get(candidate) {
+        let second = match self.roster.candidate {
+            Some(_) => self.ask(candidate..candidate + 1, listings, Rows::Dropped),
             None => Vec::new(),
-            Some(_) => self.ask(candidate..candidate + 1, listings, Rows::Dropped).unwrap_or_else(|error| {
-                self.posts[candidate].model.complain(&error);
-                Vec::new()
-            }),
         };
         let mut second = second.into_iter();
         let choose = |(listing, first): (&&Listing, Answer)| {
-            let second = second.next().filter(|second| second.is_asked());
+            let second = second.next().filter(Answer::is_asked);
             let Some(second) = second else { return (first.appraisal, None) };
             let is_shown = second.appraisal.valuation.is_ok() && self.roster.is_on_trial(&listing.listing_id);
             let (champion, opinion) = (self.opinion(&first), self.opinion(&second));
@@ -174,7 +165,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Asks models about listings: each that covers one and sees what it requires, in turn, until one has a price.
-    fn ask(&mut self, order: Range<usize>, listings: &[&Listing], rows: Rows) -> Result<Vec<Answer>, ModelError> {
+    fn ask(&mut self, order: Range<usize>, listings: &[&Listing], rows: Rows) -> Vec<Answer> {
         let started = Instant::now();
         let mut sheets: Vec<_> = order.clone().map(|_| Sheet::default()).collect();
         let mut answers = Vec::with_capacity(listings.len());
@@ -196,7 +187,7 @@ impl<'a> Desk<'a> {
                 let Sheet { rows: asked, matrix } = std::mem::take(sheet);
                 let columns = post.model.package.features.len();
                 let mut seen = matrix.chunks_exact(columns);
-                for ((at, level), prices) in asked.into_iter().zip(post.seat.predictor.predict(&matrix)?) {
+                for ((at, level), prices) in asked.into_iter().zip(post.predict(&matrix)) {
                     let answer: &mut Answer = &mut answers[at];
                     answer.appraisal.valuation = quantised(prices, level, &post.model.package.manifest, &sales_read);
                     if rows == Rows::Kept {
@@ -220,7 +211,7 @@ impl<'a> Desk<'a> {
             metrics::record_stage(Stage::Features, features);
             metrics::record_stage(Stage::Inference, started.elapsed());
         }
-        Ok(answers)
+        answers
     }
 
     /// Puts a listing on the sheet of the first model of `order` that covers it and sees what it requires; where none does, the answer
@@ -259,6 +250,14 @@ impl<'a> Desk<'a> {
 }
 
 impl Post<'_> {
+    /// The prices of rows; those of a model that fails are no numbers, and the next model is asked.
+    fn predict(&mut self, matrix: &[f32]) -> Vec<Prices> {
+        self.seat.predictor.predict(matrix).unwrap_or_else(|error| {
+            self.model.complain(&error);
+            vec![[f32::NAN; 3]; matrix.len() / self.model.package.features.len()]
+        })
+    }
+
     /// Counts the row, and names the features whose values training saw none like.
     fn look_at(&mut self, row: &[f32]) -> Vec<String> {
         let manifest = &self.model.package.manifest;
@@ -270,11 +269,7 @@ impl Post<'_> {
     }
 
     /// What the model says of homes that were sold, in their order.
-    fn appraise_sold(
-        &mut self,
-        surroundings: &Surroundings,
-        homes: &[&Listing],
-    ) -> Result<Vec<Option<SaleAppraisal>>, ModelError> {
+    fn appraise_sold(&mut self, surroundings: &Surroundings, homes: &[&Listing]) -> Vec<Option<SaleAppraisal>> {
         let package = &self.model.package;
         let model = self.model.name();
         let (mut sheet, mut appraisals) = (Sheet::default(), vec![None; homes.len()]);
@@ -287,10 +282,10 @@ impl Post<'_> {
             }
         }
         drop(known);
-        for ((at, level), prices) in sheet.rows.into_iter().zip(self.seat.predictor.predict(&sheet.matrix)?) {
+        for ((at, level), prices) in sheet.rows.into_iter().zip(self.predict(&sheet.matrix)) {
             appraisals[at] = sold_for(prices, level, &package.manifest);
         }
-        Ok(appraisals)
+        appraisals
     }
 }
 

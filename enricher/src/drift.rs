@@ -119,6 +119,15 @@ impl Input {
         is_outside && !self.tells_the_time()
     }
 
+    /// Whether its share is one, and its numbers ascend as they must.
+    pub fn is_ordered(&self) -> bool {
+        let ends = self.least.into_iter().chain(self.deciles.iter().copied()).chain(self.greatest);
+        let numbers: Vec<f32> = ends.collect();
+        (0.0..=1.0).contains(&self.missing)
+            && (self.deciles.is_empty() || self.deciles.len() == BINS - 1)
+            && numbers.windows(2).all(|pair| pair[0] <= pair[1])
+    }
+
     fn tells_the_time(&self) -> bool {
         CLOCKS.contains(&self.feature.as_str())
     }
@@ -232,6 +241,9 @@ mod tests {
         assert!(
             trained.excludes(1.1) && trained.excludes(-0.1) && !trained.excludes(1.0) && !trained.excludes(f32::NAN)
         );
+        assert!(trained.is_ordered() && !Input { missing: -3.0, ..trained.clone() }.is_ordered());
+        assert!(!Input { least: Some(2.0), ..trained.clone() }.is_ordered());
+        assert!(!Input { deciles: vec![0.1, 0.2], ..trained.clone() }.is_ordered());
         assert!(Input { missing: 0.0, ..trained.clone() }.excludes(f32::NAN));
         assert!(Input { least: None, greatest: None, deciles: vec![], missing: 1.0, ..trained }.excludes(1.0));
     }

@@ -140,7 +140,14 @@ const GROUNDS: &[Ground] = &[
             "seniors",
             "retirees",
             "over 65",
+            "over 62",
+            "over 55",
+            "55 plus",
+            "62 plus",
             "under 18",
+            "adults only",
+            "adult only",
+            "active adult",
         ],
     },
 ];
@@ -148,15 +155,26 @@ const GROUNDS: &[Ground] = &[
 /// Words for the colour of people, and of walls: they count in the name of an attribute, not in its value.
 const COLOURS: &[&str] = &["white", "whites", "black", "blacks", "asian", "asians"];
 
-/// What a feature's name speaks of that no price may depend on; `None` for a name that may be used.
+/// Words beside which a colour is one of people, written as one word with it.
+const SHARES: &[&str] = &["pct", "percent", "share", "prop", "pop", "population"];
+
+/// What a feature's name speaks of that no price may depend on; `None` for a name that may be used. A name of other letters
+/// than ASCII's could look like any word and be none.
 pub fn ground_against(name: &str, value: Option<&str>) -> Option<&'static str> {
+    if !name.is_ascii() {
+        return Some("it is not known what (its letters are not ASCII's)");
+    }
     let name = words(name);
     let value = value.map(words).unwrap_or_default();
     let says = |phrase: &str| {
         let phrase: Vec<&str> = phrase.split(' ').collect();
         [&name, &value].into_iter().any(|words| words.windows(phrase.len()).any(|window| window == phrase))
     };
-    if name.iter().any(|word| COLOURS.contains(&word.as_str())) {
+    let is_of_people = |word: &str| {
+        let rest = COLOURS.iter().flat_map(|colour| [word.strip_prefix(colour), word.strip_suffix(colour)]).flatten();
+        COLOURS.contains(&word) || rest.into_iter().any(|rest| SHARES.contains(&rest))
+    };
+    if name.iter().any(|word| is_of_people(word)) {
         return Some(GROUNDS[0].name);
     }
     GROUNDS.iter().find(|ground| ground.words.iter().any(|phrase| says(phrase))).map(|ground| ground.name)
@@ -218,6 +236,12 @@ mod tests {
             ("MedianAge", None, "age of people"),
             ("SeniorCommunityYN", None, "age of people"),
             ("Over65", None, "age of people"),
+            ("over55", None, "age of people"),
+            ("55PlusYN", None, "age of people"),
+            ("adults_only", None, "age of people"),
+            ("pctblack", None, "race or colour"),
+            ("BLACKPCT", None, "race or colour"),
+            ("r\u{430}ce", None, "it is not known what (its letters are not ASCII's)"),
             // A track for horses: a name that can be misread is to be spelt otherwise.
             ("RaceTrackKm", None, "race or colour"),
         ] {
@@ -235,6 +259,7 @@ mod tests {
             ("Essex", None),
             ("trace", None),
             ("WallColor", Some("white")),
+            ("DrivewayBlacktop", None),
             ("zipcode", Some("98178")),
             ("Sussex_County", None),
         ] {

@@ -19,6 +19,9 @@ use crate::roster::Roll;
 /// How long to wait for the next record before looking whether to end.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How often a model that could not be loaded is tried again.
+const TRY_AGAIN_EVERY: Duration = Duration::from_secs(10);
+
 /// How often it is told how good valuations were: 50,000 sales are sorted in some 10 ms.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
@@ -90,6 +93,7 @@ impl Roll {
         let outcome = match (record.key.as_deref().map(String::from_utf8_lossy).as_deref(), value) {
             (Some(CHAMPION), Some(value)) => read_champion(value).map(|champion| {
                 self.champion = Some((champion, epoch_of(record.offset)));
+                self.broken = None;
             }),
             (Some(CANDIDATE), Some(value)) => {
                 serde_json::from_slice(value).map_err(|error| error.to_string()).map(|candidate: ModelName| {
@@ -106,6 +110,9 @@ impl Roll {
         };
         if let Err(error) = outcome {
             let key = record.key.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+            if key == CHAMPION {
+                self.broken = Some(format!("offset {}: {error}", record.offset));
+            }
             let (topic, offset) = (record.topic, record.offset);
             tracing::error!(offset, "{topic}: the record of {key} cannot be used: {error}; those who value stay");
             metrics::record_reload_failure();
@@ -118,11 +125,18 @@ fn read_champion(value: &[u8]) -> Result<Champion, String> {
     champion.fault().map_or(Ok(champion), Err)
 }
 
-/// Follows `models`: others are loaded beside those who value, and take over when they have been checked.
-pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal) -> std::io::Result<()> {
+/// Follows `models`: others are loaded beside those who value, and take over when they have been checked. Who could not be loaded is
+/// tried again, for the files may be mended or arrive.
+pub(crate) fn spawn_models(
+    mut models: Models,
+    is_whole: bool,
+    shared: Arc<Shared>,
+    fatal: Fatal,
+) -> std::io::Result<()> {
     let of_thread = Fatal::clone(&fatal);
     let follow = move || {
         let mut events = Vec::new();
+        let mut failed_at = (!is_whole).then(Instant::now);
         while !shared.stopped.load(Ordering::Relaxed) {
             if !poll(models.reader.as_mut(), &mut events, &of_thread) {
                 return;
@@ -133,8 +147,8 @@ pub(crate) fn spawn_models(mut models: Models, shared: Arc<Shared>, fatal: Fatal
                     models.roll.take(&record);
                 }
             }
-            if models.roll != before {
-                shared.install(&models.roll);
+            if models.roll != before || failed_at.is_some_and(|at| at.elapsed() >= TRY_AGAIN_EVERY) {
+                failed_at = (!shared.install(&models.roll)).then(Instant::now);
             }
         }
     };

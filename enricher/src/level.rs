@@ -2,7 +2,8 @@
 //! misses. What a valuation is corrected by before it is rounded.
 //!
 //! A fold of the topic `sales`, whose records say what models thought of each home before they knew the price
-//! (`SaleAppraisal`). The order in which sales of different listings come does not matter; there is no clock: days are counted back
+//! (`SaleAppraisal`). The order in which sales of different listings come does not matter (as long as none is left out because there are more than
+//! [`MAX_SALES`]); there is no clock: days are counted back
 //! from the newest close of the same country, transaction and currency. Logarithms are natural, in whole millionths, so that sums
 //! are exact.
 //!
@@ -17,7 +18,7 @@ use rustc_hash::FxHashMap;
 use schemas::accuracy::Contest;
 use schemas::id::{Country, ListingId, Market};
 use schemas::listing::Listing;
-use schemas::model_alias::{MAX_ORDER, ModelName};
+use schemas::model_alias::ModelName;
 use schemas::money::{Currency, Money};
 use schemas::sale::{Sale, SaleAppraisal};
 use schemas::version::ListingVersion;
@@ -43,8 +44,6 @@ pub const LEVEL_PULL: i64 = 20;
 pub const INTERVAL_PULL: i64 = 200;
 /// The share of closings that each end of the interval is to hold, in per cent.
 const EACH_END_PERCENT: usize = 90;
-/// Most models whose level is kept: those who value, the candidate, and those before them who are asked still.
-const MAX_MODELS: usize = 2 * (MAX_ORDER + 1);
 /// Most closings of a model's own seed.
 pub const MAX_SEED: usize = 5_000;
 
@@ -66,9 +65,9 @@ pub struct SeedSale {
 }
 
 impl SeedSale {
-    /// Whether its numbers are numbers.
-    pub fn is_finite(&self) -> bool {
-        [self.log_residual, self.low_miss, self.high_miss].into_iter().all(f64::is_finite)
+    /// Whether its numbers are numbers, and none is beyond this.
+    pub fn is_within(&self, most: f64) -> bool {
+        [self.log_residual, self.low_miss, self.high_miss].into_iter().all(|number| number.abs() <= most)
     }
 }
 
@@ -176,13 +175,15 @@ impl Levels {
         }
     }
 
-    /// From now on the level of this model is kept too. Of too many the one that was followed first is left.
+    /// The levels of all other models are forgotten.
+    pub fn follow_only(&mut self, models: &[ModelName]) {
+        self.models.retain(|model| models.contains(&model.name));
+    }
+
+    /// From now on the level of this model is kept too, until [`Levels::follow_only`] leaves it out.
     pub fn follow(&mut self, manifest: &Manifest) {
         let name = manifest.model_name();
         self.models.retain(|model| model.name != name);
-        if self.models.len() == MAX_MODELS {
-            self.models.remove(0);
-        }
         let trained_through = days_since_1970(manifest.trained_through);
         let mut model = OfModel { name, trained_through, errors: FxHashMap::default() };
         for (number, sale) in manifest.level_seed.iter().enumerate() {
@@ -546,13 +547,15 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_models_those_that_were_followed_last_are() {
+    fn who_is_left_out_is_forgotten_and_nobody_else() {
         let mut levels = Levels::default();
-        for version in 0..MAX_MODELS + 3 {
+        for version in 0..30 {
             levels.follow(&manifest(&version.to_string()));
         }
+        let named = |version: &str| ModelName { name: "m".to_owned(), version: version.to_owned() };
+        levels.follow_only(&[named("0"), named("29"), named("77")]);
         let versions: Vec<_> = levels.models.iter().map(|model| model.name.version.as_str()).collect();
-        assert_eq!((versions.len(), versions[0]), (MAX_MODELS, "3"));
+        assert_eq!(versions, ["0", "29"]);
     }
 
     proptest! {

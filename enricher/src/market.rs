@@ -52,11 +52,11 @@ struct Recent {
 }
 
 impl MarketContext {
-    /// Takes in one sale. A sale without an area moves no level; an older version than the known one changes nothing.
+    /// Takes in one sale. A sale without an area moves no level; of two records of one version the later one counts, an older version changes nothing.
     pub fn take(&mut self, sale: &Sale) {
         let day = close_day(sale);
         if let Some((version, key, old_day)) = self.places.get(&sale.listing_id) {
-            if *version >= sale.version {
+            if *version > sale.version {
                 return;
             }
             if let Some(recent) = self.markets.get_mut(key) {

@@ -32,7 +32,7 @@ const ROLE: &str = "roost_model_role";
 const TRIAL: &str = "roost_model_trial_ratio";
 const SHADOWS: &str = "roost_model_shadow_total";
 const SHADOW_RATIO: &str = "roost_model_shadow_ratio";
-const CANDIDATE_FAILURES: &str = "roost_model_candidate_failures_total";
+const FAILURES: &str = "roost_model_failures_total";
 const PAIRED_SALES: &str = "roost_model_paired_sales";
 const PAIRED_ERROR: &str = "roost_model_paired_error_ratio";
 const PAIRED_COVERAGE: &str = "roost_model_paired_coverage_ratio";
@@ -117,7 +117,7 @@ pub fn describe() {
         "Listings that the candidate covers, by who had a price: both, champion, candidate, neither"
     );
     describe_histogram!(SHADOW_RATIO, "The candidate's price as a multiple of the champion's, of the same listing");
-    describe_counter!(CANDIDATE_FAILURES, Unit::Count, "Batches of which the candidate could not be asked");
+    describe_counter!(FAILURES, Unit::Count, "Batches of which a model could not be asked: the next one was");
     describe_gauge!(PAIRED_SALES, Unit::Count, "Sales of the last 90 days of which champion and candidate both spoke");
     describe_gauge!(
         PAIRED_ERROR,
@@ -352,14 +352,20 @@ pub(crate) fn record_shadow(shadow: &Shadow) {
     counter!(SHADOWS, "priced_by" => outcome).increment(1);
 }
 
-/// A batch went without the candidate.
-pub(crate) fn record_candidate_failure() {
-    counter!(CANDIDATE_FAILURES).increment(1);
+/// A batch went without a model.
+pub(crate) fn record_failure(model: &ModelName) {
+    counter!(FAILURES, "model" => model.name.clone(), "version" => model.version.clone()).increment(1);
 }
 
-/// There is no candidate: what was said of one holds no longer.
+/// Another candidate, or none: what was said of the one before holds no longer.
 pub(crate) fn record_no_contest() {
     gauge!(PAIRED_SALES).set(0.0);
+    for role in ["champion", "candidate"] {
+        gauge!(PAIRED_ERROR, "role" => role).set(f64::NAN);
+        gauge!(PAIRED_COVERAGE, "role" => role).set(f64::NAN);
+    }
+    gauge!(ADVANTAGE).set(f64::NAN);
+    gauge!(ADVANTAGE_ERROR).set(f64::NAN);
     for (_, word) in ADVICE_WORDS {
         gauge!(ADVICE, "advice" => word).set(0.0);
     }

@@ -31,6 +31,8 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const GOLDEN_TOLERANCE: f64 = 1e-4;
 /// Largest relative difference between our operator and the standard one. Both add 32-bit numbers in the same order.
 const OPERATOR_TOLERANCE: f32 = 1e-5;
+/// Most rows that a model is asked about at once.
+pub(crate) const MOST_ROWS: usize = 256;
 /// Name of the model's input, `[N, features]` of f32.
 const INPUT: &str = "features";
 /// Name of the model's output, `[N, 3]` of f32: p10, p50, p90 in currency units.
@@ -213,8 +215,14 @@ impl Predictor {
     /// Runs the manifest's golden rows: a model that says something else than when it was made is not used.
     pub fn check_golden(&mut self, rows: &[GoldenRow]) -> Result<(), ModelError> {
         let remedy = "the model and its manifest do not belong together: train or copy both again";
-        let prices = self.predict(&matrix(rows))?;
-        for (i, (row, price)) in rows.iter().zip(prices).enumerate() {
+        // One by one as for the API, and as many as the enricher asks about at once: a network may be made for one of the two.
+        let mut prices = Vec::with_capacity(2 * rows.len());
+        for row in rows {
+            prices.extend(self.predict(&row.inputs())?);
+        }
+        let batch: Vec<f32> = rows.iter().cycle().take(MOST_ROWS.max(rows.len())).flat_map(GoldenRow::inputs).collect();
+        prices.extend(self.predict(&batch)?.into_iter().take(rows.len()));
+        for ((i, row), price) in rows.iter().enumerate().cycle().zip(prices) {
             for (expected, got) in [row.p10, row.p50, row.p90].into_iter().zip(price) {
                 // Written so that a NaN on either side fails.
                 let within = (f64::from(got) - expected).abs() <= GOLDEN_TOLERANCE * expected.abs();
@@ -258,9 +266,14 @@ fn check(outlets: &[ort::value::Outlet], name: &str, columns: usize) -> Result<(
     let right = matches!(outlets, [outlet] if outlet.name() == name && matches!(
         outlet.dtype(),
         ValueType::Tensor { ty: TensorElementType::Float32, shape, .. }
-            if shape.len() == 2 && usize::try_from(shape[1]) == Ok(columns)
+            // A fixed number of rows would be one that no batch has.
+            if shape.len() == 2 && shape[0] < 0 && usize::try_from(shape[1]) == Ok(columns)
     ));
-    if right { Ok(()) } else { Err(format!("expected one outlet `{name}` f32 [N, {columns}], found {found}")) }
+    if right {
+        Ok(())
+    } else {
+        Err(format!("expected one outlet `{name}` f32 [N, {columns}] with any N, found {found}"))
+    }
 }
 
 #[cfg(test)]
@@ -321,6 +334,9 @@ pub(crate) mod tests {
         let mut broken = predictor("broken", "1").unwrap();
         let error = broken.check_golden(&package("broken", "1").manifest.golden).unwrap_err().to_string();
         assert!(error.contains("golden row 0 gives 300000, the manifest says 200000"), "{error}");
+
+        let error = predictor("fixed", "1").err().unwrap().to_string();
+        assert!(error.contains("f32 [N, 2] with any N"), "{error}");
 
         let error = predictor("wide", "1").err().unwrap().to_string();
         assert!(error.contains("expected one outlet `price` f32 [N, 3], found `price`"), "{error}");

@@ -24,6 +24,15 @@ pub const MODEL_FILE: &str = "model.onnx";
 pub const MANIFEST_FILE: &str = "manifest.json";
 /// The largest network file that is read: ten times the largest ensemble measured (1,100 trees of 48 leaves, 10 MB).
 const MAX_MODEL_BYTES: u64 = 100 * 1024 * 1024;
+/// The largest description that is read: thirteen times that of the shipped model, whose 2,352 seeds are most of it.
+const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
+/// Most features, and the longest name of one.
+const MAX_FEATURES: usize = 1_000;
+const MAX_NAME_BYTES: usize = 256;
+/// Most countries, and most markets.
+const MAX_PLACES: usize = 20_000;
+/// The largest logarithm in a seed: twenty times the price, or a twentieth.
+const MAX_SEED_LN: f64 = 3.0;
 /// Most golden rows: they are run on every load.
 const MAX_GOLDEN_ROWS: usize = 1_000;
 
@@ -166,20 +175,23 @@ impl Registry {
         }
         let directory = self.root.join(&model.name).join(&model.version);
         let manifest_file = directory.join(MANIFEST_FILE);
-        let text = std::fs::read(&manifest_file).map_err(|e| {
-            let remedy = format!(
-                "set enricher.registry to the directory that holds {}/{}, or train the model (enricher/model)",
-                model.name, model.version
-            );
-            ModelError::new(&manifest_file, e, remedy)
-        })?;
+        let remedy = format!(
+            "set enricher.registry to the directory that holds {}/{}, or train the model (enricher/model)",
+            model.name, model.version
+        );
+        let text = read_bounded(&manifest_file, MAX_MANIFEST_BYTES, &remedy)?;
         let broken =
             |wrong: String| ModelError::new(&manifest_file, wrong, "write the manifest again (enricher/model)");
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| broken(e.to_string()))?;
         let (features, required) = manifest.check(model).map_err(broken)?;
+        // No sale would ever be new to it. A day more: dates are of the place, the clock is of the world.
+        let tomorrow = jiff::Zoned::now().date().saturating_add(jiff::Span::new().days(1));
+        if manifest.trained_through > tomorrow {
+            return Err(broken(format!("trained_through is {}, which is to come", manifest.trained_through)));
+        }
 
         let file = directory.join(MODEL_FILE);
-        let onnx = read_bounded(&file)?;
+        let onnx = read_bounded(&file, MAX_MODEL_BYTES, "copy or train the model again (enricher/model)")?;
         let sha256 = format!("{:x}", Sha256::digest(&onnx));
         if sha256 != manifest.sha256 {
             let wrong = format!("its SHA-256 is {sha256}, the manifest says {}", manifest.sha256);
@@ -193,15 +205,15 @@ impl Registry {
     }
 }
 
-fn read_bounded(file: &Path) -> Result<Vec<u8>, ModelError> {
-    let remedy = "copy or train the model again (enricher/model)";
-    let bytes = std::fs::metadata(file).map_err(|e| ModelError::new(file, e, remedy))?.len();
-    if bytes > MAX_MODEL_BYTES {
-        return Err(ModelError::new(
-            file,
-            format!("{bytes} bytes, more than {MAX_MODEL_BYTES}"),
-            "train a smaller model",
-        ));
+fn read_bounded(file: &Path, most: u64, remedy: &str) -> Result<Vec<u8>, ModelError> {
+    let metadata = std::fs::metadata(file).map_err(|e| ModelError::new(file, e, remedy))?;
+    // What is no file may never end, or never begin.
+    if !metadata.is_file() {
+        return Err(ModelError::new(file, "no file", remedy));
+    }
+    let bytes = metadata.len();
+    if bytes > most {
+        return Err(ModelError::new(file, format!("{bytes} bytes, more than {most}"), "train a smaller model"));
     }
     std::fs::read(file).map_err(|e| ModelError::new(file, e, remedy))
 }
@@ -212,8 +224,17 @@ impl Manifest {
         if self.name != model.name || self.version != model.version {
             return Err(format!("it describes {}/{} but lies in {model}", self.name, self.version));
         }
-        if self.features.is_empty() {
-            return Err("features is empty".to_owned());
+        if self.features.is_empty() || self.features.len() > MAX_FEATURES {
+            return Err(format!("features has {} names, expected 1 to {MAX_FEATURES}", self.features.len()));
+        }
+        if let Some(number) = self.features.iter().position(|name| name.len() > MAX_NAME_BYTES) {
+            return Err(format!("the name of feature {number} has more than {MAX_NAME_BYTES} bytes"));
+        }
+        if self.transactions.is_empty() {
+            return Err("transactions names neither sale nor lease".to_owned());
+        }
+        if self.countries.len() + self.markets.len() > MAX_PLACES {
+            return Err(format!("countries and markets are more than {MAX_PLACES}"));
         }
         if self.countries.is_empty() && self.markets.is_empty() {
             return Err("neither countries nor markets names a place".to_owned());
@@ -235,8 +256,14 @@ impl Manifest {
         if self.level_seed.len() > MAX_SEED {
             return Err(format!("level_seed has {} rows, expected at most {MAX_SEED}", self.level_seed.len()));
         }
-        if let Some(row) = self.level_seed.iter().position(|row| !row.is_finite()) {
-            return Err(format!("level_seed row {row} has a number that is none"));
+        if let Some(row) = self.level_seed.iter().position(|row| !row.is_within(MAX_SEED_LN)) {
+            return Err(format!("level_seed row {row} has a number that is none, or beyond ±{MAX_SEED_LN}"));
+        }
+        if let Some(row) = self.level_seed.iter().position(|row| row.close_date > self.trained_through) {
+            return Err(format!("level_seed row {row} closed after trained_through, {}", self.trained_through));
+        }
+        if let Some(input) = self.inputs.iter().find(|input| !input.is_ordered()) {
+            return Err(format!("inputs: {} has a share or an order that cannot be", input.feature));
         }
         let described = self.inputs.iter().map(|input| &input.feature);
         if !self.inputs.is_empty() && !described.eq(&self.features) {
@@ -299,7 +326,7 @@ mod tests {
     fn a_network_beyond_the_limit_is_not_even_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(MAX_MODEL_BYTES + 1).unwrap();
-        let error = read_bounded(file.path()).unwrap_err().to_string();
+        let error = read_bounded(file.path(), MAX_MODEL_BYTES, "").unwrap_err().to_string();
         assert!(error.contains("104857601 bytes, more than 104857600; train a smaller model"), "{error}");
     }
 
@@ -347,6 +374,23 @@ mod tests {
                 "golden row 0 does not have 2",
             ),
             (with("countries", serde_json::json!([])), "neither countries nor markets"),
+            (with("transactions", serde_json::json!([])), "transactions names neither"),
+            (with("features", serde_json::json!([format!("attributes.{}", "x".repeat(300))])), "more than 256 bytes"),
+            (with("trained_through", "9999-12-31".into()), "which is to come"),
+            (
+                with(
+                    "level_seed",
+                    serde_json::json!([{"market": "us/wa/seattle", "close_date": "2026-01-01", "log_residual": 14, "low_miss": 0, "high_miss": 0}]),
+                ),
+                "level_seed row 0 has a number that is none, or beyond ±3",
+            ),
+            (
+                with(
+                    "level_seed",
+                    serde_json::json!([{"market": "us/wa/seattle", "close_date": "2026-02-01", "log_residual": 0, "low_miss": 0, "high_miss": 0}]),
+                ),
+                "level_seed row 0 closed after trained_through",
+            ),
             (
                 with("features", serde_json::json!(["living_area_sqft", "attributes.OwnerReligion"])),
                 "attributes.OwnerReligion is not allowed (expected features of homes",

@@ -51,7 +51,7 @@ impl Replay {
 
     /// Goes through sales in the order of their days (`hindsight::in_order`) and hands each to `each`; those before `from` are
     /// only learnt from. A listing that is no sale is passed over.
-    pub fn run<E: From<ModelError>>(
+    pub fn run<E>(
         &mut self,
         listings: &[Listing],
         known_after: u16,
@@ -66,11 +66,11 @@ impl Replay {
             let sold: Vec<_> = day.iter().filter_map(|home| Some((home, sale_of(home, None)?))).collect();
             let mut desk = Desk::at(&self.surroundings, &self.roster, 0);
             let homes: Vec<_> = sold.iter().map(|(home, _)| *home).collect();
-            let uncorrected = desk.appraise_sold(&homes)?;
+            let uncorrected = desk.appraise_sold(&homes);
             let is_judged = from.is_none_or(|from| today >= from);
             let offered: Vec<_> = sold.iter().filter(|_| is_judged).map(|(home, _)| offered(home)).collect();
             let offered: Vec<_> = offered.iter().collect();
-            let mut appraisals = desk.appraise_in_order(&offered)?.into_iter();
+            let mut appraisals = desk.appraise_in_order(&offered).into_iter();
             for ((home, mut sale), said) in sold.into_iter().zip(uncorrected) {
                 let uncorrected = said.first().cloned();
                 sale.appraisals.extend(said);

@@ -24,6 +24,8 @@ pub struct Roll {
     pub champion: Option<(Champion, u64)>,
     /// Who values in shadow.
     pub candidate: Option<ModelName>,
+    /// What is wrong with the champion's last record, if it cannot be used.
+    pub broken: Option<String>,
 }
 
 /// What one thread needs of a model.
@@ -106,11 +108,11 @@ impl Loaded {
         sit(&self.seats[worker])
     }
 
-    /// As a candidate it could not be asked: that is counted, and said once.
+    /// It could not be asked about a batch: that is counted, and said once.
     pub(crate) fn complain(&self, error: &ModelError) {
-        metrics::record_candidate_failure();
+        metrics::record_failure(&self.name);
         if !self.has_complained.swap(true, Ordering::Relaxed) {
-            tracing::error!(model = %self.name(), "the candidate cannot be asked and is left out: {error}");
+            tracing::error!(model = %self.name, "a batch goes without {}: {error}", self.name);
         }
     }
 
@@ -180,6 +182,14 @@ impl Roster {
         self.order.iter().chain(&self.candidate)
     }
 
+    /// Whether the same models value in the same way, by the same records.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+            && self.trial_percent == other.trial_percent
+            && self.candidate.as_ref().map(|model| model.name()) == other.candidate.as_ref().map(|model| model.name())
+            && self.order.iter().map(|model| model.name()).eq(other.order.iter().map(|model| model.name()))
+    }
+
     /// The first.
     pub(crate) fn champion(&self) -> &Package {
         // An order has at least one model.
@@ -204,8 +214,10 @@ impl Roster {
         }
         match &self.candidate {
             Some(candidate) => metrics::record_role(candidate.name(), Some("candidate")),
-            None => metrics::record_no_contest(),
+            None => {}
         }
+        // What was said of another candidate does not hold of this one.
+        metrics::record_no_contest();
         metrics::record_champion(&self.champion().manifest, self.epoch);
         metrics::record_trial(self.trial_percent);
     }
@@ -242,7 +254,7 @@ mod tests {
 
     fn roll(champion: &str, candidate: Option<&str>) -> Roll {
         let champion: Champion = serde_json::from_str(champion).unwrap();
-        Roll { champion: Some((champion, 7)), candidate: candidate.map(name) }
+        Roll { champion: Some((champion, 7)), candidate: candidate.map(name), broken: None }
     }
 
     fn on_trial(percent: u8) -> Roster {

@@ -78,6 +78,11 @@ impl Surroundings {
         self.change(|sold| sold.levels.follow(manifest));
     }
 
+    /// The levels of all other models are forgotten.
+    pub fn follow_only(&self, models: &[ModelName]) {
+        self.change(|sold| sold.levels.follow_only(models));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Sold)) {
         if let Some(sold) = &self.sold {
             // A panic while taking a sale leaves sums of whole sales: the state is still usable.

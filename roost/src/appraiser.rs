@@ -9,7 +9,7 @@ use enricher::admission::{Appraisal, Decision, admit};
 use enricher::appraiser::Models;
 use enricher::deal::Reliability;
 use enricher::features::missing_members;
-use enricher::registry::{Manifest, ModelError};
+use enricher::registry::Manifest;
 use enricher::{Appraiser, Explained, NotNow};
 use schemas::listing::Listing;
 use schemas::priced::{NoValuation, Valuation};
@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Members of a manifest that are for loading the model, not for reading.
 const NOT_SHOWN: [&str; 2] = ["golden", "level_seed"];
+
+/// The largest member of a manifest that is shown: what its maker wrote down besides has no bound of its own.
+const MAX_SHOWN_BYTES: usize = 256 * 1024;
 
 /// The bridge.
 struct Bridge {
@@ -38,7 +41,7 @@ const fn unavailable(reason: String) -> api::NotAppraised {
 
 /// Hands a job to the appraiser and waits for its answer.
 fn waited<T: Send + 'static>(
-    ask: impl FnOnce(Box<dyn FnOnce(Result<T, ModelError>) + Send>) -> Result<(), NotNow>,
+    ask: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Result<(), NotNow>,
 ) -> Result<T, api::NotAppraised> {
     let (answer, answered) = mpsc::sync_channel(1);
     let give = move |outcome| {
@@ -48,10 +51,7 @@ fn waited<T: Send + 'static>(
     ask(Box::new(give)).map_err(|error| match error {
         NotNow::Busy | NotNow::NotReady(_) => unavailable(error.to_string()),
     })?;
-    let outcome = answered.recv_timeout(PATIENCE);
-    outcome
-        .map_err(|_| unavailable("the model did not answer in time".to_owned()))?
-        .map_err(|error| unavailable(error.to_string()))
+    answered.recv_timeout(PATIENCE).map_err(|_| unavailable("the model did not answer in time".to_owned()))
 }
 
 fn told(explained: &Explained, valuation: &Valuation) -> api::Explanation {
@@ -134,6 +134,11 @@ impl api::Appraiser for Bridge {
     }
 }
 
+fn size_of_shown(value: &serde_json::Value) -> usize {
+    // Texts, numbers and lists are writable.
+    serde_json::to_vec(value).map_or(usize::MAX, |text| text.len())
+}
+
 /// Name, version, and what is for reading.
 fn shown(manifest: &Manifest) -> (String, String, api::Manifest) {
     let mut members = match serde_json::to_value(manifest) {
@@ -141,6 +146,6 @@ fn shown(manifest: &Manifest) -> (String, String, api::Manifest) {
         // A manifest is a struct of texts and numbers.
         Ok(_) | Err(_) => serde_json::Map::new(),
     };
-    members.retain(|name, _| !NOT_SHOWN.contains(&name.as_str()));
+    members.retain(|name, value| !NOT_SHOWN.contains(&name.as_str()) && size_of_shown(value) <= MAX_SHOWN_BYTES);
     (manifest.name.clone(), manifest.version.clone(), members)
 }

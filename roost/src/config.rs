@@ -39,6 +39,16 @@ pub struct Settings {
     pub process: Process,
 }
 
+impl Settings {
+    /// The log and the tables of `roost up`, below its directory.
+    pub fn in_one_process(&mut self, directory: &Path) {
+        self.log.backend = stream::BackendKind::Embedded;
+        self.log.embedded.directory = directory.join("log");
+        self.store.backend = store::BackendKind::Embedded;
+        self.store.embedded.directory = directory.join("tables");
+    }
+}
+
 /// `[process]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

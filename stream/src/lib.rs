@@ -179,7 +179,7 @@ pub trait Backend: Send + Sync {
 }
 
 pub use config::{BackendKind, EmbeddedConfig, KafkaConfig, LogConfig};
-pub use embedded::EmbeddedLog;
+pub use embedded::{EmbeddedLog, is_log as is_embedded_log};
 pub use init::init;
 pub use kafka::KafkaLog;
 pub use pause::PauseWatch;

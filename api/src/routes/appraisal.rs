@@ -1,6 +1,6 @@
 //! `POST /ml/predict-price`: what a home would be worth, described as a feed would describe it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,6 +18,7 @@ use schemas::priced::{Deal, Valuation};
 use schemas::reso::{MAX_FAULTS, Origin, Refusal};
 use schemas::vocabulary::StandardStatus;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::app::App;
 use crate::appraise::{Appraisal, Appraiser, Explanation, NotAppraised};
@@ -28,6 +29,9 @@ use crate::statements::now_ms;
 
 /// Largest description of a home: thirty times a usual one.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Most characters of a member's name in an answer: twice RESO's longest.
+const MAX_SHOWN_NAME: usize = 80;
 
 /// A home valued.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -137,7 +141,8 @@ impl Homes {
     fn strangers(&self, body: &[u8]) -> Vec<Wrong> {
         let Some(seen) = &self.seen else { return Vec::new() };
         // What is no object, or wrapped as a batch of one, is judged by the reader alone.
-        let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else { return Vec::new() };
+        let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+        let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(body) else { return Vec::new() };
         if members.contains_key("value") {
             return Vec::new();
         }
@@ -150,7 +155,10 @@ impl Homes {
                 Some(meant) => format!("a member that some model sees (did you mean {meant}?), or ?extra=ignore"),
                 None => "a member that some model sees, or ?extra=ignore".to_owned(),
             };
-            Wrong::field(&FieldError::new(name, &members[name], Fault::UnknownMember, expected))
+            // A name may be as long as a body; the answer need not be.
+            let name: String = name.chars().take(MAX_SHOWN_NAME).collect();
+            let value = members.get(&name).map(|value| value.get().to_owned()).unwrap_or_default();
+            Wrong::field(&FieldError::new(name, value, Fault::UnknownMember, expected))
         };
         members.keys().filter(is_stranger).take(MAX_FAULTS).map(refused).collect()
     }
@@ -204,9 +212,24 @@ fn read_home(body: &[u8], now_ms: i64) -> Result<Listing, Problem> {
     let origin = Origin { partition: 0, offset: 0, append_time_ms: now_ms, feed: None, ce_time_ms: None };
     let mut items = schemas::reso::read(&body, &origin).map_err(refusal)?;
     match (items.pop(), items.is_empty()) {
-        (Some(item), true) => item.outcome.map(|accepted| accepted.listing).map_err(refusal),
+        (Some(item), true) => match item.outcome.map_err(refusal)? {
+            accepted if accepted.left_out.coordinates => Err(off_the_globe()),
+            accepted => Ok(accepted.listing),
+        },
         _ => Err(Problem::new(Kind::NotJson, "the body is a batch (expected one RESO object)")),
     }
+}
+
+/// A feed's listing goes on without them; who asks for a price is told.
+fn off_the_globe() -> Problem {
+    let expected = "a place on the globe: latitude -90 to 90, longitude -180 to 180, not both 0";
+    let wrong = ["Latitude", "Longitude"].map(|name| Wrong {
+        pointer: Some(format!("/{name}")),
+        parameter: None,
+        code: "out_of_range",
+        message: format!("{name}: the coordinates are not allowed (expected {expected})"),
+    });
+    Problem::of_parts(Kind::ValidationFailed, wrong.to_vec())
 }
 
 fn refusal(refusal: Refusal) -> Problem {
@@ -222,7 +245,9 @@ fn refusal(refusal: Refusal) -> Problem {
 /// Puts in the members that a feed must state and a client who asks for a value need not: a key, and a status that needs
 /// no price. The rest stays as it is, byte for byte, so that the reader judges what was sent.
 fn with_defaults(body: &[u8]) -> Vec<u8> {
-    let Ok(serde_json::Value::Object(members)) = serde_json::from_slice(body) else { return body.to_vec() };
+    // The reader passes over a byte order mark, too. Values are not looked at: which are wrong is for the reader to say.
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(body) else { return body.to_vec() };
     let open = body.iter().position(|&b| b == b'{').map_or(0, |at| at + 1);
     let mut out = body[..open].to_vec();
     for (name, value) in [("ListingKey", "appraisal"), ("StandardStatus", "Incomplete")] {
@@ -260,9 +285,22 @@ mod tests {
             ("{", Kind::NotJson),
             (r#"{"value":[{"ListingKey":"1"},{"ListingKey":"2"}]}"#, Kind::NotJson),
             (r#"{"BedroomsTotal":-3,"Country":"US"}"#, Kind::ValidationFailed),
+            (r#"{"Latitude":91,"Longitude":0,"Country":"US"}"#, Kind::ValidationFailed),
         ] {
             assert_eq!(read_home(body.as_bytes(), 0).unwrap_err().kind, kind, "{body}");
         }
+    }
+
+    #[test]
+    fn only_what_is_wrong_is_named() {
+        let named = |members: &str| {
+            let place = r#""Country":"US","City":"X","StateOrProvince":"WA"}"#;
+            let problem = read_home(format!("{members},{place}").as_bytes(), 0).unwrap_err();
+            problem.errors.into_iter().filter_map(|wrong| wrong.pointer).collect::<Vec<_>>()
+        };
+        assert_eq!(named(r#"{"LivingArea":1e400"#), ["/LivingArea"]);
+        assert_eq!(named("\u{feff}{\"BedroomsTotal\":-3"), ["/BedroomsTotal"]);
+        assert_eq!(named(r#"{"Latitude":91,"Longitude":7"#), ["/Latitude", "/Longitude"]);
     }
 
     #[test]

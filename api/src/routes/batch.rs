@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use crate::app::App;
 use crate::appraise::Appraiser;
+use crate::body::refuse_coded;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::Query;
 use crate::routes::appraisal::{Extra, MAX_BODY_BYTES, Prediction, prediction};
@@ -80,6 +81,7 @@ pub async fn predict_batch(
     let mut query = Query::read(&uri, &["extra"]);
     let extra = Extra::asked(&mut query);
     query.finish()?;
+    refuse_coded(&headers)?;
     if !is_ndjson(&headers) {
         let detail = format!("a batch is one home a line (expected Content-Type {NDJSON})");
         return Err(Problem::new(Kind::UnsupportedMediaType, detail)

@@ -17,11 +17,12 @@ use crate::admission::{Admission, Appraisal, Decision, Draft};
 use crate::desk::Desk;
 use crate::held::Waiting;
 use crate::metrics::{self, Outcome, Stage};
+use crate::onnx::MOST_ROWS;
 use crate::window::Statement;
 use crate::wire;
 
 /// Most statements valued together: beyond it a model gains nothing per row (measured flat from 256 on).
-const BATCH: usize = 256;
+const BATCH: usize = MOST_ROWS;
 /// Fewest rows worth a second thread: below, waking it costs more than it takes over.
 const ROWS_PER_WORKER: usize = 32;
 /// How often keys are looked for whose 400 days are over.
@@ -200,18 +201,15 @@ impl Owner {
         let (sender, receiver) = crossbeam_channel::bounded(1);
         let job = move |desk: &mut Desk<'_>| {
             let homes: Vec<_> = sales.iter().map(|sold| &sold.home).collect();
-            let valued = desk.appraise_sold(&homes).map(|appraisals| {
-                for (sold, appraisal) in sales.iter_mut().zip(appraisals) {
-                    sold.sale.appraisals.extend(appraisal);
-                }
-                sales
-            });
+            let appraisals = desk.appraise_sold(&homes);
+            for (sold, appraisal) in sales.iter_mut().zip(appraisals) {
+                sold.sale.appraisals.extend(appraisal);
+            }
             // An owner that is gone needs no answer.
-            let _ = sender.send(valued);
+            let _ = sender.send(sales);
         };
         self.appraiser.submit(job).map_err(Broken)?;
-        let valued = receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
-        valued.map_err(|error| Broken(format!("enricher: {error}")))
+        receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))
     }
 
     /// Values drafts on the appraiser's threads.
@@ -230,14 +228,13 @@ impl Owner {
             rest = later;
             let job = move |desk: &mut Desk<'_>| {
                 let listings: Vec<_> = mine.iter().map(|pending| pending.draft.listing()).collect();
-                let settled = desk.appraise(&listings).map(|appraisals| {
-                    let settle = |(pending, (appraisal, shadow)): (Pending, (Appraisal, _))| Settled {
-                        fact: pending.draft.settle(appraisal, &reliability),
-                        cause: pending.cause,
-                        shadow,
-                    };
-                    mine.into_iter().zip(appraisals).map(settle).collect::<Vec<_>>()
-                });
+                let appraisals = desk.appraise(&listings);
+                let settle = |(pending, (appraisal, shadow)): (Pending, (Appraisal, _))| Settled {
+                    fact: pending.draft.settle(appraisal, &reliability),
+                    cause: pending.cause,
+                    shadow,
+                };
+                let settled: Vec<_> = mine.into_iter().zip(appraisals).map(settle).collect();
                 // An owner that is gone needs no answer.
                 let _ = sender.send(settled);
             };
@@ -247,7 +244,7 @@ impl Owner {
         for _ in 0..shares {
             let settled =
                 receiver.recv().map_err(|_| Broken("enricher: a thread of the appraiser panicked".to_owned()))?;
-            all.extend(settled.map_err(|error| Broken(format!("enricher: {error}")))?);
+            all.extend(settled);
         }
         Ok(all)
     }

@@ -124,7 +124,7 @@ fn the_level_of_the_sales_that_were_read_moves_every_price_the_same_wherever_it_
         let (sender, receiver) = std::sync::mpsc::sync_channel(1);
         let home = later(100, "Active", serde_json::json!({}));
         appraiser.value(home, move |appraisal| sender.send(appraisal).unwrap()).unwrap();
-        assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().unwrap().valuation.unwrap(), valuation);
+        assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().valuation.unwrap(), valuation);
     });
 }
 

@@ -200,3 +200,27 @@ fn a_candidate_that_cannot_be_used_changes_nothing() {
         assert!(shadows(house).is_empty());
     });
 }
+
+#[test]
+fn who_could_not_be_loaded_is_tried_again_and_a_start_that_knows_nobody_says_so() {
+    on_every_log(|house| {
+        let registry = registry();
+        let config = enricher::Config { registry: registry.path().to_owned(), ..house.config.clone() };
+        let start = || enricher::Appraiser::start(&config, &house.log, &house.fatal());
+        promote(house, json!({"name": "tiny", "version": "1", "share": 3}));
+        let refused = start().err().unwrap().to_string();
+        assert!(refused.contains("unknown field `share`") && refused.contains("roost model promote"), "{refused}");
+
+        promote(house, json!({"name": "tiny", "version": "1"}));
+        let appraiser = start().unwrap();
+        let epoch = promote(house, json!({"name": "seattle", "version": "2"}));
+        let (one, two) = (registry.path().join("seattle/1"), registry.path().join("seattle/2"));
+        std::fs::create_dir_all(&two).unwrap();
+        std::fs::copy(one.join("model.onnx"), two.join("model.onnx")).unwrap();
+        let manifest = std::fs::read_to_string(one.join("manifest.json")).unwrap();
+        let manifest = manifest.replace("\"version\":\"1\"", "\"version\":\"2\"");
+        std::fs::write(two.join("manifest.json"), manifest).unwrap();
+        house.until("the mended model", || (appraiser.epoch() == epoch).then_some(()));
+        assert_eq!(appraiser.models().champion().version, "2");
+    });
+}

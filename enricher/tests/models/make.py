@@ -2,7 +2,7 @@
 
     python -m venv .venv && .venv/bin/pip install onnx && .venv/bin/python enricher/tests/models/make.py
 
-`tiny/1` and `tiny/2` differ in their rates; `broken/1` says something else than its golden row, `wide/1` has a signature
+`tiny/1` and `tiny/2` differ in their rates; `broken/1` says something else than its golden row, `wide/1` and `fixed/1` have signatures
 that roost does not take.
 """
 import hashlib
@@ -17,7 +17,7 @@ HERE = pathlib.Path(__file__).parent
 FEATURES = ["living_area_sqft", "attributes.Oddity"]
 
 
-def network(rates, outputs=3):
+def network(rates, outputs=3, rows="N"):
     weights = numpy.array([rates[:outputs], [10.0] * outputs], dtype=numpy.float32)
     nodes = [
         helper.make_node("IsNaN", ["features"], ["missing"]),
@@ -26,8 +26,8 @@ def network(rates, outputs=3):
     ]
     graph = helper.make_graph(
         nodes, "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", len(FEATURES)])],
-        [helper.make_tensor_value_info("price", TensorProto.FLOAT, ["N", outputs])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [rows, len(FEATURES)])],
+        [helper.make_tensor_value_info("price", TensorProto.FLOAT, [rows, outputs])],
         [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(numpy.float32(0), "zero")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -35,10 +35,10 @@ def network(rates, outputs=3):
     return model.SerializeToString()
 
 
-def write(name, version, rates, golden, outputs=3):
+def write(name, version, rates, golden, outputs=3, rows="N"):
     directory = HERE / name / version
     directory.mkdir(parents=True, exist_ok=True)
-    onnx_bytes = network(rates, outputs)
+    onnx_bytes = network(rates, outputs, rows)
     (directory / "model.onnx").write_bytes(onnx_bytes)
     manifest = {
         "name": name, "version": version, "sha256": hashlib.sha256(onnx_bytes).hexdigest(),
@@ -61,3 +61,4 @@ write("tiny", "1", ONE, golden(ONE))
 write("tiny", "2", TWO, golden(TWO))
 write("broken", "1", TWO, golden(ONE))
 write("wide", "1", ONE, golden(ONE), outputs=2)
+write("fixed", "1", ONE, golden(ONE), rows=2)

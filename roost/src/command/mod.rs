@@ -54,8 +54,7 @@ enum Command {
     /// Write the feature matrix of priced or canonical listings, as training reads it.
     Features(features::Features),
     /// List, check and promote models; replay the past with one.
-    #[command(subcommand)]
-    Model(model::Model),
+    Model(model::Models),
     /// Load config and model, connect, report each.
     Check(check::Check),
     /// Ask the admin port of this machine whether all is well; exit code 0 if so.
@@ -77,7 +76,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Publish(publish) => publish::run(publish, load()?),
         Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
         Command::Features(features) => features::run(&features),
-        Command::Model(model) => model::run(&model, &load()?),
+        Command::Model(models) => model::run(&models, load()?),
         Command::Check(check) => check::run(&check, &load()?),
         Command::Health => health::run(&load()?),
         Command::Config => {
@@ -85,6 +84,12 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A line for whoever reads the standard output; who reads no further needs no more.
+fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// An error with its causes, each said once: some errors say their cause themselves.

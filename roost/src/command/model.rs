@@ -19,6 +19,16 @@ use crate::config::Settings;
 
 mod champion;
 
+/// Arguments of `roost model`.
+#[derive(Debug, Args)]
+pub struct Models {
+    /// The directory of `roost up`, while it is stopped; the log of the settings when absent.
+    #[arg(long, value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    what: Model,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Model {
@@ -103,8 +113,12 @@ pub struct ReplayArguments {
 }
 
 /// Does it.
-pub fn run(model: &Model, settings: &Settings) -> anyhow::Result<ExitCode> {
-    match model {
+pub fn run(models: &Models, mut settings: Settings) -> anyhow::Result<ExitCode> {
+    if let Some(directory) = &models.data_dir {
+        settings.in_one_process(directory);
+    }
+    let settings = &settings;
+    match &models.what {
         Model::List => champion::list(settings),
         Model::Check(Named { model }) => champion::check(model, settings).map(|()| ExitCode::SUCCESS),
         Model::Promote(Order { models }) => Promotion::open(settings)?.promote(models),

@@ -26,10 +26,7 @@ pub struct Up {
 /// Runs everything until told to stop.
 pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
     crate::telemetry::install_log(&settings.telemetry)?;
-    settings.log.backend = stream::BackendKind::Embedded;
-    settings.log.embedded.directory = arguments.data_dir.join("log");
-    settings.store.backend = store::BackendKind::Embedded;
-    settings.store.embedded.directory = arguments.data_dir.join("tables");
+    settings.in_one_process(&arguments.data_dir);
     if settings.scorer.snapshot_directory.as_os_str().is_empty() {
         settings.scorer.snapshot_directory = arguments.data_dir.join("snapshots");
     }

@@ -20,6 +20,11 @@ pub(super) struct Locked {
     pub(super) is_new: bool,
 }
 
+/// Whether there is a log in it.
+pub fn is_log(directory: &Path) -> bool {
+    directory.join(FORMAT_FILE).is_file()
+}
+
 /// Makes the directory when it is not there, locks it, and checks what it holds.
 pub(super) fn enter(config: &EmbeddedConfig) -> Result<Locked, LogError> {
     let directory = &config.directory;

@@ -14,6 +14,8 @@ mod reader;
 mod volume;
 mod writer;
 
+pub use self::directory::is_log;
+
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 

@@ -15,8 +15,9 @@ use enricher::roster::Roll;
 use schemas::accuracy::Advice;
 use schemas::model_alias::{CANDIDATE, CHAMPION, Champion, ModelName, Order, Trial, epoch_of};
 use schemas::topic::Topic;
-use stream::{AckSink, Delivered, DeliveryError, Log, Outgoing};
+use stream::{AckSink, BackendKind, Delivered, DeliveryError, Log, Outgoing};
 
+use crate::command::say;
 use crate::config::Settings;
 
 /// Longest wait for the log to take the record.
@@ -37,18 +38,20 @@ pub fn list(settings: &Settings) -> anyhow::Result<ExitCode> {
             None => ' ',
         };
         match registry.read(name) {
-            Ok(Package { manifest, .. }) => println!("{mark} {name}: {}", described(&manifest)),
-            Err(error) => println!("{mark} {name}: cannot be used: {error}"),
+            Ok(Package { manifest, .. }) => say(format_args!("{mark} {name}: {}", described(&manifest))),
+            Err(error) => say(format_args!("{mark} {name}: cannot be used: {error}")),
         }
     }
-    println!("* champion: {}, {}", order[0], promotion.since());
+    say(format_args!("* champion: {}, {}", order[0], promotion.since()));
     if order.len() > 1 {
         let names: Vec<_> = order[1..].iter().map(ToString::to_string).collect();
-        println!("+ where it has nothing to say: {}", names.join(", then "));
+        say(format_args!("+ where it has nothing to say: {}", names.join(", then ")));
     }
     match &candidate {
-        Some((candidate, 0)) => println!("? candidate: {candidate}, in shadow"),
-        Some((candidate, percent)) => println!("? candidate: {candidate}, on trial with {percent} % of the listings"),
+        Some((candidate, 0)) => say(format_args!("? candidate: {candidate}, in shadow")),
+        Some((candidate, percent)) => {
+            say(format_args!("? candidate: {candidate}, on trial with {percent} % of the listings"))
+        }
         None => {}
     }
     match order.iter().chain(candidate.iter().map(|(candidate, _)| candidate)).find(|model| !names.contains(model)) {
@@ -81,18 +84,18 @@ pub fn check(model: &ModelName, settings: &Settings) -> anyhow::Result<()> {
     let runtime = Runtime::load(&settings.enricher.library())?;
     let mut predictor = Predictor::new(&runtime, &package, settings.enricher.tree_operator)?;
     predictor.check_golden(&package.manifest.golden)?;
-    println!("{model}: {}", described(&package.manifest));
-    println!("its {} golden rows give what they gave", package.manifest.golden.len());
+    say(format_args!("{model}: {}", described(&package.manifest)));
+    say(format_args!("its {} golden rows give what they gave", package.manifest.golden.len()));
     match predictor.left_to_stock() {
-        None => println!("its trees are evaluated as enricher.tree_operator says"),
-        Some(why) => println!("its trees are left to the standard operator, which is slower: {why}"),
+        None => say(format_args!("its trees are evaluated as enricher.tree_operator says")),
+        Some(why) => say(format_args!("its trees are left to the standard operator, which is slower: {why}")),
     }
     match Explainer::new(&package) {
-        Ok(_) => println!("its prices can be explained"),
-        Err(why) => println!("its prices cannot be explained: {why}"),
+        Ok(_) => say(format_args!("its prices can be explained")),
+        Err(why) => say(format_args!("its prices cannot be explained: {why}")),
     }
     if package.manifest.inputs.is_empty() {
-        println!("it does not say what training looked like: drift and values out of range are not told");
+        say(format_args!("it does not say what training looked like: drift and values out of range are not told"));
     }
     Ok(())
 }
@@ -108,7 +111,16 @@ impl<'a> Promotion<'a> {
     /// Reads `models` to its end.
     pub fn open(settings: &'a Settings) -> anyhow::Result<Self> {
         crate::telemetry::install_warnings();
-        let log = stream::open(&settings.log)?;
+        // Opening would make one: a promotion into a new log is none.
+        let directory = &settings.log.embedded.directory;
+        if settings.log.backend == BackendKind::Embedded && !stream::is_embedded_log(directory) {
+            bail!("there is no log in {}: name the directory of `roost up` (--data-dir)", directory.display());
+        }
+        let opened = stream::open(&settings.log);
+        let log = match settings.log.backend {
+            BackendKind::Embedded => opened.context("who values is named while its one process is stopped")?,
+            BackendKind::Kafka => opened?,
+        };
         let roll = following::roll(&log, settings.enricher.start_within)?;
         Ok(Self { settings, log, roll })
     }
@@ -151,7 +163,7 @@ impl<'a> Promotion<'a> {
             bail!("{fault}");
         }
         if order == before && self.on_trial().is_none() {
-            println!("{} already, {}", told(&order), self.since());
+            say(format_args!("{} already, {}", told(&order), self.since()));
             return Ok(ExitCode::SUCCESS);
         }
         for model in models.iter().filter(|model| !before.models().contains(model)) {
@@ -159,13 +171,13 @@ impl<'a> Promotion<'a> {
         }
         let champion = Champion::of(order.clone(), Some(before.clone()));
         let epoch = self.append(CHAMPION, Some(&champion))?;
-        println!("{} from epoch {epoch} on; `roost model rollback` leads back to {before}", told(&order));
+        say(format_args!("{} from epoch {epoch} on; `roost model rollback` leads back to {before}", told(&order)));
         if self.on_trial().is_some() {
-            println!("the trial has ended");
+            say(format_args!("the trial has ended"));
         }
         if self.roll.candidate.as_ref().is_some_and(|candidate| models.contains(candidate)) {
             self.append::<ModelName>(CANDIDATE, None)?;
-            println!("there is no candidate any more");
+            say(format_args!("there is no candidate any more"));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -175,6 +187,8 @@ impl<'a> Promotion<'a> {
         let order = self.order()?;
         match self.roll.champion.as_ref().map(|(champion, _)| champion.replaced.clone()) {
             Some(Some(replaced)) => self.promote(&replaced.models()),
+            // A trial is what came last.
+            Some(None) if self.on_trial().is_some() => self.trial(0),
             Some(None) => {
                 bail!("nobody said what {order} replaced ({}): promote the model that is wanted", self.since())
             }
@@ -190,7 +204,7 @@ impl<'a> Promotion<'a> {
         }
         check(model, self.settings).context("it is no candidate")?;
         self.append(CANDIDATE, Some(model))?;
-        println!("{model} is candidate: it values in shadow; `roost model compare` tells how well");
+        say(format_args!("{model} is candidate: it values in shadow; `roost model compare` tells how well"));
         Ok(ExitCode::SUCCESS)
     }
 
@@ -200,9 +214,9 @@ impl<'a> Promotion<'a> {
         match &self.roll.candidate {
             Some(candidate) => {
                 self.append::<ModelName>(CANDIDATE, None)?;
-                println!("{candidate} is no candidate any more");
+                say(format_args!("{candidate} is no candidate any more"));
             }
-            None => println!("there is no candidate"),
+            None => say(format_args!("there is no candidate")),
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -224,13 +238,13 @@ impl<'a> Promotion<'a> {
         let (candidate, now) = match self.candidate().filter(|(candidate, _)| !order.models().contains(candidate)) {
             Some(candidate) => candidate,
             None if percent == 0 => {
-                println!("there is no candidate, and no trial");
+                say(format_args!("there is no candidate, and no trial"));
                 return Ok(ExitCode::SUCCESS);
             }
             None => bail!("there is no candidate: name one first (roost model candidate NAME/VERSION)"),
         };
         if now == percent {
-            println!("{candidate} is on trial with {percent} % of the listings already");
+            say(format_args!("{candidate} is on trial with {percent} % of the listings already"));
             return Ok(ExitCode::SUCCESS);
         }
         let trial = (percent > 0).then(|| Trial {
@@ -244,10 +258,10 @@ impl<'a> Promotion<'a> {
         let replaced = self.roll.champion.as_ref().and_then(|(champion, _)| champion.replaced.clone());
         let epoch = self.append(CHAMPION, Some(&Champion { trial, ..Champion::of(order, replaced) }))?;
         if percent > 0 {
-            println!("{candidate} values {percent} % of the listings from epoch {epoch} on");
-            println!("`roost model compare` tells how well, `roost model trial 0` ends it");
+            say(format_args!("{candidate} values {percent} % of the listings from epoch {epoch} on"));
+            say(format_args!("`roost model compare` tells how well, `roost model trial 0` ends it"));
         } else {
-            println!("{candidate} values in shadow again from epoch {epoch} on");
+            say(format_args!("{candidate} values in shadow again from epoch {epoch} on"));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -263,33 +277,33 @@ impl<'a> Promotion<'a> {
         let manifests = order.models().iter().map(manifest).collect::<Result<Vec<_>, _>>()?;
         let levels = following::closings(&self.log, self.settings.enricher.start_within)?;
         let contest = levels.contest(&manifests.iter().collect::<Vec<_>>(), &manifest(&candidate)?);
-        println!("{} sales of the last 90 days of which both spoke before they knew the price", contest.sales);
+        say(format_args!("{} sales of the last 90 days of which both spoke before they knew the price", contest.sales));
         let named = [format!("champion {order}"), format!("candidate {candidate}")];
         let width = named.iter().map(String::len).max().unwrap_or_default();
         if let (Some(champion), Some(other)) = (contest.champion, contest.candidate) {
-            println!("{:width$}  median error  within 10 %    bias  in the interval", "");
+            say(format_args!("{:width$}  median error  within 10 %    bias  in the interval", ""));
             for (name, contender) in named.iter().zip([champion, other]) {
                 let near = contender.close_price;
-                println!(
+                say(format_args!(
                     "{name:width$}  {:>10.1} %  {:>9.1} %  {:>+5.1} %  {:>13.1} %",
                     near.median_absolute_error * 100.0,
                     near.within_10_percent * 100.0,
                     near.bias * 100.0,
                     contender.interval_coverage * 100.0
-                );
+                ));
             }
-            println!(
+            say(format_args!(
                 "the candidate was nearer in {:.1} % of them, by {:+.4} ± {:.4} in the mean (absolute logarithms)",
                 contest.candidate_nearer * 100.0,
                 contest.advantage,
                 contest.advantage_error
-            );
+            ));
         }
         match contest.advice {
-            Advice::TooFewSales => println!("advice: wait: {MIN_PAIRS} sales tell more than chance"),
-            Advice::Promote => println!("advice: promote it (roost model promote {candidate})"),
-            Advice::Keep => println!("advice: keep the champion (roost model candidate --withdraw)"),
-            Advice::NoDifference => println!("advice: none: neither is nearer by more than chance"),
+            Advice::TooFewSales => say(format_args!("advice: wait: {MIN_PAIRS} sales tell more than chance")),
+            Advice::Promote => say(format_args!("advice: promote it (roost model promote {candidate})")),
+            Advice::Keep => say(format_args!("advice: keep the champion (roost model candidate --withdraw)")),
+            Advice::NoDifference => say(format_args!("advice: none: neither is nearer by more than chance")),
         }
         Ok(ExitCode::SUCCESS)
     }
