@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from files import Finding
 from recipe import Task
-from rows import Finding
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]

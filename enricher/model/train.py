@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import files
 import judge
 import learn
 import manifest
@@ -52,26 +53,26 @@ class Judged:
         }
 
 
-def load(file: Path, mapping_file: Path | None, task: Task, work: Path) -> tuple[matrix.Sales, list[rows.Finding]]:
+def load(file: Path, mapping_file: Path | None, task: Task, work: Path) -> tuple[matrix.Sales, list[files.Finding]]:
     """The sales of a file, checked, with their features; and what the rules found."""
     mapping = rows.Mapping.read(mapping_file)
-    table = rows.check(rows.read(file), mapping, task.numeric_attributes())
+    table = rows.check(files.read(file), mapping, task.numeric_attributes())
     output = work / "matrix.csv"
-    refused = roost.features(rows.write(table, work), mapping_file, task.features, output)
+    refused = roost.features(files.write(table, work), mapping_file, task.features, output)
     sales, lacking = matrix.read(output, task)
     return sales, [*table.findings, *(_refused(said, table) for said in refused), *_in_file(lacking, table, mapping)]
 
 
-def _refused(said: str, table: rows.Table) -> rows.Finding:
+def _refused(said: str, table: files.Table) -> files.Finding:
     """What roost says of a row, with the line that the row has in the file: `…rows.csv:17: YearBuilt: …`."""
     place, _, what = said.partition(": ")
     number = place.rpartition(":")[2]
     index = int(number) - (1 if table.columns is None else 2) if number.isdigit() else -1
     known = 0 <= index < len(table.rows)
-    return rows.Finding("refused", table.rows[index][0] if known else 0, "", what if known else said)
+    return files.Finding("refused", table.rows[index][0] if known else 0, "", what if known else said)
 
 
-def _in_file(findings: list[rows.Finding], table: rows.Table, mapping: rows.Mapping) -> list[rows.Finding]:
+def _in_file(findings: list[files.Finding], table: files.Table, mapping: rows.Mapping) -> list[files.Finding]:
     """Findings in the matrix, with the lines of the file."""
     lines = {mapping.value("ListingKey", row): line for line, row in table.rows}
     keys = [f.listing if f.listing in lines else f.listing.partition(":")[2] for f in findings]
@@ -99,7 +100,7 @@ def place(root: Path, name: str, version: str | None) -> Path:
     return directory
 
 
-def tell(file: str, findings: list[rows.Finding]) -> None:
+def tell(file: str, findings: list[files.Finding]) -> None:
     """Names what the rules found on standard error; of what is found everywhere the first, and how many more."""
     for rule in rows.RULES:
         found = [finding for finding in findings if finding.rule == rule]
