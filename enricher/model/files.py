@@ -150,7 +150,8 @@ def csv_rows(content: str, by_name: str = ",", file: str = "the file") -> Table:
         if cells is None:
             break
         quotes, within = "sound", 0
-        if len(taken) > 1 or (taken and not taken[0].endswith(("\n", "\r"))):
+        # Only a quote leads a row beyond its line, or to the end of the file.
+        if len(taken) > 1:
             quotes, within = quotes_of("".join(taken), separator)
         if quotes == "open":
             raise InputError(_never_closed(file, line + within))
@@ -180,10 +181,11 @@ def csv_rows(content: str, by_name: str = ",", file: str = "the file") -> Table:
 
 
 def _kept(content: str, taken: list[str]) -> Iterator[str]:
-    """The lines, each also put where the row's own text is looked up."""
+    """The lines, each also put where the row's own text is looked up, and the end, where a row ran into it."""
     for line in io.StringIO(content, newline=""):
         taken.append(line)
         yield line
+    taken.append("")
 
 
 def _broken(row: str, separator: str, file: str, line: int, error: str) -> str:

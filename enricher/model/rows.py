@@ -75,6 +75,7 @@ CANONICAL = {
     }
 }
 
+
 class Mapping:
     """What the columns of a file mean: the part of a mapping file that the rules need."""
 
@@ -98,8 +99,10 @@ class Mapping:
             return cls(tomllib.loads(read_text(path)))
         except InputError:
             raise
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: {error} (docs/mapping.md says what a mapping may hold)") from None
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise InputError(f"{path}: is no TOML: {error} (docs/mapping.md says what a mapping may hold)") from None
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
 
     def rule(self, member: str, row: Row) -> dict[str, Any] | None:
         """The rule that says what a member is in this row, if one does."""
@@ -163,7 +166,7 @@ def _rules(key: str, value: Any) -> list[dict[str, Any]]:
             raise ValueError(f"{key}: `{shown(rule['unit'])}` is no unit (expected one of {', '.join(UNITS)})")
         forms = rule.get("date", [])
         if not all(isinstance(form, str) for form in (forms if isinstance(forms, list) else [forms])):
-            raise ValueError(f"{key}.date: `{shown(forms)}` is no form of a date (expected a text such as \"%Y-%m-%d\", or a list)")
+            raise ValueError(f"{key}.date: `{shown(forms)}` is no form of a date (expected one as %Y-%m-%d, or a list)")
         if not isinstance(rule.get("digits_after", ""), str):
             raise ValueError(f"{key}.digits_after: `{shown(rule['digits_after'])}` is no text (expected one)")
         if not isinstance(rule.get("values", {}), dict):
@@ -381,7 +384,7 @@ def _bathrooms(row: Row, mapping: Mapping) -> tuple[str, str] | None:
     if not is_crowded and not is_many:
         return None
     said = [f"{beds:g} bedrooms" if beds is not None else "", f"{area:g} sqft" if area is not None else ""]
-    return "impossible_bathrooms", f"{baths:g} bathrooms; " + (", ".join(filter(None, said)) or "no bedrooms and no area are told")
+    return "impossible_bathrooms", f"{baths:g} bathrooms; {', '.join(filter(None, said)) or 'no bedrooms and no area are told'}"
 
 
 def _place_far_off(row: Row, mapping: Mapping, usual: _Usual) -> tuple[str, str] | None:

@@ -35,7 +35,10 @@ class Csv(unittest.TestCase):
         self.assertEqual(files.csv_rows("a,b;c\n1,2;3\n").rows, [(2, {"a": "1", "b;c": "2;3"})])
 
     def test_the_rules_find_what_is_wrong_in_a_file_with_semicolons(self) -> None:
-        lines = [f"{n};2024-03-01;500000;2000;3" for n in range(20)] + ["a;2024-03-01;500000;2000;three", "b;2024-03-01;500000;186;3"]
+        lines = [f"{n};2024-03-01;500000;2000;3" for n in range(20)] + [
+            "a;2024-03-01;500000;2000;three",
+            "b;2024-03-01;500000;186;3",
+        ]
         fields = {"ListingKey": "id", "CloseDate": "d", "ClosePrice": "p", "LivingArea": "a", "BedroomsTotal": "b"}
         checked = rows.check(files.csv_rows("id;d;p;a;b\n" + "\n".join(lines)), rows.Mapping({"fields": fields}))
         self.assertEqual([(f.rule, f.line) for f in checked.findings], [("text_in_number", 22), ("area_in_m2", 23)])
@@ -47,6 +50,9 @@ class Csv(unittest.TestCase):
             (b'a,"b\n1,x\n', 1),
             (b'a,b\n"1\n","""y\n2,z\n', 3),
             (b'a,b\n1,"y\n' + filler, 2),
+            (b'a,b\n1,x\n2,"y\n', 3),
+            (b'a,b\n1,x\n2,"y', 3),
+            (b'a,"b\n', 1),
         ]:
             with self.assertRaisesRegex(files.InputError, rf"a\.csv:{line}: a quote opened here is never closed"):
                 read("a.csv", data)
@@ -55,6 +61,10 @@ class Csv(unittest.TestCase):
         table = files.csv_rows('a,b\n1,"x\n2,"y"\n3,"z"\n4,"u\nv"\n')
         self.assertEqual([(f.rule, f.line) for f in table.findings], [("unreadable_line", 2)])
         self.assertEqual(table.rows, [(4, {"a": "3", "b": "z"}), (5, {"a": "4", "b": "u\nv"})])
+
+    def test_a_quote_that_the_end_of_the_file_closes_is_sound(self) -> None:
+        for text in ('a,b\n1,"y"', 'a,b\n1,"y"""', 'a,b\n1,5"', 'a,b\n1,"y\nz"\n', "a,b\n1,", "a,b\r1,2"):
+            self.assertEqual(len(files.csv_rows(text).rows), 1, text)
 
     def test_a_long_cell_is_read_and_one_beyond_all_bounds_is_told(self) -> None:
         self.assertEqual(len(read("a.csv", b"a,b\n1," + b"x" * 200_000).rows[0][1]["b"]), 200_000)

@@ -78,13 +78,19 @@ class Rules(unittest.TestCase):
         self.assertEqual([row["price"] for row in left], ["410000", "500000"])
 
     def test_a_closing_without_a_price_is_named(self) -> None:
-        found, left = check({"id": "a", "price": ""}, {"id": "b", "price": "", "sold": ""}, {"id": "c", "price": "", "status": "let"})
+        found, left = check(
+            {"id": "a", "price": ""}, {"id": "b", "price": "", "sold": ""}, {"id": "c", "price": "", "status": "let"}
+        )
         self.assertEqual(found, [("price_missing", 22)])
         self.assertEqual([row["id"] for row in left], ["b", "c"])
 
     def test_50_bathrooms_are_a_typing_error(self) -> None:
         with_baths = rows.Mapping({"fields": {**FIELDS, "BathroomsFull": "grade"}})
-        more = [{"id": "a", "grade": "50"}, {"id": "b", "grade": "50", "area": "6000"}, {"id": "c", "grade": "12", "area": "", "beds": ""}]
+        more = [
+            {"id": "a", "grade": "50"},
+            {"id": "b", "grade": "50", "area": "6000"},
+            {"id": "c", "grade": "12", "area": "", "beds": ""},
+        ]
         checked = rows.check(table(*more, {"id": "d", "grade": "12", "beds": "10", "area": "9000"}), with_baths)
         self.assertEqual([(f.rule, f.line) for f in checked.findings], [("impossible_bathrooms", line) for line in (22, 23, 24)])
         self.assertEqual(checked.rows[-1][1]["id"], "d")
