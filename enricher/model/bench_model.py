@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+import files
 import judge
 import learn
 import manifest
@@ -72,17 +73,17 @@ def together(past: Path, later: Path | None, mapping: rows.Mapping, directory: P
             print(f"{len(other.rows) - len(new)} sales of {later} are not later than {end}: they are not judged")
         judged_from = min(_day(mapping, row) for row in new)
         every += new
-    return rows.write(rows.Table(first.columns, list(enumerate(every, 2))), directory), judged_from
+    return files.write(files.Table(first.columns, list(enumerate(every, 2))), directory), judged_from
 
 
-def _read(file: Path) -> rows.Table:
-    table = rows.read(file)
+def _read(file: Path) -> files.Table:
+    table = files.read(file)
     for finding in table.findings:
         sys.exit(f"{file}, {finding}: a benchmark leaves no row out")
     return table
 
 
-def _day(mapping: rows.Mapping, row: rows.Row) -> np.datetime64:
+def _day(mapping: rows.Mapping, row: files.Row) -> np.datetime64:
     value, forms = mapping.value("CloseDate", row), mapping.date_forms("CloseDate", row)
     day = rows.day(value, [*forms, *rows.DATE_FORMS])
     if day is None:
@@ -138,9 +139,9 @@ class Walk:
     def __init__(self, file: Path, mapping: Path, task: Task, work: Path) -> None:
         self.file, self.mapping, self.task, self.work = file, mapping, task, work
         # Trees learn from rows that the rules let through; every row is judged.
-        checked = rows.check(rows.read(file), rows.Mapping.read(mapping), task.numeric_attributes())
+        checked = rows.check(files.read(file), rows.Mapping.read(mapping), task.numeric_attributes())
         (work / "checked").mkdir()
-        self.learnt = self._matrix(rows.write(checked, work / "checked"), task, "learnt.csv")
+        self.learnt = self._matrix(files.write(checked, work / "checked"), task, "learnt.csv")
         self.judged = self._matrix(file, replace(task, required=[]), "judged.csv")
         self.postal_code = task.features.index(POSTAL_CODE)
         self.findings = checked.findings

@@ -59,13 +59,18 @@ class Model:
         return np.exp(logs + (middle - logs[:, 1])[:, None])
 
 
-def learn(sales: Sales, recipe: Recipe) -> Model:
-    """A model of all the sales, and its twin."""
+def parts(sales: Sales) -> tuple[Sales, Sales]:
+    """What the twin learns from, and what it is scored on."""
     cut = sales.day[-1] - np.timedelta64(TWIN_DAYS - 1, "D")
     if len(sales.since(cut)) < FEWEST_SCORED:
         cut = sales.day[-FEWEST_SCORED]
-    older, newer = by_day(sales, cut)
-    twin_trees = fit(older, recipe)
+    return by_day(sales, cut)
+
+
+def learn(sales: Sales, recipe: Recipe) -> Model:
+    """A model of all the sales, and its twin."""
+    known, newer = parts(sales)
+    twin_trees = fit(known, recipe)
     raw = twin_trees.log_prices(newer.features)
     log_paid = np.log(newer.price)
 

@@ -14,10 +14,11 @@ import onnxruntime
 
 import export
 import learn
+from files import Finding
 from matrix import Features, Floats, Sales
 from recipe import Task
 from roost import Meaning
-from rows import RULES, Finding
+from rows import RULES
 
 GOLDEN_ROWS = 8
 # Largest relative difference between the network and LightGBM that is accepted.

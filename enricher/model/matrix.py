@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from files import Finding
 from recipe import Task
-from rows import Finding
+from roost import RoostError
 
 Floats = npt.NDArray[np.float64]
 Features = npt.NDArray[np.float32]
@@ -61,7 +62,7 @@ def read(path: Path, task: Task) -> tuple[Sales, list[Finding]]:
         reader = csv.DictReader(file)
         missing = [name for name in task.features if name not in (reader.fieldnames or [])]
         if missing:
-            raise ValueError(f"{path}: no column {', '.join(missing)}; `roost features` was given other names")
+            raise RoostError(f"`roost features` wrote no column {', '.join(missing)} (take a roost of the same version)")
         for row in reader:
             if row["transaction"] != task.transaction or row["currency"] != task.currency:
                 continue

@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
+from files import Finding  # noqa: E402
 from matrix import Floats, Mask  # noqa: E402
-from rows import RULES, Finding  # noqa: E402
+from rows import RULES  # noqa: E402
 
 if TYPE_CHECKING:
     from train import Judged

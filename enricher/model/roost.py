@@ -34,7 +34,10 @@ def run(output: Path, *arguments: str | Path) -> list[str]:
     """Runs roost, which writes `output`; returns what it says of rows that it refused. Else its own words are the error."""
     command = [binary(), *map(str, arguments), "--output", str(output)]
     environment = {"ORT_DYLIB_PATH": str(ROOT / ".ort/libonnxruntime.so"), **os.environ}
-    done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, check=False)
+    try:
+        done = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    except OSError as error:
+        raise RoostError(f"{command[0]}: cannot be run: {error.strerror} (set ROOST to a roost binary)") from None
     # Exit code 1 with a file is: all but the rows that are named.
     if done.returncode not in (0, 1) or not output.is_file() or output.stat().st_size == 0:
         raise RoostError(done.stderr.strip() or f"roost {arguments[0]} ended with {done.returncode}")

@@ -1,33 +1,33 @@
-"""Reads a file of sales and mends or drops the rows that would teach a model nonsense; each by a named rule.
+"""Mends or drops the rows of a file of sales that would teach a model nonsense; each by a named rule.
 
 Sees the file as its maker wrote it, through the same mapping file as `roost publish`: what a column means, not what a
 feature is. Knows nothing of models. The rules are `RULES`; every use of one is a `Finding`, with the line it is about.
 """
 
-import csv
-import io
-import json
 import math
 import re
 import statistics
 import tomllib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import zstandard
+from files import Finding, InputError, Row, Table, read_text, shown
 
 RULES = {
     "unreadable_line": "dropped: the line is no JSON object, or has another number of cells than the header",
     "date_unreadable": "dropped: the closing date is in no known form",
     "date_form": "mended: the closing date is in another form than the mapping says; slashes are month first, dots are day first",
+    "price_missing": "dropped: a closing without a closing price",
     "price_unreadable": "dropped: the closing price is no number",
     "price_out_of_range": "dropped: below a 25th or above 50 times the file's median price",
     "text_in_number": "mended: a text where a number belongs counts as missing",
     "area_in_m2": "mended: the area is a tenth of what its rooms need and usual in square metres; taken times 10.764",
     "impossible_rooms": "mended: less than 100 sqft per bedroom; the number of bedrooms counts as missing",
+    "impossible_bathrooms": "dropped: less than 50 sqft per bathroom, or more than ten of them and more than two per bedroom",
+    "place_far_off": "dropped: more than 5 degrees outside of where all rows but a thousandth (at least five) lie",
     "duplicate_home": "dropped: the same home, closed on the same day, is in the file again further down",
     "refused": "dropped: roost itself refuses the row (its own words)",
     "required_missing": "dropped: a feature is missing without which there is no valuation",
@@ -37,8 +37,16 @@ RULES = {
 # King County has, but for one typing error, is 163.
 LEAST_SQFT_PER_BEDROOM = 100.0
 SQFT_PER_M2 = 10.763_910_4
+UNITS = {"sqft": 1.0, "m2": SQFT_PER_M2, "acres": 43_560.0, "ha": 107_639.104}
 # How far a price may be from the median of the file: a parking lot, a dollar between relatives, a slipped comma.
 CHEAPEST, DEAREST = 1 / 25, 50.0
+# A bathroom is at least 5 feet by 6, and a home is more than bathrooms; King County has no less than 265 sqft each.
+LEAST_SQFT_PER_BATHROOM = 50.0
+# Homes with more bathrooms than this have at most so many per bedroom.
+MANY_BATHROOMS, MOST_PER_BEDROOM = 10.0, 2.0
+# How far a place may be from where the others are. Of the least and the greatest, this share counts for nothing: a minus that was
+# forgotten or 0, 0 must not widen it. At least so many are left out, of a small file.
+FAR_OFF_DEGREES, FAR_OFF_SHARE, FAR_OFF_FEWEST = 5.0, 0.001, 5
 # An area per room this far below the median is in m² (a tenth) if it is usual once it is taken times 10.764.
 M2_BELOW, M2_USUAL = 1 / 4, 2.5
 
@@ -67,45 +75,34 @@ CANONICAL = {
     }
 }
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One use of a rule."""
-
-    rule: str
-    line: int
-    listing: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"line {self.line}: {self.rule}: {self.what} (listing {self.listing})"
-
-
-@dataclass
-class Table:
-    """The rows of a file, each with the line it stands on."""
-
-    columns: list[str] | None
-    rows: list[tuple[int, Row]]
-    findings: list[Finding] = field(default_factory=list)
-
 
 class Mapping:
     """What the columns of a file mean: the part of a mapping file that the rules need."""
 
     def __init__(self, mapping: dict[str, Any]) -> None:
+        """Raises `ValueError` with the key that is wrong."""
         self._rules: dict[str, list[dict[str, Any]]] = {}
         for table in ("fields", "attributes"):
-            for member, rule in mapping.get(table, {}).items():
-                rules = rule if isinstance(rule, list) else [rule]
-                self._rules[member] = [{"column": r} if isinstance(r, str) else r for r in rules]
+            members = mapping.get(table, {})
+            if not isinstance(members, dict):
+                raise ValueError(f"{table}: `{shown(members)}` is no table (expected [{table}] and names of columns)")
+            for member, rule in members.items():
+                self._rules[member] = _rules(f"{table}.{member}", rule)
+        self.attributes = list(mapping.get("attributes", {}))
 
     @classmethod
     def read(cls, path: Path | None) -> "Mapping":
         """A mapping file; without one, canonical listings."""
-        return cls(CANONICAL if path is None else tomllib.loads(path.read_text(encoding="utf-8")))
+        if path is None:
+            return cls(CANONICAL)
+        try:
+            return cls(tomllib.loads(read_text(path)))
+        except InputError:
+            raise
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise InputError(f"{path}: is no TOML: {error} (docs/mapping.md says what a mapping may hold)") from None
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
 
     def rule(self, member: str, row: Row) -> dict[str, Any] | None:
         """The rule that says what a member is in this row, if one does."""
@@ -132,8 +129,14 @@ class Mapping:
         """A member that is a number, in the unit that roost keeps."""
         value = number(self.value(member, row))
         unit = (self.rule(member, row) or {}).get("unit", "sqft")
-        factor = {"sqft": 1.0, "m2": SQFT_PER_M2, "acres": 43_560.0, "ha": 107_639.104}[unit]
-        return None if value is None else value * factor
+        return None if value is None else value * UNITS[unit]
+
+    def lacks_price(self, row: Row) -> bool:
+        """Whether a row tells a closing, and the cell that its price should be in is empty."""
+        if self.value("ClosePrice", row) or not self.value("CloseDate", row):
+            return False
+        is_let = "lease" in self.value("PropertyType", row).lower()
+        return not is_let and any(_holds(rule, row) for rule in self._rules.get("ClosePrice", []))
 
     def is_sale(self, row: Row) -> bool:
         """Whether a row says what was paid for a home; a rent is no price."""
@@ -149,6 +152,37 @@ class Mapping:
         rule = self.rule(member, row)
         if rule is not None and "column" in rule:
             put(row, rule["column"], value)
+
+
+def _rules(key: str, value: Any) -> list[dict[str, Any]]:
+    """The rules of a member, each a table; in a form that roost itself would refuse they are told by their key."""
+    rules = [{"column": r} if isinstance(r, str) else r for r in (value if isinstance(value, list) else [value])]
+    for rule in rules:
+        if not isinstance(rule, dict):
+            raise ValueError(f"{key}: `{shown(rule)}` is no rule (expected the name of a column, a table, or a list of tables)")
+        if "constant" not in rule and not isinstance(rule.get("column"), str):
+            raise ValueError(f"{key}: names no column (expected `column` or `constant`)")
+        if rule.get("unit", "sqft") not in UNITS:
+            raise ValueError(f"{key}: `{shown(rule['unit'])}` is no unit (expected one of {', '.join(UNITS)})")
+        forms = rule.get("date", [])
+        if not all(isinstance(form, str) for form in (forms if isinstance(forms, list) else [forms])):
+            raise ValueError(f"{key}.date: `{shown(forms)}` is no form of a date (expected one as %Y-%m-%d, or a list)")
+        if not isinstance(rule.get("digits_after", ""), str):
+            raise ValueError(f"{key}.digits_after: `{shown(rule['digits_after'])}` is no text (expected one)")
+        if not isinstance(rule.get("values", {}), dict):
+            raise ValueError(f"{key}.values: `{shown(rule['values'])}` is no table (expected words and what they mean)")
+        for name in ("when", "unless"):
+            tables = rule.get(name, {})
+            if not all(_is_condition(one) for one in (tables if isinstance(tables, list) else [tables])):
+                raise ValueError(f"{key}.{name}: `{shown(tables)}` is no condition (expected columns, each with a list of words)")
+    return rules
+
+
+def _is_condition(table: Any) -> bool:
+    def words(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(word, str) for word in value)
+
+    return isinstance(table, dict) and all(words(value) for value in table.values())
 
 
 def _holds(rule: dict[str, Any], row: Row) -> bool:
@@ -169,7 +203,10 @@ def _place(row: Row, column: str) -> tuple[Any, str]:
     if column not in row and "." in column:
         *path, column = column.split(".")
         for step in path:
-            holder = holder.get(step) if isinstance(holder, dict) else None
+            if isinstance(holder, list) and step.isdecimal():
+                holder = dict(enumerate(holder)).get(int(step))
+            else:
+                holder = holder.get(step) if isinstance(holder, dict) else None
     return holder, column
 
 
@@ -215,60 +252,6 @@ def _iso(value: str) -> date | None:
         return None
 
 
-def read(path: Path) -> Table:
-    """A CSV file or JSON lines, either also compressed (`.zst`)."""
-    data = path.read_bytes()
-    name = path.name
-    if name.endswith(".zst"):
-        data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)).read()
-        name = name.removesuffix(".zst")
-    content = data.decode("utf-8-sig")
-    return _read_json(content) if name.endswith((".jsonl", ".ndjson")) else _read_csv(content)
-
-
-def _read_csv(content: str) -> Table:
-    reader = csv.reader(io.StringIO(content, newline=""))
-    columns = next(reader, [])
-    table = Table(columns, [])
-    for cells in reader:
-        if len(cells) == len(columns):
-            table.rows.append((reader.line_num, dict(zip(columns, cells, strict=True))))
-        elif cells:
-            what = f"{len(cells)} cells instead of {len(columns)}: {','.join(cells)[:60]}"
-            table.findings.append(Finding("unreadable_line", reader.line_num, "", what))
-    return table
-
-
-def _read_json(content: str) -> Table:
-    table = Table(None, [])
-    for line, row_text in enumerate(content.splitlines(), 1):
-        if not row_text.strip():
-            continue
-        try:
-            row = json.loads(row_text)
-        except json.JSONDecodeError as error:
-            table.findings.append(Finding("unreadable_line", line, "", str(error)))
-            continue
-        if isinstance(row, dict):
-            table.rows.append((line, row))
-        else:
-            table.findings.append(Finding("unreadable_line", line, "", "no object"))
-    return table
-
-
-def write(table: Table, directory: Path) -> Path:
-    """The rows in the form in which they came, uncompressed."""
-    path = directory / ("rows.jsonl" if table.columns is None else "rows.csv")
-    with path.open("w", newline="", encoding="utf-8") as file:
-        if table.columns is None:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for _, row in table.rows)
-        else:
-            writer = csv.DictWriter(file, table.columns)
-            writer.writeheader()
-            writer.writerows(row for _, row in table.rows)
-    return path
-
-
 def check(table: Table, mapping: Mapping, attributes: Iterable[str] = ()) -> Table:
     """The rows that may train, mended. Rows that are no sales pass as they are: they only surround the others.
 
@@ -280,12 +263,16 @@ def check(table: Table, mapping: Mapping, attributes: Iterable[str] = ()) -> Tab
     usual = _Usual.of(sales, mapping)
     last = {_home(mapping, row): line for line, row in table.rows if mapping.is_sale(row)}
     for line, row in table.rows:
+        if mapping.lacks_price(row):
+            what = f"closed `{shown(mapping.value('CloseDate', row))}`, no closing price"
+            checked.findings.append(Finding("price_missing", line, shown(mapping.value("ListingKey", row)), what))
+            continue
         if mapping.is_sale(row):
             found = _check_sale(row, mapping, numbers, usual)
             home = _home(mapping, row)
             if last.get(home, line) != line:
                 found.append(("duplicate_home", f"again in line {last[home]}"))
-            listing = mapping.value("ListingKey", row)
+            listing = shown(mapping.value("ListingKey", row))
             checked.findings += [Finding(rule, line, listing, what) for rule, what in found]
             if any(RULES[rule].startswith("dropped") for rule, _ in found):
                 continue
@@ -305,12 +292,20 @@ class _Usual:
 
     price: float
     sqft_per_room: float
+    # Of the latitude and the longitude: between which two numbers nearly all lie.
+    places: dict[str, tuple[float, float]]
 
     @classmethod
     def of(cls, sales: list[Row], mapping: Mapping) -> "_Usual":
         prices = [p for row in sales if (p := mapping.number("ClosePrice", row))]
         rooms = [r for row in sales if (r := _per_room(mapping, row))]
-        return cls(statistics.median(prices) if prices else 0.0, statistics.median(rooms) if rooms else 0.0)
+        places = {}
+        for member in ("Latitude", "Longitude"):
+            there = sorted(v for row in sales if (v := mapping.number(member, row)) is not None)
+            apart = max(FAR_OFF_FEWEST, int(len(there) * FAR_OFF_SHARE))
+            if len(there) > 4 * apart:
+                places[member] = there[apart], there[-1 - apart]
+        return cls(statistics.median(prices) if prices else 0.0, statistics.median(rooms) if rooms else 0.0, places)
 
 
 def _per_room(mapping: Mapping, row: Row) -> float | None:
@@ -326,6 +321,8 @@ def _check_sale(row: Row, mapping: Mapping, numbers: list[str], usual: _Usual) -
         *(lambda member=member: _number(row, mapping, member) for member in numbers if member != "ClosePrice"),
         lambda: _area(row, mapping, usual),
         lambda: _rooms(row, mapping),
+        lambda: _bathrooms(row, mapping),
+        lambda: _place_far_off(row, mapping, usual),
     ]
     return [found for step in steps if (found := step()) is not None]
 
@@ -336,16 +333,16 @@ def _date(row: Row, mapping: Mapping) -> tuple[str, str] | None:
         return None
     meant = day(value, DATE_FORMS) or _iso(value)
     if meant is None:
-        return "date_unreadable", f"closing date `{value}`"
+        return "date_unreadable", f"closing date `{shown(value)}`"
     written = meant.strftime(forms[0]) if forms else meant.isoformat()
     mapping.put("CloseDate", row, written)
-    return "date_form", f"closing date `{value}` taken for {meant.isoformat()}"
+    return "date_form", f"closing date `{shown(value)}` taken for {meant.isoformat()}"
 
 
 def _price(row: Row, mapping: Mapping, usual: _Usual) -> tuple[str, str] | None:
     price = mapping.number("ClosePrice", row)
     if price is None:
-        return "price_unreadable", f"closing price `{mapping.value('ClosePrice', row)}`"
+        return "price_unreadable", f"closing price `{shown(mapping.value('ClosePrice', row))}`"
     if not usual.price * CHEAPEST <= price <= usual.price * DEAREST:
         return "price_out_of_range", f"closing price {price:g}, the median is {usual.price:g}"
     return None
@@ -356,7 +353,7 @@ def _number(row: Row, mapping: Mapping, member: str) -> tuple[str, str] | None:
     if not value or value in ("True", "False") or number(value) is not None:
         return None
     mapping.put(member, row, "")
-    return "text_in_number", f"{member} `{value}`"
+    return "text_in_number", f"{member} `{shown(value)}`"
 
 
 def _area(row: Row, mapping: Mapping, usual: _Usual) -> tuple[str, str] | None:
@@ -376,3 +373,23 @@ def _rooms(row: Row, mapping: Mapping) -> tuple[str, str] | None:
         return None
     mapping.put("BedroomsTotal", row, "")
     return "impossible_rooms", f"{beds:g} bedrooms in {area:g} sqft"
+
+
+def _bathrooms(row: Row, mapping: Mapping) -> tuple[str, str] | None:
+    parts = [mapping.number(member, row) for member in ("BathroomsFull", "BathroomsHalf")]
+    baths = mapping.number("BathroomsTotalDecimal", row) or (parts[0] or 0.0) + (parts[1] or 0.0) / 2.0
+    area, beds = mapping.number("LivingArea", row), mapping.number("BedroomsTotal", row)
+    is_crowded = area is not None and baths >= 2.0 and area / baths < LEAST_SQFT_PER_BATHROOM
+    is_many = baths > MANY_BATHROOMS and (beds is None or baths > MOST_PER_BEDROOM * beds)
+    if not is_crowded and not is_many:
+        return None
+    said = [f"{beds:g} bedrooms" if beds is not None else "", f"{area:g} sqft" if area is not None else ""]
+    return "impossible_bathrooms", f"{baths:g} bathrooms; {', '.join(filter(None, said)) or 'no bedrooms and no area are told'}"
+
+
+def _place_far_off(row: Row, mapping: Mapping, usual: _Usual) -> tuple[str, str] | None:
+    for member, (least, greatest) in usual.places.items():
+        value = mapping.number(member, row)
+        if value is not None and not least - FAR_OFF_DEGREES <= value <= greatest + FAR_OFF_DEGREES:
+            return "place_far_off", f"{member} {value:g}, nearly all others lie between {least:g} and {greatest:g}"
+    return None

@@ -339,7 +339,7 @@ pub(crate) mod tests {
         assert!(error.contains("f32 [N, 2] with any N"), "{error}");
 
         let error = predictor("wide", "1").err().unwrap().to_string();
-        assert!(error.contains("expected one outlet `price` f32 [N, 3], found `price`"), "{error}");
+        assert!(error.contains("expected one outlet `price` f32 [N, 3] with any N, found `price`"), "{error}");
 
         let mut garbage = package("tiny", "1");
         garbage.onnx = b"garbage".to_vec().into();

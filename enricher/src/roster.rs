@@ -212,9 +212,8 @@ impl Roster {
         for (model, role) in self.order.iter().zip(std::iter::once("champion").chain(std::iter::repeat("fallback"))) {
             metrics::record_role(model.name(), Some(role));
         }
-        match &self.candidate {
-            Some(candidate) => metrics::record_role(candidate.name(), Some("candidate")),
-            None => {}
+        if let Some(candidate) = &self.candidate {
+            metrics::record_role(candidate.name(), Some("candidate"));
         }
         // What was said of another candidate does not hold of this one.
         metrics::record_no_contest();

@@ -1,37 +1,35 @@
 """The rules on rows: each bad row is named by its line, and dropped or mended as its rule says."""
 
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import files  # noqa: E402
 import rows  # noqa: E402
 
-MAPPING = rows.Mapping(
-    {
-        "fields": {
-            "ListingKey": "id",
-            "CloseDate": {"column": "sold", "date": "%Y-%m-%d"},
-            "ClosePrice": {"column": "price", "unless": {"status": ["for sale"]}},
-            "LivingArea": "area",
-            "BedroomsTotal": "beds",
-            "PropertyType": {"column": "status", "values": {"let": "Residential Lease"}, "keep_others": True},
-        },
-        "attributes": {"grade": "grade"},
-    }
-)
+FIELDS = {
+    "ListingKey": "id",
+    "CloseDate": {"column": "sold", "date": "%Y-%m-%d"},
+    "ClosePrice": {"column": "price", "unless": {"status": ["for sale"]}},
+    "LivingArea": "area",
+    "BedroomsTotal": "beds",
+    "PropertyType": {"column": "status", "values": {"let": "Residential Lease"}, "keep_others": True},
+}
+MAPPING = rows.Mapping({"fields": FIELDS, "attributes": {"grade": "grade"}})
 COLUMNS = ["id", "sold", "price", "area", "beds", "grade", "status"]
 
 
-def table(*more: dict[str, str]) -> rows.Table:
+def table(*more: dict[str, str]) -> files.Table:
     """Twenty usual sales in lines 2 to 21, and behind them some others."""
     usual = {"sold": "2024-03-01", "price": "500000", "area": "2000", "beds": "3", "grade": "7", "status": ""}
     lines = [{**usual, "id": f"u{i}"} for i in range(20)] + [{**usual, **row} for row in more]
-    return rows.Table(COLUMNS, list(enumerate(lines, 2)))
+    return files.Table(COLUMNS, list(enumerate(lines, 2)))
 
 
-def check(*more: dict[str, str]) -> tuple[list[tuple[str, int]], list[rows.Row]]:
+def check(*more: dict[str, str]) -> tuple[list[tuple[str, int]], list[files.Row]]:
     """Rules and lines found, and the rows behind the usual ones that are left."""
     checked = rows.check(table(*more), MAPPING, ["grade"])
     return [(f.rule, f.line) for f in checked.findings], [row for line, row in checked.rows if line > 21]
@@ -79,26 +77,58 @@ class Rules(unittest.TestCase):
         self.assertEqual(sorted(found), [("date_form", 23), ("duplicate_home", 22)])
         self.assertEqual([row["price"] for row in left], ["410000", "500000"])
 
+    def test_a_closing_without_a_price_is_named(self) -> None:
+        found, left = check(
+            {"id": "a", "price": ""}, {"id": "b", "price": "", "sold": ""}, {"id": "c", "price": "", "status": "let"}
+        )
+        self.assertEqual(found, [("price_missing", 22)])
+        self.assertEqual([row["id"] for row in left], ["b", "c"])
+
+    def test_50_bathrooms_are_a_typing_error(self) -> None:
+        with_baths = rows.Mapping({"fields": {**FIELDS, "BathroomsFull": "grade"}})
+        more = [
+            {"id": "a", "grade": "50"},
+            {"id": "b", "grade": "50", "area": "6000"},
+            {"id": "c", "grade": "12", "area": "", "beds": ""},
+        ]
+        checked = rows.check(table(*more, {"id": "d", "grade": "12", "beds": "10", "area": "9000"}), with_baths)
+        self.assertEqual([(f.rule, f.line) for f in checked.findings], [("impossible_bathrooms", line) for line in (22, 23, 24)])
+        self.assertEqual(checked.rows[-1][1]["id"], "d")
+
+    def test_a_longitude_without_its_minus_is_found(self) -> None:
+        placed = rows.Mapping({"fields": {**FIELDS, "Latitude": "lat", "Longitude": "lon"}})
+        usual = files.Table([], [(n, {**row, "lat": "47.5", "lon": str(-122 - n / 100)}) for n, row in table({}).rows])
+        for line, (lat, lon) in enumerate([("47.6", "122.2"), ("0", "0"), ("45", "-120"), ("", "")], 30):
+            usual.rows.append((line, {**usual.rows[0][1], "id": str(line), "lat": lat, "lon": lon}))
+        checked = rows.check(usual, placed)
+        found = [(f.rule, f.line) for f in checked.findings if f.rule != "duplicate_home"]
+        self.assertEqual(found, [("place_far_off", 30), ("place_far_off", 31)])
+
     def test_what_is_no_sale_is_nobodys_business(self) -> None:
         found, left = check({"id": "a", "status": "For Sale", "beds": "x"}, {"id": "b", "status": "Let", "price": "2100"})
         self.assertEqual((found, len(left)), ([], 2))
 
 
-class Files(unittest.TestCase):
-    def test_a_line_with_other_cells_is_named(self) -> None:
-        read = rows._read_csv("id,price\n1,2\nDisclaimer\n3,4\n")
-        self.assertEqual([(f.rule, f.line) for f in read.findings], [("unreadable_line", 3)])
-        self.assertEqual([line for line, _ in read.rows], [2, 4])
-
-    def test_json_lines_are_mended_in_place(self) -> None:
-        read = rows._read_json(
-            '{"close_price": 1e6, "close_date": "2024-03-01", "bedrooms_total": 40, '
-            '"living_area_sqft": 900, "position": {"latitude": 1.5}}\n[]\n'
-        )
-        checked = rows.check(read, rows.Mapping.read(None))
-        self.assertEqual([(f.rule, f.line) for f in checked.findings], [("unreadable_line", 2), ("impossible_rooms", 1)])
-        self.assertEqual(checked.rows[0][1]["bedrooms_total"], None)
-        self.assertEqual(checked.rows[0][1]["position"], {"latitude": 1.5})
+class Mappings(unittest.TestCase):
+    def test_what_is_wrong_with_a_mapping_is_told_by_its_key(self) -> None:
+        wrong = {
+            'LivingArea = { column = "a", unit = "yards" }': "fields.LivingArea: `yards` is no unit",
+            "YearBuilt = 5": "fields.YearBuilt: `5` is no rule",
+            'YearBuilt = { unit = "m2" }': "fields.YearBuilt: names no column",
+            'YearBuilt = { column = "a", when = { b = 3 } }': "fields.YearBuilt.when: ",
+            'CloseDate = { column = "a", date = 7 }': "fields.CloseDate.date: `7`",
+            "[": "at line 2",
+        }
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "map.toml"
+            for line, told in wrong.items():
+                path.write_text(f"[fields]\n{line}\n", encoding="utf-8")
+                with self.assertRaises(files.InputError) as refused:
+                    rows.Mapping.read(path)
+                self.assertTrue(str(refused.exception).startswith(f"{path}: "), refused.exception)
+                self.assertIn(told, str(refused.exception))
+            with self.assertRaisesRegex(files.InputError, "absent.toml: cannot be read"):
+                rows.Mapping.read(Path(directory) / "absent.toml")
 
 
 if __name__ == "__main__":
