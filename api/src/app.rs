@@ -33,7 +33,7 @@ pub struct App {
     /// The tail of topic `preferences`.
     pub follower: Follower,
     /// The followed topic `recommendations`.
-    pub changes: Changes,
+    pub _changes: Changes,
     /// Who listens for which session.
     pub listeners: Arc<Listeners>,
     /// Up to when the shards have applied the logs.
@@ -74,7 +74,6 @@ impl App {
     pub fn ready(&self) -> Result<(), String> {
         self.log.health()?;
         self.follower.ready()?;
-        self.changes.ready()?;
         self.freshness.ready()
     }
 }

@@ -14,6 +14,7 @@ use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::listeners::{Listeners, Picks};
+use crate::metrics;
 use crate::statements::Ended;
 
 /// How long one poll waits: how soon the thread sees that it must end.
@@ -54,14 +55,6 @@ impl Changes {
             .map_err(|error| LogError::Fatal(format!("the API cannot start a thread: {error}")))?;
         Ok((Self { shared, thread: handle.thread().clone() }, ended))
     }
-
-    /// `Err` while changes may be missed, with the reason.
-    pub fn ready(&self) -> Result<(), String> {
-        match &*self.shared.behind.read().unwrap_or_else(PoisonError::into_inner) {
-            None => Ok(()),
-            Some(reason) => Err(format!("topic recommendations: {reason}")),
-        }
-    }
 }
 
 impl Drop for Changes {
@@ -85,6 +78,7 @@ impl Shared {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
+        metrics::record_changes_behind(reason.is_some());
         *behind = reason;
     }
 

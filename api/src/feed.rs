@@ -29,6 +29,10 @@ use crate::tail::Verdict;
 /// Most rows read at a time when all streams have to look again: 10,000 streams are through in a second or two, and other
 /// reads of the store are not crowded out.
 pub const LOOKS_AT_ONCE: usize = 64;
+/// No row was ever written with so great a timestamp (DESIGN §3): who names one has it from nobody.
+const MAX_TIMESTAMP: i64 = 1 << 50;
+/// Most streams of one session: a person's tabs and devices, not a crowd.
+const MAX_OF_SESSION: usize = 32;
 /// How long a stream waits before it tries again to read its row.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -44,7 +48,8 @@ impl EventId {
     pub fn parse(text: &str) -> Option<Self> {
         let (timestamp, hash) = text.split_once('-')?;
         let is_hash = hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        let write_timestamp = timestamp.parse().ok().filter(|timestamp| *timestamp >= 0)?;
+        let is_number = timestamp.bytes().all(|byte| byte.is_ascii_digit());
+        let write_timestamp = timestamp.parse().ok().filter(|timestamp| is_number && *timestamp < MAX_TIMESTAMP)?;
         is_hash.then(|| Self { write_timestamp, items_hash: hash.to_owned() })
     }
 
@@ -113,6 +118,13 @@ impl Feed {
             return Err(Problem::new(Kind::Overloaded, format!("{} streams are open already", app.config.max_streams)));
         };
         let mut listener = app.listeners.listen(session);
+        if listener.others() >= MAX_OF_SESSION {
+            metrics::record_stream_refused(kind);
+            return Err(Problem::new(
+                Kind::Overloaded,
+                format!("{MAX_OF_SESSION} streams of the session are open already"),
+            ));
+        }
         let looked = listener.signal().looks;
         let row = read_now(app, session).await?;
         let mut feed = Self {
@@ -292,6 +304,8 @@ mod tests {
         {
             assert_eq!(EventId::parse(text), None, "{text}");
         }
-        assert_eq!(EventId::parse("-1-00000000000000aa"), None);
+        for text in ["-1-00000000000000aa", "+1-00000000000000aa", "9223372036854775807-00000000000000aa"] {
+            assert_eq!(EventId::parse(text), None, "{text}");
+        }
     }
 }

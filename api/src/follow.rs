@@ -153,9 +153,9 @@ fn follow(mut reader: Box<dyn Reader>, shared: &Shared, partitions: u32, fatal: 
         for event in events.drain(..) {
             match event {
                 Event::Record(record) => {
-                    if let Some((note, dismissed)) = Note::read(&record, partitions) {
+                    if let Some((note, stated)) = Note::read(&record, partitions) {
                         shared.note(note);
-                        shared.overheard.note(note.session, note.version, || dismissed);
+                        shared.overheard.note(note.session, note.version, || stated);
                     }
                 }
                 Event::End { partition, .. } => {

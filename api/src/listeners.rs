@@ -103,6 +103,12 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// How many others listen for the session.
+    pub fn others(&self) -> usize {
+        let map = self.listeners.map();
+        map.get(&self.session).map_or(0, |signal| signal.receiver_count().saturating_sub(1))
+    }
+
     /// What is known now; [`Listener::changed`] waits for what comes after.
     pub fn signal(&mut self) -> Signal {
         self.signal.as_mut().map(|signal| signal.borrow_and_update().clone()).unwrap_or_default()

@@ -13,6 +13,7 @@ const DISMISSALS: &str = "roost_api_dismissals_total";
 const INTERACTIONS: &str = "roost_api_interactions_total";
 const STREAMS: &str = "roost_api_streams";
 const STREAM_EVENTS: &str = "roost_api_stream_events_total";
+const STREAMS_BEHIND: &str = "roost_api_streams_behind";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
 
 /// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
@@ -41,7 +42,11 @@ pub fn describe() {
     );
     describe_gauge!(STREAMS, "Streams that are open, by kind: sse or websocket.");
     describe_counter!(STREAM_EVENTS, "What streams were told: recommendations, freshness or erased.");
-    describe_counter!(STREAMS_REFUSED, "Streams refused because `api.max_streams` were open, by kind.");
+    describe_counter!(
+        STREAMS_REFUSED,
+        "Streams refused because `api.max_streams`, or 32 of one session, were open, by kind."
+    );
+    describe_gauge!(STREAMS_BEHIND, "1 while topic `recommendations` cannot be followed: streams stand still.");
     // Counters that alerts look at are there before they first count.
     counter!(STALE_READS).increment(0);
     for outcome in ["acked", "not_recorded", "unknown"] {
@@ -120,6 +125,11 @@ impl Drop for OpenStream {
 /// A stream was told something.
 pub fn record_stream_event(name: &'static str) {
     counter!(STREAM_EVENTS, "event" => name).increment(1);
+}
+
+/// Whether changes may be missed from now on.
+pub fn record_changes_behind(is_behind: bool) {
+    gauge!(STREAMS_BEHIND).set(if is_behind { 1.0 } else { 0.0 });
 }
 
 /// A stream was refused.

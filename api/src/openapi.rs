@@ -14,7 +14,7 @@ use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
 use crate::routes::batch::BatchLine;
 use crate::routes::dismissed::Dismissal;
-use crate::routes::interactions::{Recorded, Reported};
+use crate::routes::interactions::{Recorded, ReportedOneOrMany};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
@@ -96,7 +96,7 @@ fn messages() -> Value {
     let mut generator = settings.clone().into_generator();
     generator.subschema_for::<Preferences>();
     generator.subschema_for::<Dismissal>();
-    generator.subschema_for::<Reported>();
+    generator.subschema_for::<ReportedOneOrMany>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();

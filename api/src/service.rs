@@ -106,7 +106,7 @@ impl Api {
             tables,
             statements: ways.statements,
             follower: ways.follower,
-            changes: ways.changes,
+            _changes: ways.changes,
             listeners,
             freshness,
             appraiser,

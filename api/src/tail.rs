@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use schemas::id::{ListingId, SessionId};
+use schemas::id::SessionId;
+use schemas::preferences::Preferences;
 use schemas::statement::decode;
 use stream::Record;
 
@@ -44,14 +45,14 @@ impl Note {
         Self::read(record, partitions).map(|(note, _)| note)
     }
 
-    /// The same with the homes that the statement dismisses.
-    pub fn read(record: &Record, partitions: u32) -> Option<(Self, Vec<ListingId>)> {
+    /// The same with what is stated; `None` of an erasure.
+    pub fn read(record: &Record, partitions: u32) -> Option<(Self, Option<Preferences>)> {
         let Record { partition, offset, append_time_ms, key, value, headers, .. } = record;
         let statement =
             decode(key.as_deref(), value.as_deref(), headers, partitions, *partition, *offset, *append_time_ms).ok()?;
         let erases = statement.preferences.is_none();
         let note = Self { session: statement.session, version: statement.version, erases };
-        Some((note, statement.preferences.map(|preferences| preferences.dismissed).unwrap_or_default()))
+        Some((note, statement.preferences))
     }
 }
 

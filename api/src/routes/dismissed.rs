@@ -1,7 +1,7 @@
 //! `POST /preferences/dismissed`: never this home again. Adds one id to the session's statement, which is whole: so it
 //! reads the statement, appends it with the id, and looks whether the id is there, and whether the log has statements in
-//! between whose homes its own has overwritten. If so it does it again, with those homes too: the log knows no
-//! compare-and-set, but who overwrites can tell, and mends it before it answers.
+//! between that its own has overwritten. If so it does it again, of those: the log knows no compare-and-set, but who overwrites can
+//! tell, and mends it before it answers. An erasure in between is stated again, too.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use schemas::cells::SessionCell;
 use schemas::field_error::{Fault, FieldError};
 use schemas::id::{ListingId, SessionId};
-use schemas::preferences::MAX_DISMISSED;
+use schemas::preferences::{MAX_DISMISSED, Preferences};
 use serde::Deserialize;
 use tokio::time::{Instant as Moment, timeout_at};
 
@@ -76,27 +76,62 @@ pub async fn dismiss(
     let until = Moment::now() + app.config.request_timeout;
     // From before the row is read: what is between it and our statement is heard.
     let hearing = app.follower.hear(session);
-    let mut wanted = BTreeSet::from([listing_id]);
+    let Ok(_turn) = timeout_at(until, hearing.turn.lock()).await else { return Err(not_in_time()) };
+    let mut wanted = BTreeSet::from([listing_id.clone()]);
     let mut appended = None;
     for _ in 0..MAX_TRIES {
-        let Some(mut cell) = applied(&app, session, &hearing, appended, until).await? else { break };
+        let Some(cell) = applied(&app, session, &hearing, appended, until).await? else { break };
+        let mut statement = cell.preferences.clone();
         if let Some((from, to)) = appended {
-            wanted.extend(hearing.between(from, to));
+            let overwritten = hearing.between(from, to);
+            wanted.extend(overwritten.dismissed);
+            match overwritten.newest {
+                // Ours came after the erasure, and was made of what it erased.
+                Some(None) => {
+                    append(&app, session, None, &headers).await?;
+                    return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
+                }
+                // What was stated since holds, but for what is dismissed. If something newer than ours is applied, that does.
+                Some(Some(newer)) if cell.version == to => statement = newer,
+                Some(Some(_)) | None => {}
+            }
         }
-        let dismissed: BTreeSet<ListingId> = cell.preferences.dismissed.iter().cloned().collect();
-        if wanted.is_subset(&dismissed) {
+        let dismissed: BTreeSet<ListingId> = statement.dismissed.iter().cloned().collect();
+        statement.dismissed = dismissed.union(&wanted).cloned().collect();
+        if says_the_same(&statement, &cell.preferences) {
             return Ok(Stated::answer(session, cell));
         }
-        let all: Vec<ListingId> = dismissed.union(&wanted).cloned().collect();
-        if all.len() > MAX_DISMISSED {
+        let is_too_much = statement.dismissed.len() > MAX_DISMISSED;
+        if is_too_much && appended.is_none() {
             return Err(too_many());
         }
-        cell.preferences.dismissed = all;
-        let delivered = append(&app, session, Some(cell.preferences.to_json()), &headers).await?;
+        if is_too_much {
+            // Ours has overwritten what others added: theirs stays, and this one is one too many.
+            statement.dismissed.retain(|id| *id != listing_id);
+            statement.dismissed.truncate(MAX_DISMISSED);
+        }
+        let delivered = append(&app, session, Some(statement.to_json()), &headers).await?;
+        if is_too_much {
+            return Err(too_many());
+        }
         appended = Some((cell.version, delivered.offset));
         metrics::record_dismissal();
     }
-    Err(Problem::new(Kind::OutcomeUnknown, "the home was not seen among the dismissed ones in time; repeat it"))
+    Err(not_in_time())
+}
+
+fn not_in_time() -> Problem {
+    Problem::new(Kind::OutcomeUnknown, "the home was not seen among the dismissed ones in time; repeat it")
+}
+
+/// Whether two statements differ in nothing but the order of what they dismiss.
+fn says_the_same(a: &Preferences, b: &Preferences) -> bool {
+    let ordered = |statement: &Preferences| {
+        let mut statement = statement.clone();
+        statement.dismissed.sort_unstable();
+        statement
+    };
+    ordered(a) == ordered(b)
 }
 
 /// The session's statement once the tables have the newest that is known here, and at least the one that we appended: made of

@@ -31,6 +31,8 @@ use crate::statements::now_ms;
 const MAX_BATCH: usize = 100;
 /// Largest body: 100 interactions of some 600 bytes at worst.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Most faults that are told: a body may have thousands.
+const MAX_FAULTS: usize = 100;
 /// How far a client's clock may be ahead, as with feeds.
 const MAX_AHEAD_MS: i64 = 5 * 60_000;
 /// How old an interaction may be: the topic keeps none longer.
@@ -55,6 +57,17 @@ pub struct Reported {
     pub actor_type: Option<ActorType>,
 }
 
+/// The body, for the document alone: `parse` reads it.
+#[expect(dead_code, reason = "names a schema")]
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum ReportedOneOrMany {
+    /// One.
+    One(Reported),
+    /// Up to 100.
+    Many(#[schemars(length(min = 1, max = 100))] Vec<Reported>),
+}
+
 /// What became of the interactions.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Recorded {
@@ -69,7 +82,7 @@ pub struct Recorded {
 /// hidden or scored by it: `POST /preferences/dismissed` hides a home.
 #[utoipa::path(
     post, path = "/interactions", tag = "sessions", operation_id = "record_interactions",
-    request_body(content = ref("#/components/schemas/Reported"), content_type = "application/json",
+    request_body(content = ref("#/components/schemas/ReportedOneOrMany"), content_type = "application/json",
                  description = "One, or an array of 1 to 100."),
     responses(
         (status = 202, description = "The log has them.", body = ref("#/components/schemas/Recorded")),
@@ -159,7 +172,7 @@ fn parse(body: &[u8], now_ms: i64) -> Result<Vec<Reported>, Problem> {
     if faults.is_empty() {
         return Ok(reported);
     }
-    Err(Problem::of_parts(Kind::ValidationFailed, faults.iter().map(Wrong::field).collect()))
+    Err(Problem::of_parts(Kind::ValidationFailed, faults.iter().take(MAX_FAULTS).map(Wrong::field).collect()))
 }
 
 fn of_item(n: usize, fault: FieldError) -> FieldError {

@@ -64,7 +64,12 @@ pub async fn socket(
     })?;
     let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
     let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
-    let upgrade = upgrade.max_message_size(MAX_MESSAGE_BYTES).max_frame_size(MAX_MESSAGE_BYTES);
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        // Otherwise 128 KiB a socket, and as much of a flood read in one go.
+        .read_buffer_size(MAX_MESSAGE_BYTES)
+        .write_buffer_size(0);
     Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, stop).await))
 }
 
