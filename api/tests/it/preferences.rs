@@ -131,6 +131,52 @@ fn clients_that_dismiss_at_once_lose_nothing_of_each_other() {
     });
 }
 
+/// Whichever of the two comes first: what was erased stays so.
+#[test]
+fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back() {
+    let desk = Desk::start();
+    let other = Desk::start_beside(&desk);
+    applied(&desk, || {
+        for round in 0..12 {
+            let token = token_of(&desk.state());
+            let headers = [("authorization", &*format!("Bearer {token}"))];
+            let path = format!("/api/v1/sessions/{}", session(&token));
+            std::thread::scope(|scope| {
+                let (desk, token) = (&desk, &token);
+                scope.spawn(move || dismiss(desk, token, "seattle:1"));
+                let erased = other.ask("DELETE", &path, &headers, b"");
+                assert_eq!(erased.status, 204, "{}", erased.text);
+            });
+            let read = desk.get_as(&token, "/api/v1/preferences");
+            assert_eq!(read.status, 404, "round {round}: {}", read.text);
+        }
+    });
+}
+
+#[test]
+fn what_is_stated_at_the_moment_of_a_dismissal_holds() {
+    let desk = Desk::start();
+    let other = Desk::start_beside(&desk);
+    applied(&desk, || {
+        for round in 0..12 {
+            let token = token_of(&desk.state());
+            let headers = [("content-type", "application/json"), ("authorization", &*format!("Bearer {token}"))];
+            let mut changed = preferences();
+            changed["min_bedrooms"] = json!(round % 5 + 1);
+            let (dismissal, version) = std::thread::scope(|scope| {
+                let (desk, token) = (&desk, &token);
+                let dismissal = scope.spawn(move || dismiss(desk, token, "seattle:1"));
+                let stated = other.ask("POST", "/api/v1/preferences", &headers, changed.to_string().as_bytes());
+                assert_eq!(stated.status, 202, "{}", stated.text);
+                (dismissal.join().unwrap(), stated.json()["version"].clone())
+            });
+            assert_eq!(dismissal.status, 200, "{}", dismissal.text);
+            let read = other.get_as(&token, &format!("/api/v1/preferences?min_version={version}&wait=10s")).json();
+            assert_eq!(read["preferences"]["min_bedrooms"], changed["min_bedrooms"], "round {round}: {read}");
+        }
+    });
+}
+
 #[test]
 fn a_statement_that_is_not_applied_yet_is_not_overwritten_by_the_one_before() {
     let desk = Desk::start();
