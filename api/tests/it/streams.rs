@@ -295,8 +295,11 @@ fn an_idle_stream_outlives_every_time_out_and_says_that_it_is_there() {
 #[test]
 fn an_end_closes_a_thousand_streams_within_a_second() {
     let desk = Desk::start();
-    let (token, _, _) = seated(&desk);
-    let mut streams: Vec<Listening> = (0..1_000).map(|_| Listening::of(&desk, &token)).collect();
+    // A session has at most 32.
+    let tokens: Vec<String> = (0..40).map(|_| seated(&desk).0).collect();
+    let mut streams: Vec<Listening> =
+        tokens.iter().cycle().take(1_000).map(|token| Listening::of(&desk, token)).collect();
+    let token = seated(&desk).0;
     let mut socket = open_socket(&desk, &token, &[]).unwrap();
     streams.iter_mut().for_each(|stream| drop(stream.next().unwrap()));
     socket.read().unwrap();
@@ -308,6 +311,16 @@ fn an_end_closes_a_thousand_streams_within_a_second() {
         assert_eq!(stream.next(), None);
     }
     assert_eq!(closing.join().unwrap(), Some(CloseCode::Away));
+}
+
+#[test]
+fn a_session_has_no_crowd_of_streams() {
+    let desk = Desk::start();
+    let (token, _, _) = seated(&desk);
+    let streams: Vec<Listening> = (0..32).map(|_| Listening::of(&desk, &token)).collect();
+    desk.get_as(&token, PATH).problem(503, "overloaded");
+    Listening::of(&desk, &seated(&desk).0);
+    drop(streams);
 }
 
 #[test]
