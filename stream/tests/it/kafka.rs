@@ -168,7 +168,11 @@ fn of_two_members_of_one_name_one_is_told_so_and_the_other_goes_on() {
 fn init_is_idempotent_and_repairs_a_policy_that_somebody_changed() {
     let Some((mut config, _topics)) = kafka_config() else { return };
     let created = stream::init(&config).unwrap();
-    assert_eq!(created.iter().filter(|change| matches!(change, Change::Created(_))).count(), Topic::ALL.len(), "{created:?}");
+    assert_eq!(
+        created.iter().filter(|change| matches!(change, Change::Created(_))).count(),
+        Topic::ALL.len(),
+        "{created:?}"
+    );
     assert_eq!(stream::init(&config).unwrap(), []);
     let own: std::collections::BTreeMap<String, String> = [("retention.ms".to_owned(), "1000".to_owned())].into();
     config.kafka.topic_settings.insert("dead-letters".to_owned(), own);
