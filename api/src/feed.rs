@@ -182,7 +182,6 @@ impl Feed {
                 () = self.listener.changed() => {}
                 () = self.stop.given() => {}
                 () = tokio::time::sleep_until(retry), if signal.looks != self.looked => {}
-                () = tokio::time::sleep(crate::freshness::EVERY), if self.said_stale => {}
             }
         }
     }
@@ -264,17 +263,20 @@ impl Feed {
     }
 }
 
-/// Wakes the listeners of every shard that is stale, once a second and for ever: nothing else would tell them. Who has said
-/// so looks by itself whether it still is.
+/// Wakes the listeners of every shard that has become stale, or fresh again, for ever: nothing else would tell them.
 pub async fn tell_staleness(freshness: Arc<Freshness>, listeners: Arc<Listeners>, shards: u32, stale_after: Duration) {
     let mut ticks = tokio::time::interval(crate::freshness::EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // Who begins to listen looks for itself first.
+    let mut was_stale = vec![false; shards as usize];
     loop {
         ticks.tick().await;
         let now_ms = now_ms();
         let stale: Vec<bool> = (0..shards).map(|shard| is_stale(freshness.as_of(shard), now_ms, stale_after)).collect();
-        if stale.contains(&true) {
-            listeners.wake_where(|session| stale[partition_of(&session_key(session), shards) as usize]);
+        if stale != was_stale {
+            let shard_of = |session| partition_of(&session_key(session), shards) as usize;
+            listeners.wake_where(|session| stale[shard_of(session)] != was_stale[shard_of(session)]);
+            was_stale = stale;
         }
     }
 }

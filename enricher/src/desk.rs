@@ -198,6 +198,9 @@ impl<'a> Desk<'a> {
                     }
                 }
             }
+            if again.is_empty() {
+                break;
+            }
             // A number that is none is rare: the next model is asked, by what is known by now.
             let known = surroundings.now();
             sales_read = known.sales_read().to_vec();

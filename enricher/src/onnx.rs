@@ -241,8 +241,9 @@ impl Predictor {
         if rows == 0 {
             return Ok(Vec::new());
         }
-        let failed =
-            |e: ort::Error| ModelError::new(&self.file, e, "the model failed on a row: restart with another model");
+        let failed = |e: ort::Error| {
+            ModelError::new(&self.file, e, "the model failed on its rows: promote another one (roost model promote)")
+        };
         let input = TensorRef::from_array_view(([rows, self.columns], matrix)).map_err(failed)?;
         let outputs = self.session.run(ort::inputs![INPUT => input]).map_err(failed)?;
         let (_, values) = outputs[OUTPUT].try_extract_tensor::<f32>().map_err(failed)?;

@@ -2,7 +2,6 @@
 //!
 //! What the records of `models` say is `Roll`; who is asked about a listing is `desk.rs`.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -38,6 +37,8 @@ pub(crate) struct Seat {
 pub(crate) struct Loaded {
     pub(crate) package: Package,
     name: ModelName,
+    /// Of its name: what a trial of it parts the listings by.
+    seed: u64,
     seats: Vec<Mutex<Seat>>,
     /// Whether it was said that it fails.
     has_complained: AtomicBool,
@@ -84,6 +85,7 @@ impl Loaded {
         let loaded = Self {
             package,
             name: name.clone(),
+            seed: xxh3_64_with_seed(name.to_string().as_bytes(), 0),
             seats,
             has_complained: AtomicBool::new(false),
             explainer: OnceLock::new(),
@@ -94,7 +96,7 @@ impl Loaded {
         {
             tracing::warn!(model = %name, "the trees of {name} are left to the standard operator, which is slower: {why}");
         }
-        tracing::info!(model = %name, file = %Path::new(&loaded.package.file).display(), "{name} loaded and checked");
+        tracing::info!(model = %name, file = %loaded.package.file.display(), "{name} loaded and checked");
         Ok(loaded)
     }
 
@@ -231,8 +233,7 @@ impl Roster {
     /// instance and after every restart; of another candidate it is another part of the listings.
     pub(crate) fn is_on_trial(&self, listing: &ListingId) -> bool {
         let Some(candidate) = self.candidate.as_ref().filter(|_| self.trial_percent > 0) else { return false };
-        let seed = xxh3_64_with_seed(candidate.name().to_string().as_bytes(), 0);
-        xxh3_64_with_seed(listing.as_str().as_bytes(), seed) % 100 < u64::from(self.trial_percent)
+        xxh3_64_with_seed(listing.as_str().as_bytes(), candidate.seed) % 100 < u64::from(self.trial_percent)
     }
 }
 
