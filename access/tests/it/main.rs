@@ -1,0 +1,4 @@
+//! The porter over a real embedded log.
+
+mod follow;
+mod place;
