@@ -39,6 +39,7 @@ mod statements;
 mod stop;
 mod tail;
 mod wait;
+mod webhooks;
 
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
