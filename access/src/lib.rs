@@ -140,7 +140,7 @@ fn secrets(config: &Config, role: Role) -> Result<(Secret, Vec<Secret>), String>
     let previous = config.previous_secret_files.iter().map(read);
     let previous =
         previous.collect::<Result<_, _>>().map_err(|error| format!("auth.previous_secret_files: {error}"))?;
-    let secret = match (&config.secret_file, config.mode) {
+    let secret = match (Some(&config.secret_file).filter(|path| !path.as_os_str().is_empty()), config.mode) {
         (Some(path), _) => read(path).map_err(|error| format!("auth.secret_file: {error}"))?,
         (None, Mode::Tokens) => {
             return Err("auth.secret_file is missing (auth.mode = \"tokens\" needs one, the same for all processes): \

@@ -49,7 +49,7 @@ impl Place {
         if !secret.exists() {
             access::secret::Secret::create(&secret).unwrap();
         }
-        Config { mode: access::Mode::Tokens, secret_file: Some(secret), ..Config::default() }
+        Config { mode: access::Mode::Tokens, secret_file: secret, ..Config::default() }
     }
 
     /// Appends as a process would that knows nothing.

@@ -115,7 +115,7 @@ fn an_erased_sessions_tokens_are_dead_at_every_process() {
 #[test]
 fn tokens_need_a_secret_of_their_own() {
     let place = Place::new();
-    let config = Config { secret_file: None, ..place.tokens() };
+    let config = Config { secret_file: std::path::PathBuf::new(), ..place.tokens() };
     let error = place.start(&config).err().unwrap();
     assert!(error.contains("auth.secret_file is missing") && error.contains("roost key secret FILE"), "{error}");
     let open = place.access(&Config::default());
