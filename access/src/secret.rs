@@ -67,7 +67,15 @@ impl Secret {
 
     /// Makes a secret in a new file that its owner alone can read. `Err` when the file is there.
     pub fn create(path: &Path) -> Result<Self, BadSecret> {
-        let bad = |error: std::io::Error| BadSecret { path: path.to_owned(), reason: error.to_string() };
+        let bad = |error: std::io::Error| {
+            let reason = match error.kind() {
+                std::io::ErrorKind::AlreadyExists => {
+                    "it is there already, and what was signed with it would be lost: name another file".to_owned()
+                }
+                _ => error.to_string(),
+            };
+            BadSecret { path: path.to_owned(), reason }
+        };
         let secret = Self::random();
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(bad)?;
         let text: String = secret.0.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -142,7 +150,7 @@ mod tests {
         let made = Secret::create(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(Secret::read(&path).unwrap().0, made.0);
-        assert!(Secret::create(&path).is_err());
+        assert!(Secret::create(&path).unwrap_err().to_string().contains("name another file"));
     }
 
     #[test]

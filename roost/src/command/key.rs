@@ -98,6 +98,8 @@ fn secret(file: &std::path::Path) -> anyhow::Result<ExitCode> {
 
 /// What is known of topic `access`, and the way to it.
 struct Register {
+    /// Closed with its last handle: held until the threads that use it have ended.
+    log: Log,
     runtime: Runtime,
     access: Access,
     ended: [Ended; 2],
@@ -135,7 +137,7 @@ impl Register {
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        Ok(Self { runtime, access, ended })
+        Ok(Self { log, runtime, access, ended })
     }
 
     fn create(self, create: &Create) -> anyhow::Result<ExitCode> {
@@ -195,7 +197,7 @@ impl Register {
 
     /// Appends a key, and lets the log take it before this process ends.
     fn append(self, key: ApiKey) -> anyhow::Result<()> {
-        let Self { runtime, access, ended } = self;
+        let Self { log, runtime, access, ended } = self;
         runtime.block_on(access.append(AccessRecord::Key(key))).context("the log did not take the key")?;
         drop(access);
         runtime.block_on(async {
@@ -204,6 +206,7 @@ impl Register {
                 let _ = tokio::time::timeout(PATIENCE, ended).await;
             }
         });
+        drop(log);
         Ok(())
     }
 }
@@ -241,6 +244,29 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_is_made_is_listed_and_revoked_by_commands_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = crate::config::load(&[]).unwrap();
+        settings.in_one_process(directory.path());
+        let none = Register::open(&settings).err().unwrap().to_string();
+        assert!(none.contains("there is no log in"), "{none}");
+        drop(stream::open(&settings.log).unwrap());
+        let known = || Register::open(&settings).unwrap().access.known().keys().cloned().collect::<Vec<_>>();
+        let feeds = vec!["nwmls".parse().unwrap()];
+        let create =
+            |role, feeds| Create { name: "feed".to_owned(), role, feeds, expires: Some(Duration::from_secs(60)) };
+        Register::open(&settings).unwrap().create(&create(Word::Service, feeds.clone())).unwrap();
+        let made = known();
+        assert_eq!((made.len(), &made[0].feeds, made[0].revoked_at), (1, &feeds, None));
+        Register::open(&settings).unwrap().revoke(&made[0].key_id).unwrap();
+        assert!(known()[0].revoked_at.is_some());
+        let bound = Register::open(&settings).unwrap().create(&create(Word::Admin, feeds)).unwrap_err().to_string();
+        assert!(bound.contains("leave out --feed"), "{bound}");
+        let unknown = Register::open(&settings).unwrap().revoke(&AccessId::short()).unwrap_err().to_string();
+        assert!(unknown.contains("roost key list"), "{unknown}");
+    }
 
     #[test]
     fn a_key_is_named_by_its_id_or_by_its_whole_text() {
