@@ -79,6 +79,7 @@ enum Word {
 
 /// Does it.
 pub fn run(keys: &Keys, mut settings: Settings) -> anyhow::Result<ExitCode> {
+    crate::telemetry::install_warnings();
     if let Some(directory) = &keys.data_dir {
         settings.in_one_process(directory);
     }
@@ -107,7 +108,6 @@ struct Register {
 
 impl Register {
     fn open(settings: &Settings) -> anyhow::Result<Self> {
-        crate::telemetry::install_warnings();
         // Opening would make one: a key in a new log is none that anybody asks for.
         let directory = &settings.log.embedded.directory;
         if settings.log.backend == BackendKind::Embedded && !stream::is_embedded_log(directory) {
