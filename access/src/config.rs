@@ -25,9 +25,8 @@ pub struct Config {
     /// Who is asked for what.
     pub mode: Mode,
     /// The file of the secret from which all signatures are made: 32 random bytes or more as base64 or hexadecimal digits. The
-    /// same for all processes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret_file: Option<PathBuf>,
+    /// same for all processes. Empty: none.
+    pub secret_file: PathBuf,
     /// Files of secrets that are still verified and never signed with: those before the present one.
     pub previous_secret_files: Vec<PathBuf>,
     /// `iss` of the tokens: who makes them.
@@ -55,7 +54,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             mode: Mode::Open,
-            secret_file: None,
+            secret_file: PathBuf::new(),
             previous_secret_files: Vec::new(),
             issuer: "roost".to_owned(),
             audience: "roost".to_owned(),

@@ -1,12 +1,12 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits and the web
-//! page are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Who asks, the
+//! porter says (`access`). Rate limits and the web page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
 //! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
-//! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
+//! statement's row), `caller` (who asks), and the pure rest: `idempotency`, `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
 //! `problem`.
 
 mod alike;
@@ -14,6 +14,7 @@ mod app;
 mod appraise;
 mod body;
 mod bots;
+mod caller;
 mod changes;
 mod config;
 mod cursor;
@@ -23,6 +24,7 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod idempotency;
 mod listeners;
 pub mod metrics;
 mod openapi;
@@ -34,7 +36,6 @@ mod query;
 mod router;
 mod routes;
 mod service;
-mod session;
 mod statements;
 mod stop;
 mod tail;

@@ -17,7 +17,7 @@ use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
-    recommendations, similar, socket, stated, stream,
+    recommendations, refresh, similar, socket, stated, stream,
 };
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
@@ -26,6 +26,7 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preferences::state, stated::read))
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
+        .routes(routes!(refresh::refresh))
         .routes(routes!(recommendations::read))
         .routes(routes!(pick::explain))
         .routes(routes!(interactions::record))

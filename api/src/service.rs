@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use access::Access;
 use store::Tables;
 use stream::{Fatal, Log, LogError};
 use tokio::net::TcpListener;
@@ -49,7 +50,7 @@ pub struct Api {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     background: [JoinHandle<()>; 2],
-    threads: [Ended; 3],
+    threads: [Ended; 5],
 }
 
 /// How the API ended.
@@ -102,6 +103,7 @@ impl Api {
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
             config,
+            access: Arc::new(ways.access),
             log,
             tables,
             statements: ways.statements,
@@ -150,20 +152,29 @@ impl Api {
 
 /// The ways to the log, and what tells that their threads have ended.
 struct Ways {
+    access: Access,
     statements: Statements,
     follower: Follower,
     changes: Changes,
-    threads: [Ended; 3],
+    threads: [Ended; 5],
 }
 
 /// Opens the ways to the log, on a thread that may block.
 async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
     let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
+    let auth = config.auth.clone();
     let opened = tokio::task::spawn_blocking(move || {
+        let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
         let (changes, changed) = Changes::start(&log, listeners, fatal)?;
-        Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
+        Ok::<_, LogError>(Ways {
+            access,
+            statements,
+            follower,
+            changes,
+            threads: [sent, followed, changed, appended, known],
+        })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;
     Ok(opened?)

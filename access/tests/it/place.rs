@@ -30,11 +30,26 @@ impl Place {
 
     /// A process that has read the log to its end.
     pub fn access(&self, config: &Config) -> Access {
-        let lines = Arc::clone(&self.fatal);
-        let fatal: Fatal = Arc::new(move |line| lines.lock().unwrap().push(line));
-        let (access, _) = Access::start(config, Role::Api, &self.log, &fatal).unwrap();
+        let access = self.start(config).unwrap();
         eventually("it is ready", || access.ready().is_ok());
         access
+    }
+
+    /// A process, or why there is none.
+    pub fn start(&self, config: &Config) -> Result<Access, String> {
+        let lines = Arc::clone(&self.fatal);
+        let fatal: Fatal = Arc::new(move |line| lines.lock().unwrap().push(line));
+        let started = Access::start(config, Role::Api, &self.log, &fatal);
+        started.map(|(access, _)| access).map_err(|error| error.to_string())
+    }
+
+    /// Settings of mode `tokens`, whose secret is a file here.
+    pub fn tokens(&self) -> Config {
+        let secret = self.directory.path().join("secret");
+        if !secret.exists() {
+            access::secret::Secret::create(&secret).unwrap();
+        }
+        Config { mode: access::Mode::Tokens, secret_file: secret, ..Config::default() }
     }
 
     /// Appends as a process would that knows nothing.

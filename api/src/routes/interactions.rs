@@ -21,10 +21,10 @@ use super::recommendations::read_now;
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
+use crate::caller::Session;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
-use crate::session::Bearer;
 use crate::statements::now_ms;
 
 /// Most interactions of one request: what a page gathers while it is looked at.
@@ -96,14 +96,13 @@ pub struct Recorded {
 )]
 pub async fn record(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let reported = parse(&body, now_ms())?;
-    let session = token.session_id();
     // Whoever invents a token has no session: nothing is recorded of it.
     read_now(&app, session).await?;
     let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());

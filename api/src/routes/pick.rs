@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::recommendations::{pending, read_now};
 use crate::app::App;
+use crate::caller::Session;
 use crate::problem::{Kind, Problem};
 use crate::query::NoQuery;
-use crate::session::Bearer;
 
 /// One of the three, with all that is known of why.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -49,11 +49,10 @@ pub struct Pick {
 )]
 pub async fn explain(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session_id): Session,
     Path(id): Path<String>,
     _: NoQuery,
 ) -> Result<Response, Problem> {
-    let session_id = token.session_id();
     let Some(row) = read_now(&app, session_id).await? else {
         return Ok(pending(&app, session_id, None));
     };

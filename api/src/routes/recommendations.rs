@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use store::RecommendationRow;
 
 use crate::app::App;
+use crate::caller::Session;
 use crate::etag;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
-use crate::session::Bearer;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
@@ -78,12 +78,11 @@ pub struct Pending {
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
-    let session = token.session_id();
     let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
     match look.step {
         Step::Answer => {

@@ -12,6 +12,7 @@ use tokio::time::{Instant as Moment, interval_at, timeout};
 
 use super::stream::asked;
 use crate::app::App;
+use crate::caller::{ended, ends, user};
 use crate::feed::{Feed, Told};
 use crate::metrics::StreamKind;
 use crate::problem::{Kind, Problem};
@@ -31,7 +32,7 @@ const CLOSING: Duration = Duration::from_millis(500);
 /// Each text is `{"type": "recommendations", "id": …, "data": …}` with what the event of `/recommendations/stream` of that name has;
 /// `freshness` and `erased` have no `id`. The server pings every 15 s. It closes with 1000 when the session is erased, 1001 when
 /// it ends itself (connect again, with `last_event_id`), 1003 when the client sends texts or data, and 1008 when it leaves two
-/// pings unanswered or sends too much. Pages of other sites cannot open it.
+/// pings unanswered, sends too much, or its token has expired. Pages of other sites cannot open it.
 #[utoipa::path(
     get, path = "/recommendations/ws", tag = "sessions", operation_id = "open_recommendations_socket",
     params(
@@ -54,7 +55,8 @@ pub async fn socket(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let (token, seen) = asked(&uri, &headers)?;
+    let (credential, seen) = asked(&uri, &headers)?;
+    let user = user(&app, &credential).await?;
     if !is_of_this_host(&headers) {
         return Err(Problem::new(Kind::ForbiddenOrigin, Kind::ForbiddenOrigin.meaning()));
     }
@@ -62,15 +64,15 @@ pub async fn socket(
         Problem::new(Kind::UpgradeRequired, rejection.body_text())
             .with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
-    let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
-    let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
+    let feed = Feed::open(&app, user.session, seen, StreamKind::WebSocket).await?;
+    let (keep_alive, stop, ends) = (app.config.stream_keep_alive, app.stop.clone(), ends(&user));
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
         // Otherwise 128 KiB a socket, and as much of a flood read in one go.
         .read_buffer_size(MAX_MESSAGE_BYTES)
         .write_buffer_size(0);
-    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, stop).await))
+    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, ends, stop).await))
 }
 
 /// Whether the request is of a page of this very host, or of no page.
@@ -102,8 +104,11 @@ enum End {
 
 const STOPPING: End = End::Close(close_code::AWAY, "the service ends, connect again");
 
-async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut stop: Stop) {
-    let end = talk(&mut socket, &mut feed, keep_alive, &mut stop).await;
+async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, ends: Option<Moment>, mut stop: Stop) {
+    let end = tokio::select! {
+        end = talk(&mut socket, &mut feed, keep_alive, &mut stop) => end,
+        () = ended(ends) => End::Close(close_code::POLICY, "the token has expired, connect again with a new one"),
+    };
     let farewell = async {
         if let End::Close(code, reason) = end {
             // A client that is gone hears nothing.

@@ -8,14 +8,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use schemas::id::{SessionId, SessionToken};
+use schemas::id::SessionId;
 
 use crate::app::App;
+use crate::caller::{ended, ends, of_stream, user};
 use crate::feed::{EventId, Feed, Told};
 use crate::metrics::StreamKind;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::session::of_stream;
 
 /// Tells nginx and its like not to gather an answer before they pass it on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -29,6 +29,8 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// * `recommendations`: `data` is what `GET /recommendations` answers; the `id` names these picks.
 /// * `freshness`: the picks are the same, and have become stale or are no longer; `data` has `session_id`, `as_of` and `stale`.
 /// * `erased`: the session is gone, and the stream ends.
+///
+/// Where tokens end (`auth.mode` other than `open`), the stream ends with its token: connect again with a new one.
 #[utoipa::path(
     get, path = "/recommendations/stream", tag = "sessions", operation_id = "stream_recommendations",
     params(
@@ -46,21 +48,27 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
     security(("session" = []), ("session_in_query" = [])),
 )]
 pub async fn stream(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let (token, seen) = asked(&uri, &headers)?;
-    let session = token.session_id();
+    let (credential, seen) = asked(&uri, &headers)?;
+    let user = user(&app, &credential).await?;
+    let session = user.session;
     let feed = Feed::open(&app, session, seen, StreamKind::Sse).await?;
     let keep_alive = KeepAlive::new().interval(app.config.stream_keep_alive);
     // The first lines say at once that the stream is open.
     let first = Event::default().retry(retry_of(session));
-    let rest = futures::stream::unfold(feed, async |mut feed| Some((event(feed.next().await?), feed)));
+    let rest = futures::stream::unfold((feed, ends(&user)), async |(mut feed, ends)| {
+        tokio::select! {
+            told = feed.next() => Some((event(told?), (feed, ends))),
+            () = ended(ends) => None,
+        }
+    });
     let events = futures::StreamExt::chain(futures::stream::iter([first]), rest);
     let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
     Ok((head, Sse::new(events).keep_alive(keep_alive)).into_response())
 }
 
-/// Whose stream, and what the client has already.
-pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(SessionToken, Option<EventId>), Problem> {
+/// The token that opens the stream, and what the client has already.
+pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(String, Option<EventId>), Problem> {
     let mut query = Query::read(uri, &["token", "last_event_id"]);
     let token = of_stream(headers, &mut query)?;
     let of_query = query.parsed("last_event_id", "the id of an event", EventId::parse);

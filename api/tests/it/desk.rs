@@ -117,6 +117,14 @@ impl Desk {
         desk
     }
 
+    /// Another process of the same API, with settings of its own.
+    pub fn start_beside_with(other: &Self, config: Config) -> Self {
+        let (log, tables) = (Arc::clone(&other.log), Arc::clone(&other.tables.inner));
+        let desk = Self::run(config, None, log, tables, None, false);
+        desk.eventually("the API is ready", || desk.api().ready().is_ok());
+        desk
+    }
+
     /// Another process of the same API, which never knows that it has read the log to its end.
     pub fn start_endless_beside(other: &Self) -> Self {
         Self::start_endless_or_not(other, true)
@@ -239,8 +247,13 @@ impl Desk {
 
     /// Appends a record under a session's key.
     pub fn append(&self, topic: Topic, session: SessionId, value: Option<Vec<u8>>) {
+        self.append_under(topic, session_key(session), value);
+    }
+
+    /// Appends a record under any key.
+    pub fn append_under(&self, topic: Topic, key: Vec<u8>, value: Option<Vec<u8>>) {
         let producer = self.log.producer(Arc::new(Heedless)).unwrap();
-        let key = Some(session_key(session));
+        let key = Some(key);
         producer.send(Outgoing { topic, partition: None, key, value, headers: Vec::new() }, 0).unwrap();
         producer.flush(Duration::from_secs(5)).unwrap();
     }

@@ -1,5 +1,6 @@
 //! The API from outside: over real sockets, on a log and tables.
 
+mod access;
 mod appraisal;
 mod browse;
 mod desk;
@@ -14,3 +15,4 @@ mod recommendations;
 mod secrets;
 mod statements;
 mod streams;
+mod tokens;
