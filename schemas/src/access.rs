@@ -130,6 +130,29 @@ pub struct Webhook {
     /// When it was deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Instant>,
+    /// How sending to it went, as far as it was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<WebhookDelivery>,
+}
+
+/// How sending to a webhook goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookDelivery {
+    /// When it was last tried.
+    pub last_attempt_at: Instant,
+    /// When the receiver last took something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success_at: Option<Instant>,
+    /// Since when it has taken nothing; absent: the last attempt succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_since: Option<Instant>,
+    /// The HTTP status of its last answer; absent: there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_status: Option<u16>,
+    /// Why there was no answer: `timeout`, `unreachable`, `tls`, `name`, `private_address`, `protocol`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// The key of a record.
@@ -323,7 +346,9 @@ impl SessionRevocation {
 impl Webhook {
     fn join(self, other: Self) -> Self {
         let deleted_at = earliest(self.deleted_at, other.deleted_at);
-        Self { deleted_at, ..greater(self, other, Self::compare_content) }
+        // The later attempt, which is first in the order of its members.
+        let delivery = self.delivery.clone().max(other.delivery.clone());
+        Self { deleted_at, delivery, ..greater(self, other, Self::compare_content) }
     }
 
     fn compare_content(a: &Self, b: &Self) -> Ordering {
@@ -386,12 +411,24 @@ mod tests {
             AccessRecord::Session(SessionRevocation { session_id: SessionId::from_bits(7), not_before, expires_at })
         })
     }
+    fn delivery() -> impl Strategy<Value = WebhookDelivery> {
+        (instant(), prop::option::of(instant()), prop::option::of(200_u16..202)).prop_map(
+            |(last_attempt_at, failing_since, last_status)| WebhookDelivery {
+                last_attempt_at,
+                last_success_at: None,
+                failing_since,
+                last_status,
+                last_error: None,
+            },
+        )
+    }
     fn webhook() -> impl Strategy<Value = AccessRecord> {
         let sessions = prop::collection::vec((0_u128..2).prop_map(SessionId::from_bits), 0..2);
-        (any::<bool>(), "[ab]", sessions, instant(), prop::option::of(instant())).prop_map(
-            |(of_key, url, sessions, created_at, deleted_at)| {
+        let ends = (prop::option::of(instant()), prop::option::of(delivery()));
+        (any::<bool>(), "[ab]", sessions, instant(), ends).prop_map(
+            |(of_key, url, sessions, created_at, (deleted_at, delivery))| {
                 let owner = if of_key { Owner::Key(id()) } else { Owner::Session(SessionId::from_bits(7)) };
-                AccessRecord::Webhook(Webhook { webhook_id: id(), owner, url, sessions, created_at, deleted_at })
+                AccessRecord::Webhook(Webhook { webhook_id: id(), owner, url, sessions, created_at, deleted_at, delivery })
             },
         )
     }

@@ -299,7 +299,7 @@ impl<T: Clone> Schedule<T> {
                 state.failures += 1;
                 let wait = wait.unwrap_or(0).min(self.bounds.longest_pause);
                 let due = now + pause(&self.bounds, state.failures, jitter).max(wait);
-                if is_orphan && state.pending.is_none() {
+                if is_orphan {
                     tell(Fate::Dropped, change.content);
                 } else if state.pending.is_some() {
                     tell(Fate::Superseded, change.content);
