@@ -54,6 +54,8 @@ pub enum Role {
 pub struct Access {
     config: Config,
     secret: Secret,
+    /// Those before it, which webhooks are signed with too.
+    previous: Vec<Secret>,
     tokens: Tokens,
     /// The keys of the other issuer, in mode `oidc`.
     jwks: Option<Jwks>,
@@ -83,7 +85,7 @@ impl Access {
         let (appender, appends) = Appender::start(log, Arc::clone(&source), fatal)?;
         let register = Register::new(Bounds::default());
         let (follower, follows) = Follower::start(log, register, appender.clone(), source, fatal)?;
-        Ok((Self { config: config.clone(), secret, tokens, jwks, follower, appender }, [appends, follows]))
+        Ok((Self { config: config.clone(), secret, previous, tokens, jwks, follower, appender }, [appends, follows]))
     }
 
     /// The settings.
@@ -122,6 +124,31 @@ impl Access {
     /// The webhooks that want this session's changes: its own, and those of keys that name it or all sessions.
     pub fn webhooks_for(&self, session: SessionId) -> Vec<Arc<Webhook>> {
         self.known().webhooks_for(session)
+    }
+
+    /// Whether the secret is the same for all processes, and after a restart.
+    pub fn has_lasting_secret(&self) -> bool {
+        !self.config.secret_file.as_os_str().is_empty()
+    }
+
+    /// What this webhook's messages are signed with: by the present secret first, then by those before it.
+    pub fn webhook_secrets(&self, id: &AccessId) -> Vec<[u8; 32]> {
+        std::iter::once(&self.secret)
+            .chain(&self.previous)
+            .map(|secret| secret.mac("webhook|", &[id.as_str().as_bytes()]))
+            .collect()
+    }
+
+    /// Whether the owner may still be told of anything: a key that has ended may not.
+    pub fn is_good_owner(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Session(_) => true,
+            Owner::Key(id) => match self.known().key(id) {
+                Some(key) => key.is_good(now()),
+                // The other issuer's services have ids without a record.
+                None => self.config.mode == Mode::Oidc,
+            },
+        }
     }
 
     /// The webhooks of this owner that are not deleted.

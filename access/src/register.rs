@@ -354,7 +354,15 @@ mod tests {
     fn webhook(n: u32, owner: Owner, sessions: &[u128], deleted: Option<i64>) -> AccessRecord {
         let sessions = sessions.iter().copied().map(SessionId::from_bits).collect();
         let (url, deleted_at) = ("https://example.com".to_owned(), deleted.map(at));
-        AccessRecord::Webhook(Webhook { webhook_id: id(n), owner, url, sessions, created_at: at(0), deleted_at })
+        AccessRecord::Webhook(Webhook {
+            webhook_id: id(n),
+            owner,
+            url,
+            sessions,
+            created_at: at(0),
+            deleted_at,
+            delivery: None,
+        })
     }
     fn ids(webhooks: &[Arc<Webhook>]) -> Vec<AccessId> {
         webhooks.iter().map(|webhook| webhook.webhook_id.clone()).collect()

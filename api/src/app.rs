@@ -20,6 +20,7 @@ use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
 use crate::tail::Verdict;
+use crate::webhooks::Webhooks;
 
 /// Shared by all requests.
 pub struct App {
@@ -31,6 +32,8 @@ pub struct App {
     pub log: Log,
     /// The tables.
     pub tables: Tables,
+    /// What is sent to webhooks.
+    pub webhooks: Webhooks,
     /// The way to topic `preferences`.
     pub statements: Statements,
     /// The tail of topic `preferences`.

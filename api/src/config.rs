@@ -1,6 +1,7 @@
 //! Every setting of the API.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,8 @@ pub struct Config {
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
+    /// What is sent to webhooks.
+    pub webhooks: WebhookConfig,
 }
 
 impl Default for Config {
@@ -80,6 +83,58 @@ impl Default for Config {
             stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
+            webhooks: WebhookConfig::default(),
+        }
+    }
+}
+
+/// The settings of `[api.webhooks]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookConfig {
+    /// Whether webhooks are registered and sent to. They need `auth.secret_file` besides, from which they are signed.
+    pub enabled: bool,
+    /// Most requests under way, each on a thread of its own with a connection.
+    pub workers: usize,
+    /// Most of them to one host, so that a slow receiver leaves the rest to the others.
+    pub per_host: usize,
+    /// Most changes that wait, about 4 kB each: beyond, the oldest of the webhook with most is given up.
+    pub max_pending: usize,
+    /// Longest time of one request, from the look-up of the name to the end of the answer.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// The pause after a first failure; it doubles with each further one,
+    #[serde(with = "humantime_serde")]
+    pub first_pause: Duration,
+    /// up to this.
+    #[serde(with = "humantime_serde")]
+    pub longest_pause: Duration,
+    /// How old a change may become that the receiver does not take; then it is a dead letter.
+    #[serde(with = "humantime_serde")]
+    pub give_up_after: Duration,
+    /// Whether addresses without TLS are taken: for receivers in the same machine or network alone.
+    pub allow_http: bool,
+    /// Whether addresses of this machine and of private networks are taken. With strangers among the clients this lets them
+    /// send requests into the network that roost stands in.
+    pub allow_private_addresses: bool,
+    /// A PEM file of certificates that are trusted besides the public ones. Empty: none.
+    pub extra_roots: PathBuf,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            workers: 32,
+            per_host: 4,
+            max_pending: 100_000,
+            timeout: Duration::from_secs(10),
+            first_pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(3_600),
+            give_up_after: Duration::from_secs(86_400),
+            allow_http: false,
+            allow_private_addresses: false,
+            extra_roots: PathBuf::new(),
         }
     }
 }

@@ -45,6 +45,6 @@ mod webhooks;
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
 };
-pub use self::config::Config;
+pub use self::config::{Config, WebhookConfig};
 pub use self::router::openapi;
 pub use self::service::{Api, Drained, StartError};

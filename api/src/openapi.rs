@@ -23,6 +23,7 @@ use crate::routes::recommendations::{Pending, Recommendations};
 use crate::routes::refresh::{Renewal, Renewed};
 use crate::routes::similar::Similar;
 use crate::routes::stated::Stated;
+use crate::routes::webhooks::{Registered, Registration, Shown, Tested, Webhooks};
 
 /// What is not a route.
 #[derive(OpenApi)]
@@ -39,6 +40,7 @@ use crate::routes::stated::Stated;
         (name = "properties", description = "Homes."),
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
+        (name = "webhooks", description = "Addresses that are told when the three best change."),
     ),
     modifiers(&SessionToken),
 )]
@@ -105,6 +107,7 @@ fn messages() -> Value {
     generator.subschema_for::<Dismissal>();
     generator.subschema_for::<ReportedOneOrMany>();
     generator.subschema_for::<Renewal>();
+    generator.subschema_for::<Registration>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();
@@ -126,6 +129,10 @@ fn messages() -> Value {
         add::<Prediction>,
         add::<BatchLine>,
         add::<ModelInfo>,
+        add::<Registered>,
+        add::<Shown>,
+        add::<Webhooks>,
+        add::<Tested>,
         add::<ProblemDocument>,
     ] {
         add(&mut answers);

@@ -54,6 +54,12 @@ kinds! {
     NotRecommended = "not-recommended", NOT_FOUND, "Not one of the three";
     /// No listing was ever seen in that market.
     MarketNotFound = "market-not-found", NOT_FOUND, "No such market";
+    /// There is no such webhook, it was deleted, or it is another's.
+    WebhookNotFound = "webhook-not-found", NOT_FOUND, "No such webhook";
+    /// This installation sends to no webhooks: `api.webhooks.enabled` is off, or there is no `auth.secret_file` to sign with.
+    WebhooksOff = "webhooks-off", NOT_FOUND, "No webhooks here";
+    /// The caller has as many webhooks as it may have: delete one first.
+    TooManyWebhooks = "too-many-webhooks", CONFLICT, "Too many webhooks";
     /// The route is there but not for this method; the header `Allow` lists those it has.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The body did not arrive in time; send it again on a better line.

@@ -17,7 +17,7 @@ use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
-    recommendations, refresh, similar, socket, stated, stream,
+    recommendations, refresh, similar, socket, stated, stream, webhooks,
 };
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
@@ -34,7 +34,10 @@ fn v1() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(socket::socket))
         .routes(routes!(appraisal::predict))
         .routes(routes!(batch::predict_batch))
-        .routes(routes!(model::info));
+        .routes(routes!(model::info))
+        .routes(routes!(webhooks::register, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::test));
     let browse = OpenApiRouter::new()
         .routes(routes!(properties::browse))
         .routes(routes!(property::read))

@@ -22,6 +22,7 @@ use crate::listeners::Listeners;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
+use crate::webhooks::Webhooks;
 
 /// Why the API did not start.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +51,7 @@ pub struct Api {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     background: [JoinHandle<()>; 2],
-    threads: [Ended; 5],
+    threads: Vec<Ended>,
 }
 
 /// How the API ended.
@@ -103,7 +104,8 @@ impl Api {
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
             config,
-            access: Arc::new(ways.access),
+            access: ways.access,
+            webhooks: ways.webhooks,
             log,
             tables,
             statements: ways.statements,
@@ -152,28 +154,32 @@ impl Api {
 
 /// The ways to the log, and what tells that their threads have ended.
 struct Ways {
-    access: Access,
+    access: Arc<Access>,
     statements: Statements,
     follower: Follower,
     changes: Changes,
-    threads: [Ended; 5],
+    webhooks: Webhooks,
+    threads: Vec<Ended>,
 }
 
 /// Opens the ways to the log, on a thread that may block.
 async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
     let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
-    let auth = config.auth.clone();
+    let (auth, webhooks) = (config.auth.clone(), config.webhooks.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, fatal)?;
+        let (changes, changed) = Changes::start(&log, listeners, Arc::clone(&fatal))?;
+        let access = Arc::new(access);
+        let (webhooks, sending) = Webhooks::start(webhooks, &access, &log, &fatal)?;
         Ok::<_, LogError>(Ways {
             access,
             statements,
             follower,
             changes,
-            threads: [sent, followed, changed, appended, known],
+            webhooks,
+            threads: [sent, followed, changed, appended, known].into_iter().chain(sending).collect(),
         })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;

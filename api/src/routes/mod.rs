@@ -18,3 +18,4 @@ pub mod similar;
 pub mod socket;
 pub mod stated;
 pub mod stream;
+pub mod webhooks;

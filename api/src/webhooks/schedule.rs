@@ -376,6 +376,7 @@ impl<T: Clone> Schedule<T> {
     }
 
     /// Whether the next change may crowd out another one.
+    #[cfg(test)]
     pub const fn is_full(&self) -> bool {
         self.pending >= self.bounds.pending || self.pending_bytes >= self.bounds.pending_bytes
     }
@@ -850,7 +851,6 @@ mod tests {
     struct Flight {
         webhook: u32,
         of: u32,
-        written: i64,
     }
 
     proptest! {
@@ -891,7 +891,7 @@ mod tests {
                             let newest = newest_started.entry((webhook, of)).or_insert(0);
                             prop_assert!(written >= *newest, "out of order");
                             *newest = written;
-                            flights.push(Flight { webhook, of, written });
+                            flights.push(Flight { webhook, of });
                             prop_assert!(flights.len() <= BOUNDS.workers);
                             let of_host = flights.iter().filter(|f| f.webhook / 2 == webhook / 2).count();
                             prop_assert!(of_host <= BOUNDS.per_host);

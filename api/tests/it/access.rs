@@ -66,9 +66,22 @@ fn table(name: &str) -> BTreeMap<String, [u16; 5]> {
     rows.collect()
 }
 
+/// Registers a webhook of this session, at a name that never leads anywhere (RFC 6761).
+fn webhook_of(desk: &Desk, own: &Value) -> String {
+    let bearer = format!("Bearer {}", own["token"].as_str().unwrap());
+    let headers = [("authorization", &*bearer), ("content-type", "application/json")];
+    let answer = desk.ask("POST", "/api/v1/webhooks", &headers, br#"{"url": "https://receiver.invalid/"}"#);
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.json()["webhook_id"].as_str().unwrap().to_owned()
+}
+
 /// What every route is asked with, but for who asks. `own` is the session that is asked about.
 fn ask(desk: &Desk, route: &str, own: &Value, who: &[(&str, &str)]) -> (u16, String) {
     let (method, path) = route.split_once(' ').unwrap();
+    let path = match path.contains("/webhooks/{id}") {
+        true => path.replace("{id}", &webhook_of(desk, own)),
+        false => path.to_owned(),
+    };
     let path = path
         .replace("{listing_id}", "seattle:1")
         .replace("/sessions/{id}", &format!("/sessions/{}", own["session_id"].as_str().unwrap()))
@@ -84,6 +97,8 @@ fn ask(desk: &Desk, route: &str, own: &Value, who: &[(&str, &str)]) -> (u16, Str
         ("POST", "/api/v1/sessions/refresh") => {
             (method, path, json!({"refresh_token": own.get("refresh_token").unwrap_or(&json!("x"))}))
         }
+        ("POST", "/api/v1/webhooks") => (method, path, json!({"url": "https://receiver.invalid/"})),
+        ("POST", path) if path.starts_with("/api/v1/webhooks/") => (method, path.to_owned(), Value::Null),
         ("POST", "/api/v1/interactions") => {
             (method, path, json!({"listing_id": "seattle:1", "event_type": "DetailedView"}))
         }

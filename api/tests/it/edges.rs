@@ -25,6 +25,11 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("POST", "/api/v1/ml/predict-price", false, true),
     ("POST", "/api/v1/ml/predict-price/batch", false, false),
     ("GET", "/api/v1/ml/model-info", false, false),
+    ("POST", "/api/v1/webhooks", true, true),
+    ("GET", "/api/v1/webhooks", true, false),
+    ("GET", "/api/v1/webhooks/0f1e2d3c4b5a", true, false),
+    ("DELETE", "/api/v1/webhooks/0f1e2d3c4b5a", true, false),
+    ("POST", "/api/v1/webhooks/0f1e2d3c4b5a/test", true, false),
 ];
 
 #[test]
@@ -41,7 +46,7 @@ fn the_list_of_routes_is_that_of_the_document() {
     let mut listed: Vec<String> = ROUTES
         .iter()
         .map(|(method, path, _, _)| {
-            let path = path.replace("/00000000000000000000000000000000", "/{id}");
+            let path = path.replace("/00000000000000000000000000000000", "/{id}").replace("/0f1e2d3c4b5a", "/{id}");
             let path =
                 path.replace("recommendations/seattle:1", "recommendations/{listing_id}").replace("seattle:1", "{id}");
             format!("{method} {}", path.replace("us/wa/seattle", "{country}/{state}/{city}"))

@@ -184,6 +184,7 @@ fn an_administrator_erases_any_session_and_its_webhooks_go_with_it() {
         sessions: Vec::new(),
         created_at: access::now(),
         deleted_at: None,
+        delivery: None,
     };
     let porter = {
         let fatal: stream::Fatal = std::sync::Arc::new(|line| panic!("{line}"));
