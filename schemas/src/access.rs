@@ -428,7 +428,15 @@ mod tests {
         (any::<bool>(), "[ab]", sessions, instant(), ends).prop_map(
             |(of_key, url, sessions, created_at, (deleted_at, delivery))| {
                 let owner = if of_key { Owner::Key(id()) } else { Owner::Session(SessionId::from_bits(7)) };
-                AccessRecord::Webhook(Webhook { webhook_id: id(), owner, url, sessions, created_at, deleted_at, delivery })
+                AccessRecord::Webhook(Webhook {
+                    webhook_id: id(),
+                    owner,
+                    url,
+                    sessions,
+                    created_at,
+                    deleted_at,
+                    delivery,
+                })
             },
         )
     }

@@ -138,6 +138,16 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.stream_keep_alive", Time("100ms", "10m")),
     ("api.max_appraisals", Whole(1, 1_024)),
     ("api.max_batches", Whole(1, 1_024)),
+    ("api.webhooks.enabled", Bool),
+    ("api.webhooks.workers", Whole(1, 256)),
+    ("api.webhooks.per_host", Whole(1, 256)),
+    ("api.webhooks.max_pending", Whole(1, 10_000_000)),
+    ("api.webhooks.timeout", Time("100ms", "1m")),
+    ("api.webhooks.first_pause", Time("100ms", "1day")),
+    ("api.webhooks.longest_pause", Time("100ms", "1day")),
+    ("api.webhooks.give_up_after", Time("1s", "7days")),
+    ("api.webhooks.allow_http", Bool),
+    ("api.webhooks.allow_private_addresses", Bool),
     // Access.
     ("auth.mode", OneOf(&["open", "tokens", "oidc"])),
     ("auth.issuer", Filled),
@@ -357,6 +367,7 @@ mod tests {
         walk("", &super::super::DEFAULTS.parse().unwrap(), &mut free);
         // Names and lists that may be empty or whose type checks them.
         let known = [
+            "api.webhooks.extra_roots",
             "auth.oidc.algorithms",
             "auth.oidc.audience",
             "auth.oidc.issuer",
