@@ -1,5 +1,11 @@
 //! The OpenAPI 3.1 document: routes from the handlers' own annotations, messages from the dictionary's own types, so that
-//! neither can say something else than the code does.
+//! neither can say something else than the code does; and what neither can say: `parameters`, `refusals`, `examples`, `words`.
+
+mod examples;
+mod operations;
+mod parameters;
+mod refusals;
+mod words;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -8,6 +14,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use self::operations::operations;
 use crate::appraise::ModelInfo;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
@@ -68,24 +75,12 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     // Cannot fail: the types of utoipa are made to be written as JSON.
     let mut document = serde_json::to_value(routes).unwrap_or_default();
     document["components"]["schemas"] = messages();
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-            describe_problems(operation);
-        }
+    for (at, operation) in operations(&mut document) {
+        parameters::bound(&at, operation);
+        refusals::describe(&at, operation);
     }
+    examples::add(&mut document);
     document
-}
-
-/// Every error of every route has the same shape, so it is written once, here.
-fn describe_problems(operation: &mut Value) {
-    let Some(responses) = operation["responses"].as_object_mut() else { return };
-    let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-    for (status, response) in responses.iter_mut() {
-        if status.starts_with(['4', '5']) {
-            response["content"] = content.clone();
-        }
-    }
-    responses.insert("default".to_owned(), json!({"description": "Any other problem.", "content": content}));
 }
 
 /// The messages of requests and answers, and all that they consist of.
@@ -126,10 +121,8 @@ fn messages() -> Value {
     messages.extend(generator.take_definitions(true));
     // The type is the canonical statement; the reader at the door fills in the currency.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
-    messages["Preferences"]["example"] = json!({
-        "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
-    });
     messages.insert("ResoProperty".to_owned(), reso_property());
+    messages.values_mut().for_each(words::gather);
     Value::Object(messages)
 }
 

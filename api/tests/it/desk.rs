@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::Dispatch;
 
+use crate::contract::CONTRACT;
 use crate::faults::{Delivery, FaultyLog, FaultyTables};
 
 /// A running API.
@@ -182,7 +183,9 @@ impl Desk {
         };
         let mut response = outcome.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let text = String::from_utf8_lossy(&response.body_mut().read_to_vec().unwrap()).into_owned();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+        let answer = Answer { status: response.status().as_u16(), headers: response.headers().clone(), text };
+        CONTRACT.judge(method, path, &answer).unwrap_or_else(|wrong| panic!("{wrong}"));
+        answer
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -2,6 +2,7 @@
 
 mod appraisal;
 mod browse;
+mod contract;
 mod desk;
 mod document;
 mod edges;
