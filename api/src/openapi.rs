@@ -1,6 +1,8 @@
 //! The OpenAPI 3.1 document: routes from the handlers' own annotations, messages from the dictionary's own types, so that
-//! neither can say something else than the code does; and what neither can say: `parameters`, `refusals`, `examples`, `words`.
+//! neither can say something else than the code does; and what neither can say: `parameters`, `refusals`, `examples`, `words`,
+//! `defaults`.
 
+mod defaults;
 mod examples;
 mod operations;
 mod parameters;
@@ -78,6 +80,10 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     for (at, operation) in operations(&mut document) {
         parameters::bound(&at, operation);
         refusals::describe(&at, operation);
+        // No route that takes a body does without.
+        if let Some(body) = operation.get_mut("requestBody") {
+            body["required"] = json!(true);
+        }
     }
     examples::add(&mut document);
     document
@@ -122,7 +128,10 @@ fn messages() -> Value {
     // The type is the canonical statement; the reader at the door fills in the currency.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
     messages.insert("ResoProperty".to_owned(), reso_property());
-    messages.values_mut().for_each(words::gather);
+    messages.values_mut().for_each(|schema| {
+        words::gather(schema);
+        defaults::tell(schema);
+    });
     Value::Object(messages)
 }
 

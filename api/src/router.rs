@@ -54,7 +54,12 @@ pub fn openapi() -> serde_json::Value {
 pub fn router(app: Arc<App>) -> Router {
     let (routes, _) = OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).split_for_parts();
     routes
-        .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", openapi()))
+        .merge(
+            SwaggerUi::new("/docs")
+                .external_url_unchecked("/openapi.json", openapi())
+                // Otherwise the page sends the document's address to a validator elsewhere.
+                .config(utoipa_swagger_ui::Config::default().validator_url("none")),
+        )
         // Who opens the port in a browser looks for this.
         .route("/", get(async || Redirect::temporary("/docs/")))
         .route("/problems", get(problems::list))

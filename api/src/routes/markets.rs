@@ -50,6 +50,8 @@ pub struct Markets {
 }
 
 /// Lists the markets in which listings were seen, with their current numbers.
+///
+/// In order of their names, a page at a time. A market of which nothing is on offer any more stays in the list for three days.
 #[utoipa::path(
     get, path = "/markets", tag = "markets", operation_id = "list_markets",
     params(
@@ -111,6 +113,8 @@ pub struct Day {
 }
 
 /// Reads one market: its current numbers and its days.
+///
+/// One observation per UTC day, the newest first; today's is refreshed. Numbers of different currencies are never mixed.
 #[utoipa::path(
     get, path = "/markets/{country}/{state}/{city}", tag = "markets", operation_id = "read_market",
     params(

@@ -36,6 +36,8 @@ pub struct Pick {
 }
 
 /// Explains one of the three best of the token's session: points and reason of each component, what changed, valuation and deal.
+///
+/// As the row holds it, nothing is computed for this. Any other home is 404 `not-recommended`.
 #[utoipa::path(
     get, path = "/recommendations/{listing_id}/explain", tag = "sessions", operation_id = "explain_recommendation",
     params(("listing_id" = String, Path, description = "`<feed>:<ListingKey>` of one of the three.", example = "seattle:171727")),

@@ -6,6 +6,7 @@ mod contract;
 mod desk;
 mod document;
 mod edges;
+mod examples;
 mod faults;
 mod fuzz;
 mod interactions;
