@@ -2,6 +2,8 @@
 //! handlers that may panic. Knows no route and no form of an answer.
 
 mod discard;
+mod head;
+mod linger;
 mod panic;
 mod server;
 

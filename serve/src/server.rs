@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::FutureExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,10 +25,17 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tower::ServiceExt as _;
 
+use crate::head;
+use crate::linger::Linger;
+
 /// Largest head of a request: URI and headers. A cursor and a token need less than 1 kB; hyper needs 8 kB at least.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a connection, for want of file descriptors as a rule: until some are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection without a request stays open at the end: a client that asks meanwhile is answered, and told with
+/// `Connection: close` that it was the last time, where it would else find a connection that is gone. Above what usual clients
+/// leave between two requests under load, below what an operator notices.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The bounds of a port.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +76,15 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
         }
         while connections.try_join_next().is_some() {}
     }
+    // The kernel has taken these already: they would be reset with the listener.
+    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
+        let connection = serve_connection(stream, router.clone(), limits, stop.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
     drop(listener);
     while connections.join_next().await.is_some() {}
 }
@@ -78,8 +97,10 @@ async fn given(stop: &mut watch::Receiver<bool>) {
 async fn serve_connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
     // Answers are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
-    let service = TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+    let stream = TokioIo::new(Linger::new(WriteTimeout::new(stream, limits.write_timeout)));
+    let stopping = stop.clone();
+    let service = tower::service_fn(move |request| answer(router.clone(), request, stopping.clone()));
+    let service = TowerToHyperService::new(service);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -91,10 +112,41 @@ async fn serve_connection(stream: TcpStream, router: Router, limits: Limits, mut
     tokio::select! {
         _ = connection.as_mut() => {}
         () = given(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+            if tokio::time::timeout(LAST_WORDS, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
         }
     }
+}
+
+/// Answers one request: a faulty head by itself, at the end with the word that it was the last one.
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    stop: watch::Receiver<bool>,
+) -> Result<Response, std::convert::Infallible> {
+    let (head, body) = request.into_parts();
+    if let Some(fault) = head::fault(&head) {
+        return Ok(refused(fault));
+    }
+    let mut response = router.oneshot(Request::from_parts(head, Body::new(body))).await?;
+    // A giver that is gone has given the sign.
+    if (*stop.borrow() || stop.has_changed().is_err()) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+/// A problem document (RFC 9457) without a type of its own: the routes were not asked.
+fn refused(fault: &str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/problem+json"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONNECTION, "close"),
+    ];
+    let body = format!(r#"{{"type":"about:blank","title":"Bad Request","status":400,"detail":"{fault}"}}"#);
+    (StatusCode::BAD_REQUEST, headers, body).into_response()
 }
 
 /// A stream whose writes fail when the other side takes nothing for too long.

@@ -5,6 +5,7 @@ mod corpus;
 mod embedded;
 mod faults;
 mod foreign;
+mod hostile;
 mod models;
 mod outages;
 mod palm_springs;
