@@ -14,7 +14,9 @@ pub fn fault(head: &Parts) -> Option<&'static str> {
     match (hosts.next(), hosts.next()) {
         (Some(_), Some(_)) => Some("Host is given twice (expected once)"),
         (None, _) if head.version == Version::HTTP_11 => Some("Host is missing (expected once)"),
-        (Some(host), None) if !is_host(host) => Some("Host is no host (expected a name or address, and a port or none)"),
+        (Some(host), None) if !is_host(host) => {
+            Some("Host is no host (expected a name or address, and a port or none)")
+        }
         (_, None) => None,
         // Cannot be: who has no first value has no second one.
         (None, Some(_)) => None,

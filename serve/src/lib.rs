@@ -9,4 +9,4 @@ mod server;
 
 pub use self::discard::discard;
 pub use self::panic::{guarded, panic_text};
-pub use self::server::{Limits, serve};
+pub use self::server::{Limits, listen, serve};

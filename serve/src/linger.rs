@@ -75,7 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Linger<S> {
                     let is_late = until.as_mut().poll(cx).is_ready();
                     let mut scratch = [0; SCRATCH_BYTES];
                     let mut scratch = ReadBuf::new(&mut scratch);
-                    let read = if is_late { Poll::Ready(Ok(())) } else { Pin::new(&mut *stream).poll_read(cx, &mut scratch) };
+                    let read =
+                        if is_late { Poll::Ready(Ok(())) } else { Pin::new(&mut *stream).poll_read(cx, &mut scratch) };
                     // A reset is an end too.
                     let is_more = ready!(read).is_ok() && !scratch.filled().is_empty();
                     *left = left.saturating_sub(scratch.filled().len());

@@ -12,4 +12,5 @@ mod palm_springs;
 mod pipeline;
 mod poison;
 mod refusals;
+mod rolling;
 mod sim;

@@ -35,7 +35,10 @@ impl Answer {
             return Ok(());
         }
         if self.body.is_empty() && BARE.contains(&self.status) && self.header("x-request-id").is_none() {
-            ensure!(self.header("connection") == Some("close"), "a head that did not parse leaves the connection open: {self:?}");
+            ensure!(
+                self.header("connection") == Some("close"),
+                "a head that did not parse leaves the connection open: {self:?}"
+            );
             return Ok(());
         }
         ensure!(self.header("content-type") == Some("application/problem+json"), "no problem document: {self:?}");
@@ -45,9 +48,10 @@ impl Answer {
             ensure!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} is missing: {self:?}");
         }
         let kind = problem["type"].as_str().unwrap_or_default();
-        ensure!(kind == "about:blank" || kind.starts_with("/problems/"), "type: {self:?}");
+        let known = ["/problems/", "urn:roost:problem:"];
+        ensure!(kind == "about:blank" || known.iter().any(|prefix| kind.starts_with(prefix)), "type: {self:?}");
         if self.status >= 500 {
-            let slug = kind.trim_start_matches("/problems/");
+            let slug = kind.rsplit(['/', ':']).next().unwrap_or_default();
             ensure!(self.status == 503 && MAY_BE_503.contains(&slug), "a fault of the house: {self:?}");
             ensure!(self.header("retry-after").is_some(), "no Retry-After: {self:?}");
         }
@@ -79,13 +83,18 @@ impl<'a> Reader<'a> {
     /// Reads what is there; fails when time is up.
     fn more(&mut self) -> Result<()> {
         let left = self.until.saturating_duration_since(Instant::now());
-        ensure!(!left.is_zero(), "time is up after {:?}", String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(300)]));
+        ensure!(
+            !left.is_zero(),
+            "time is up after {:?}",
+            String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(300)])
+        );
         self.stream.set_read_timeout(Some(left.min(Duration::from_millis(500))))?;
         let mut chunk = [0; 16 * 1024];
         match (&mut &*self.stream).read(&mut chunk) {
             Ok(0) => self.is_over = true,
             Ok(n) => self.buffer.extend_from_slice(&chunk[..n]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
             // A reset is an end too.
             Err(_) => self.is_over = true,
         }
@@ -152,7 +161,10 @@ impl<'a> Reader<'a> {
     }
 
     fn body(&mut self, answer: &mut Answer, is_head: bool) -> Result<()> {
-        if is_head || matches!(answer.status, 101 | 204 | 304) || answer.header("content-type") == Some("text/event-stream") {
+        if is_head
+            || matches!(answer.status, 101 | 204 | 304)
+            || answer.header("content-type") == Some("text/event-stream")
+        {
             return Ok(());
         }
         let cut = "the answer's body is cut off";

@@ -30,7 +30,11 @@ fn tokens() -> Vec<Case> {
         ("a token as a parameter is refused", "authorization: Bearer token=#\r\n", &[401]),
         ("a token that ends in rubbish is refused", "authorization: Bearer #\u{200b}\r\n", &[401]),
         ("a token in full-width digits is refused", "authorization: Bearer ０１２３\r\n", &[401]),
-        ("a token of a known algorithm's nothing is refused", "authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.\r\n", &[401]),
+        (
+            "a token of a known algorithm's nothing is refused",
+            "authorization: Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.\r\n",
+            &[401],
+        ),
         ("a token of zeros is nobody's", "authorization: Bearer 00000000000000000000000000000000\r\n", &[404]),
         ("a token in a cookie is none", "cookie: token=#\r\n", &[401]),
         ("a token in a header of another name is none", "x-authorization: Bearer #\r\n", &[401]),
@@ -38,7 +42,11 @@ fn tokens() -> Vec<Case> {
     ];
     let mut cases: Vec<Case> = of_header
         .iter()
-        .map(|&(name, headers, right)| Case::told(name, right, move |house| ask("GET", "/api/v1/recommendations", &headers.replace('#', &house.token))))
+        .map(|&(name, headers, right)| {
+            Case::told(name, right, move |house| {
+                ask("GET", "/api/v1/recommendations", &headers.replace('#', &house.token))
+            })
+        })
         .collect();
     let bearer = |token: &str| ask("GET", "/api/v1/recommendations", &format!("authorization: Bearer {token}\r\n"));
     cases.extend([
@@ -50,7 +58,11 @@ fn tokens() -> Vec<Case> {
             get(&format!("/api/v1/recommendations?token={}", house.token))
         }),
         Case::told("a token in the query and in the header is refused", &[401], |house| {
-            ask("GET", &format!("/api/v1/recommendations/stream?token={0}", house.token), &format!("authorization: Bearer {}\r\n", house.token))
+            ask(
+                "GET",
+                &format!("/api/v1/recommendations/stream?token={0}", house.token),
+                &format!("authorization: Bearer {}\r\n", house.token),
+            )
         }),
         Case::told("two tokens in the query are refused", &[400, 401], |house| {
             get(&format!("/api/v1/recommendations/stream?token={0}&token={0}", house.token))
@@ -58,11 +70,19 @@ fn tokens() -> Vec<Case> {
         Case::told("a token that is cut in the query is refused", &[401], |house| {
             get(&format!("/api/v1/recommendations/stream?token={}", &house.token[..31]))
         }),
-        Case::told("a token in the path erases nobody", &[401], |house| ask("DELETE", &format!("/api/v1/sessions/{}", house.token), "")),
-        Case::told("another's token erases nobody", &[400, 403, 404], |house| {
-            ask("DELETE", &format!("/api/v1/sessions/{}", house.token), "authorization: Bearer 0123456789abcdef0123456789abcdef\r\n")
+        Case::told("a token in the path erases nobody", &[401], |house| {
+            ask("DELETE", &format!("/api/v1/sessions/{}", house.token), "")
         }),
-        Case::told("a token in the path of another route is not told", &[404], |house| get(&format!("/nowhere/{}?x={}", "a", house.token))),
+        Case::told("another's token erases nobody", &[400, 403, 404], |house| {
+            ask(
+                "DELETE",
+                &format!("/api/v1/sessions/{}", house.token),
+                "authorization: Bearer 0123456789abcdef0123456789abcdef\r\n",
+            )
+        }),
+        Case::told("a token in the path of another route is not told", &[404], |house| {
+            get(&format!("/nowhere/{}?x={}", "a", house.token))
+        }),
     ]);
     cases
 }
@@ -74,24 +94,38 @@ fn with_capital(token: &str) -> String {
 }
 
 fn cursors() -> Vec<Case> {
-    let page = |house: &House, cursor: &str| get(&format!("/api/v1/properties?market={}&limit=1&cursor={cursor}", house.market));
+    let page = |house: &House, cursor: &str| {
+        get(&format!("/api/v1/properties?market={}&limit=1&cursor={cursor}", house.market))
+    };
     let changed = |cursor: &str, at: usize| {
         let other = if cursor.as_bytes()[at] == b'A' { "B" } else { "A" };
         format!("{}{other}{}", &cursor[..at], &cursor[at + 1..])
     };
     vec![
         Case::told("a cursor leads on", &[200], move |house| page(house, &house.cursor)),
-        Case::told("a cursor that is cut is refused", &[400], move |house| page(house, &house.cursor[..house.cursor.len() - 3])),
+        Case::told("a cursor that is cut is refused", &[400], move |house| {
+            page(house, &house.cursor[..house.cursor.len() - 3])
+        }),
         Case::told("a cursor of one character is refused", &[400], move |house| page(house, "A")),
-        Case::told("a cursor whose format is changed is refused", &[400], move |house| page(house, &changed(&house.cursor, 0))),
-        Case::told("a cursor whose checksum is changed is refused", &[400], move |house| page(house, &changed(&house.cursor, 4))),
-        Case::told("a cursor whose position is changed is refused", &[400], move |house| page(house, &changed(&house.cursor, house.cursor.len() / 2))),
+        Case::told("a cursor whose format is changed is refused", &[400], move |house| {
+            page(house, &changed(&house.cursor, 0))
+        }),
+        Case::told("a cursor whose checksum is changed is refused", &[400], move |house| {
+            page(house, &changed(&house.cursor, 4))
+        }),
+        Case::told("a cursor whose position is changed is refused", &[400], move |house| {
+            page(house, &changed(&house.cursor, house.cursor.len() / 2))
+        }),
         Case::told("a cursor doubled is refused", &[400], move |house| page(house, &house.cursor.repeat(2))),
-        Case::told("a cursor with padding is refused", &[400], move |house| page(house, &format!("{}==", house.cursor))),
+        Case::told("a cursor with padding is refused", &[400], move |house| {
+            page(house, &format!("{}==", house.cursor))
+        }),
         Case::told("a cursor in capitals is refused", &[400], move |house| page(house, &house.cursor.to_uppercase())),
         Case::told("a cursor of a kilobyte is refused", &[400], move |house| page(house, &"A".repeat(1_000))),
         Case::told("a cursor of ten kilobytes is refused", &[400], move |house| page(house, &"A".repeat(10_000))),
-        Case::told("a cursor with an escaped NUL is refused", &[400], move |house| page(house, &format!("{}%00", house.cursor))),
+        Case::told("a cursor with an escaped NUL is refused", &[400], move |house| {
+            page(house, &format!("{}%00", house.cursor))
+        }),
         Case::told("a cursor of another page size is taken or refused", &[200, 400], |house| {
             get(&format!("/api/v1/properties?market={}&limit=2&cursor={}", house.market, house.cursor))
         }),
@@ -110,28 +144,80 @@ fn tags() -> Vec<Case> {
         ask("GET", "/api/v1/recommendations", &format!("authorization: Bearer {}\r\n{headers}", house.token))
     };
     vec![
-        Case::told("If-None-Match with three thousand tags is read", &[200, 202], move |house| with(house, &format!("if-none-match: {}\r\n", "\"a\",".repeat(3_000)))),
-        Case::told("If-None-Match with fourteen thousand commas is read", &[200, 202], move |house| with(house, &format!("if-none-match: {}\r\n", ",".repeat(14_000)))),
-        Case::told("If-None-Match in eighty lines is read", &[200, 202], move |house| with(house, &"if-none-match: \"a\"\r\n".repeat(80))),
-        Case::told("If-None-Match with a quote that never ends names nothing", &[200, 202], move |house| with(house, "if-none-match: \"abc\r\n")),
-        Case::told("If-None-Match in bytes that are no text names nothing", &[200, 202], move |house| {
-            [format!("GET /api/v1/recommendations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nif-none-match: ", house.token).as_bytes(), b"\"\xff\xfe\"\r\n\r\n"].concat()
+        Case::told("If-None-Match with three thousand tags is read", &[200, 202], move |house| {
+            with(house, &format!("if-none-match: {}\r\n", "\"a\",".repeat(3_000)))
         }),
-        Case::told("If-None-Match of a star is answered", &[200, 202, 304], move |house| with(house, "if-none-match: *\r\n")),
-        Case::told("a wait of a year is refused", &[400], |house| ask("GET", "/api/v1/recommendations?min_version=1&wait=365days", &format!("authorization: Bearer {}\r\n", house.token))),
-        Case::told("a wait of less than nothing is refused", &[400], |house| ask("GET", "/api/v1/recommendations?min_version=1&wait=-1s", &format!("authorization: Bearer {}\r\n", house.token))),
-        Case::told("a version of twenty digits is refused", &[400], |house| ask("GET", "/api/v1/recommendations?min_version=99999999999999999999", &format!("authorization: Bearer {}\r\n", house.token))),
-        Case::told("a Last-Event-ID of rubbish is none", &[200], |house| stream(house, "last-event-id: rubbish\r\n", "")),
-        Case::told("a Last-Event-ID of twelve kilobytes is none", &[200], |house| stream(house, &format!("last-event-id: {}\r\n", "9".repeat(12_000)), "")),
-        Case::told("a Last-Event-ID of the far future is none", &[200], |house| stream(house, "last-event-id: 9223372036854775807-0000000000000000\r\n", "")),
-        Case::told("a Last-Event-ID below zero is none", &[200], |house| stream(house, "last-event-id: -1-0000000000000000\r\n", "")),
-        Case::told("ninety Last-Event-IDs are one or none", &[200], |house| stream(house, &"last-event-id: x\r\n".repeat(90), "")),
-        Case::told("a last_event_id of rubbish in the query is refused", &[400], |house| stream(house, "", "?last_event_id=rubbish")),
+        Case::told("If-None-Match with fourteen thousand commas is read", &[200, 202], move |house| {
+            with(house, &format!("if-none-match: {}\r\n", ",".repeat(14_000)))
+        }),
+        Case::told("If-None-Match in eighty lines is read", &[200, 202], move |house| {
+            with(house, &"if-none-match: \"a\"\r\n".repeat(80))
+        }),
+        Case::told("If-None-Match with a quote that never ends names nothing", &[200, 202], move |house| {
+            with(house, "if-none-match: \"abc\r\n")
+        }),
+        Case::told("If-None-Match in bytes that are no text names nothing", &[200, 202], move |house| {
+            [
+                format!(
+                    "GET /api/v1/recommendations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\nif-none-match: ",
+                    house.token
+                )
+                .as_bytes(),
+                b"\"\xff\xfe\"\r\n\r\n",
+            ]
+            .concat()
+        }),
+        Case::told("If-None-Match of a star is answered", &[200, 202, 304], move |house| {
+            with(house, "if-none-match: *\r\n")
+        }),
+        Case::told("a wait of a year is refused", &[400], |house| {
+            ask(
+                "GET",
+                "/api/v1/recommendations?min_version=1&wait=365days",
+                &format!("authorization: Bearer {}\r\n", house.token),
+            )
+        }),
+        Case::told("a wait of less than nothing is refused", &[400], |house| {
+            ask(
+                "GET",
+                "/api/v1/recommendations?min_version=1&wait=-1s",
+                &format!("authorization: Bearer {}\r\n", house.token),
+            )
+        }),
+        Case::told("a version of twenty digits is refused", &[400], |house| {
+            ask(
+                "GET",
+                "/api/v1/recommendations?min_version=99999999999999999999",
+                &format!("authorization: Bearer {}\r\n", house.token),
+            )
+        }),
+        Case::told("a Last-Event-ID of rubbish is none", &[200], |house| {
+            stream(house, "last-event-id: rubbish\r\n", "")
+        }),
+        Case::told("a Last-Event-ID of twelve kilobytes is none", &[200], |house| {
+            stream(house, &format!("last-event-id: {}\r\n", "9".repeat(12_000)), "")
+        }),
+        Case::told("a Last-Event-ID of the far future is none", &[200], |house| {
+            stream(house, "last-event-id: 9223372036854775807-0000000000000000\r\n", "")
+        }),
+        Case::told("a Last-Event-ID below zero is none", &[200], |house| {
+            stream(house, "last-event-id: -1-0000000000000000\r\n", "")
+        }),
+        Case::told("ninety Last-Event-IDs are one or none", &[200], |house| {
+            stream(house, &"last-event-id: x\r\n".repeat(90), "")
+        }),
+        Case::told("a last_event_id of rubbish in the query is refused", &[400], |house| {
+            stream(house, "", "?last_event_id=rubbish")
+        }),
     ]
 }
 
 fn stream(house: &House, headers: &str, query: &str) -> Vec<u8> {
-    ask("GET", &format!("/api/v1/recommendations/stream{query}"), &format!("authorization: Bearer {}\r\n{headers}", house.token))
+    ask(
+        "GET",
+        &format!("/api/v1/recommendations/stream{query}"),
+        &format!("authorization: Bearer {}\r\n{headers}", house.token),
+    )
 }
 
 pub fn cases() -> Vec<Case> {

@@ -22,14 +22,22 @@ pub fn cases() -> Vec<Case> {
         Case::free("ten thousand connections that say nothing keep nobody out, and are cut off", Door::Api, |house| {
             idle(house, IDLE, b"")
         }),
-        Case::free("ten thousand connections with half a head keep nobody out, and are cut off", Door::Api, move |house| {
-            idle(house, IDLE, &half)
-        }),
+        Case::free(
+            "ten thousand connections with half a head keep nobody out, and are cut off",
+            Door::Api,
+            move |house| idle(house, IDLE, &half),
+        ),
         Case::free("a thousand bodies of a megabyte at once are refused", Door::Api, |house| {
             flood(house, 1_000, &post("/api/v1/preferences", vec![b' '; 1 << 20]), &[413, 503])
         }),
         Case::free("a thousand pushes of deep arrays at once are refused", Door::Push, |house| {
-            flood_at(house, Door::Push, 200, &post("/feeds/market/listings", "[".repeat(1 << 20)), &[400, 413, 422, 503])
+            flood_at(
+                house,
+                Door::Push,
+                200,
+                &post("/feeds/market/listings", "[".repeat(1 << 20)),
+                &[400, 413, 422, 503],
+            )
         }),
         Case::free("a thousand requests at once for the largest answer are answered", Door::Api, |house| {
             flood(house, 1_000, &get("/openapi.json"), &[200, 503])
@@ -62,6 +70,7 @@ fn idle(house: &House, wanted: usize, said: &[u8]) -> Result<()> {
         streams.push(stream);
     }
     let opened = begun.elapsed();
+    let at_a_time = std::fs::read_dir(format!("/proc/{}/fd", house.pid()))?.count();
     let asked = Instant::now();
     house.lives(Door::Api)?;
     let answered = asked.elapsed();
@@ -70,11 +79,15 @@ fn idle(house: &House, wanted: usize, said: &[u8]) -> Result<()> {
         ended(stream).with_context(|| format!("connection {n} is not closed"))?;
     }
     eprintln!(
-        "{count} idle connections (of {wanted}; {room} files) opened in {opened:.1?}; another one answered in {answered:.1?}; all \
+        "{count} idle connections (of {wanted}; {room} files) opened in {opened:.1?}, {at_a_time} files at a time; another one answered in {answered:.1?}; all \
          closed after {:.1?}; {now} MiB, {peak} at most",
         begun.elapsed()
     );
-    ensure!(begun.elapsed() < Duration::from_secs(2 * LIMIT_S) + opened + patience(30), "closed after {:?}", begun.elapsed());
+    ensure!(
+        begun.elapsed() < Duration::from_secs(2 * LIMIT_S) + opened + patience(30),
+        "closed after {:?}",
+        begun.elapsed()
+    );
     Ok(())
 }
 

@@ -38,14 +38,33 @@ pub fn cases() -> Vec<Case> {
         ("a path of 64 KiB at the admin port is too long", get(&format!("/{}", "a".repeat(65_536))), &[414, 431]),
         ("a POST of metrics is refused", post("/metrics", "{}"), &[405]),
         ("TRACE at the admin port echoes nothing", ask("TRACE", "/metrics", ""), &[405]),
-        ("two hosts at the admin port are refused", b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".to_vec(), &[400]),
-        ("a hundred thousand headers at the admin port are too many", ask("GET", "/livez", &"x-a: b\r\n".repeat(100_000)), &[431]),
-        ("a body of a megabyte at the admin port is refused or read over", post("/livez", "x".repeat(1 << 20)), &[405, 413, CUT]),
-        ("CONNECT at the admin port opens no tunnel", b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &[400, 404, 405]),
+        (
+            "two hosts at the admin port are refused",
+            b"GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n".to_vec(),
+            &[400],
+        ),
+        (
+            "a hundred thousand headers at the admin port are too many",
+            ask("GET", "/livez", &"x-a: b\r\n".repeat(100_000)),
+            &[431],
+        ),
+        (
+            "a body of a megabyte at the admin port is refused or read over",
+            post("/livez", "x".repeat(1 << 20)),
+            &[405, 413, CUT],
+        ),
+        (
+            "CONNECT at the admin port opens no tunnel",
+            b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+            &[400, 404, 405],
+        ),
     ];
     let mut cases: Vec<Case> = Vec::new();
     for (door, rows) in [(Door::Push, push), (Door::Admin, admin)] {
-        cases.extend(rows.into_iter().map(|(name, bytes, right)| Case::script(name, door, vec![Step::Send(bytes)], Right::OneOf(right))));
+        cases.extend(
+            rows.into_iter()
+                .map(|(name, bytes, right)| Case::script(name, door, vec![Step::Send(bytes)], Right::OneOf(right))),
+        );
     }
     cases.push(Case::script(
         "five hundred requests for metrics in one go are all answered",

@@ -15,7 +15,8 @@ fn chunked(body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 fn framed(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let head = format!("POST /api/v1/preferences HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}\r\n");
+    let head =
+        format!("POST /api/v1/preferences HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{headers}\r\n");
     [head.as_bytes(), body.as_ref()].concat()
 }
 
@@ -39,9 +40,17 @@ pub fn cases() -> Vec<Case> {
         ("a chunk size that ends in a bare CR is refused", chunked("2\r{}\r\n0\r\n\r\n"), &[400]),
         ("a chunk that is longer than its size is refused", chunked("1\r\n{}\r\n0\r\n\r\n"), &[400]),
         ("a chunk without its line end is refused", chunked("2\r\n{}0\r\n\r\n"), &[400]),
-        ("a chunk size after a thousand zeros is read or refused", chunked(format!("{}{whole}0\r\n\r\n", "0".repeat(1_000))), &[202, 400]),
+        (
+            "a chunk size after a thousand zeros is read or refused",
+            chunked(format!("{}{whole}0\r\n\r\n", "0".repeat(1_000))),
+            &[202, 400],
+        ),
         ("a chunk extension is ignored", chunked(whole.replacen("\r\n", ";a=b;c=\"d\"\r\n", 1) + "0\r\n\r\n"), &[202]),
-        ("a chunk extension of a megabyte is refused", chunked(format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(1 << 20))), &[400]),
+        (
+            "a chunk extension of a megabyte is refused",
+            chunked(format!("2;{}\r\n{{}}\r\n0\r\n\r\n", "x".repeat(1 << 20))),
+            &[400],
+        ),
         ("a chunk extension with a CR inside is refused", chunked("2;a\rb\r\n{}\r\n0\r\n\r\n"), &[400]),
         ("a chunk extension with a bare LF is refused", chunked("2;a\n{}\r\n0\r\n\r\n"), &[400]),
         (
@@ -50,14 +59,38 @@ pub fn cases() -> Vec<Case> {
             &[400],
         ),
         ("trailers are ignored", chunked(format!("{whole}0\r\nx-a: b\r\ndigest: c\r\n\r\n")), &[202]),
-        ("a trailer that names a length or a session is ignored", chunked(format!("{whole}0\r\ncontent-length: 5\r\nauthorization: Bearer x\r\n\r\n")), &[202, 400]),
-        ("trailers of a megabyte are refused", chunked(format!("{whole}0\r\nx-a: {}\r\n\r\n", "b".repeat(1 << 20))), &[400]),
-        ("ten thousand trailers are refused", chunked(format!("{whole}0\r\n{}\r\n", "x-a: b\r\n".repeat(10_000))), &[400]),
+        (
+            "a trailer that names a length or a session is ignored",
+            chunked(format!("{whole}0\r\ncontent-length: 5\r\nauthorization: Bearer x\r\n\r\n")),
+            &[202, 400],
+        ),
+        (
+            "trailers of a megabyte are refused",
+            chunked(format!("{whole}0\r\nx-a: {}\r\n\r\n", "b".repeat(1 << 20))),
+            &[400],
+        ),
+        (
+            "ten thousand trailers are refused",
+            chunked(format!("{whole}0\r\n{}\r\n", "x-a: b\r\n".repeat(10_000))),
+            &[400],
+        ),
         ("a trailer with a NUL is refused or ignored", chunked(format!("{whole}0\r\nx-a: \0\r\n\r\n")), &[202, 400]),
         ("a last chunk alone is no JSON", chunked("0\r\n\r\n"), &[400]),
-        ("sixty thousand chunks of a byte are one body", chunked("1\r\n \r\n".repeat(60_000) + &whole + "0\r\n\r\n"), &[202, 413]),
-        ("a million bytes in chunks of one are too large", chunked("1\r\n \r\n".repeat(1_000_000) + "0\r\n\r\n"), &[413]),
-        ("a chunk size in upper case is read", chunked(format!("{:X}\r\n{PREFERENCES}\r\n0\r\n\r\n", PREFERENCES.len())), &[202]),
+        (
+            "sixty thousand chunks of a byte are one body",
+            chunked("1\r\n \r\n".repeat(60_000) + &whole + "0\r\n\r\n"),
+            &[202, 413],
+        ),
+        (
+            "a million bytes in chunks of one are too large",
+            chunked("1\r\n \r\n".repeat(1_000_000) + "0\r\n\r\n"),
+            &[413],
+        ),
+        (
+            "a chunk size in upper case is read",
+            chunked(format!("{:X}\r\n{PREFERENCES}\r\n0\r\n\r\n", PREFERENCES.len())),
+            &[202],
+        ),
         // Lengths.
         ("two lengths that differ are refused", framed("content-length: 5\r\ncontent-length: 6\r\n", "hello!"), &[400]),
         ("a list of lengths is refused", framed("content-length: 2, 2\r\n", "{}"), &[400]),
@@ -67,18 +100,50 @@ pub fn cases() -> Vec<Case> {
         ("a length with a fraction is refused", framed("content-length: 2.0\r\n", "{}"), &[400]),
         ("an empty length is refused", framed("content-length:\r\n", "{}"), &[400]),
         ("a length with a space inside is refused", framed("content-length: 2 0\r\n", "{}"), &[400]),
-        ("a length of thirty digits is refused", framed(&format!("content-length: {}\r\n", "9".repeat(30)), "{}"), &[400, CUT]),
-        ("a length of 2^64 - 1 is refused", framed("content-length: 18446744073709551615\r\n", "{}"), &[400, 413, CUT]),
+        (
+            "a length of thirty digits is refused",
+            framed(&format!("content-length: {}\r\n", "9".repeat(30)), "{}"),
+            &[400, CUT],
+        ),
+        (
+            "a length of 2^64 - 1 is refused",
+            framed("content-length: 18446744073709551615\r\n", "{}"),
+            &[400, 413, 431, CUT],
+        ),
         ("a length of nine exabytes is too large", framed("content-length: 9223372036854775807\r\n", "{}"), &[413]),
         // Transfer-Encoding.
         ("an unknown transfer coding is refused", framed("transfer-encoding: xchunked\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("a transfer coding after chunked is refused", framed("transfer-encoding: chunked, identity\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("a transfer coding in a second line after chunked is refused", framed("transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("the transfer coding identity is refused", framed("transfer-encoding: identity\r\ncontent-length: 2\r\n", "{}"), &[400, 501]),
+        (
+            "a transfer coding after chunked is refused",
+            framed("transfer-encoding: chunked, identity\r\n", "0\r\n\r\n"),
+            &[400, 501],
+        ),
+        (
+            "a transfer coding in a second line after chunked is refused",
+            framed("transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n", "0\r\n\r\n"),
+            &[400, 501],
+        ),
+        (
+            "the transfer coding identity is refused",
+            framed("transfer-encoding: identity\r\ncontent-length: 2\r\n", "{}"),
+            &[400, 501],
+        ),
         ("an empty transfer coding is refused", framed("transfer-encoding:\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("a transfer coding in quotes is refused", framed("transfer-encoding: \"chunked\"\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("a transfer coding with a vertical tab is refused", framed("transfer-encoding: \x0bchunked\r\n", "0\r\n\r\n"), &[400, 501]),
-        ("a transfer coding in HTTP/1.0 is refused", b"POST /api/v1/preferences HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(), &[400]),
+        (
+            "a transfer coding in quotes is refused",
+            framed("transfer-encoding: \"chunked\"\r\n", "0\r\n\r\n"),
+            &[400, 501],
+        ),
+        (
+            "a transfer coding with a vertical tab is refused",
+            framed("transfer-encoding: \x0bchunked\r\n", "0\r\n\r\n"),
+            &[400, 501],
+        ),
+        (
+            "a transfer coding in HTTP/1.0 is refused",
+            b"POST /api/v1/preferences HTTP/1.0\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_vec(),
+            &[400],
+        ),
         ("a space before the colon is refused", framed("transfer-encoding : chunked\r\n", "0\r\n\r\n"), &[400]),
         ("a tab before the colon is refused", framed("transfer-encoding\t: chunked\r\n", "0\r\n\r\n"), &[400]),
         ("a folded line is refused", framed("x-a: b\r\n transfer-encoding: chunked\r\n", "0\r\n\r\n"), &[400]),
@@ -92,8 +157,16 @@ pub fn cases() -> Vec<Case> {
         ("a line without a colon is refused", framed("nonsense\r\n", "{}"), &[400]),
         ("a line without a name is refused", framed(": b\r\n", "{}"), &[400]),
         ("a name in UTF-8 is refused", framed("naïve: b\r\n", "{}"), &[400]),
-        ("a value in UTF-8 is taken", ["GET /problems HTTP/1.1\r\nhost: x\r\nx-a: ".as_bytes(), "naïve ☃\r\n\r\n".as_bytes()].concat(), &[200]),
-        ("lines that end in bare LF are lines, or refused", b"GET /problems HTTP/1.1\nhost: x\n\n".to_vec(), &[200, 400]),
+        (
+            "a value in UTF-8 is taken",
+            ["GET /problems HTTP/1.1\r\nhost: x\r\nx-a: ".as_bytes(), "naïve ☃\r\n\r\n".as_bytes()].concat(),
+            &[200],
+        ),
+        (
+            "lines that end in bare LF are lines, or refused",
+            b"GET /problems HTTP/1.1\nhost: x\n\n".to_vec(),
+            &[200, 400],
+        ),
         ("empty lines before a request are skipped", [&b"\r\n\r\n\r\n"[..], &get("/problems")].concat(), &[200]),
     ]);
     cases.push(Case::script(

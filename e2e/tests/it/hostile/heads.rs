@@ -76,7 +76,9 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::script(
         "heads and gets in one go are not mixed up",
         Door::Api,
-        vec![Step::Send([get("/nowhere"), ask("POST", "/nowhere", "content-length: 0\r\n"), get("/problems")].concat().repeat(50))],
+        vec![Step::Send(
+            [get("/nowhere"), ask("POST", "/nowhere", "content-length: 0\r\n"), get("/problems")].concat().repeat(50),
+        )],
         Right::Answers(150, &[404, 200]),
     ));
     cases.push(Case::script(
@@ -88,7 +90,9 @@ pub fn cases() -> Vec<Case> {
     cases.push(Case::script(
         "a refused expectation is not followed by a hundred bodies",
         Door::Api,
-        vec![Step::Send(b"POST /nowhere HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n".to_vec())],
+        vec![Step::Send(
+            b"POST /nowhere HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n".to_vec(),
+        )],
         Right::OneOf(&[404]),
     ));
     cases

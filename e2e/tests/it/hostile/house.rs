@@ -34,7 +34,9 @@ impl House {
     pub fn open() -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let settings = directory.path().join("up.toml");
-        let limits = ["header_timeout", "body_timeout", "write_timeout"].map(|name| format!("{name} = \"{LIMIT_S}s\"\n")).concat();
+        let limits = ["header_timeout", "body_timeout", "write_timeout"]
+            .map(|name| format!("{name} = \"{LIMIT_S}s\"\n"))
+            .concat();
         std::fs::write(&settings, format!("[api]\nstream_keep_alive = \"1s\"\n{limits}[ingest.push]\n{limits}"))?;
         let ports = [free_port()?, free_port()?, free_port()?];
         let data = directory.path().join("data");
@@ -50,7 +52,9 @@ impl House {
         let empty = String::new;
         let mut house =
             Self { process, ports, token: empty(), market: empty(), listing: empty(), cursor: empty(), directory };
-        until("everything is ready", patience(60), || http::get(&format!("http://127.0.0.1:{}/readyz", ports[2])).map(Some))?;
+        until("everything is ready", patience(60), || {
+            http::get(&format!("http://127.0.0.1:{}/readyz", ports[2])).map(Some)
+        })?;
         house.furnish()?;
         Ok(house)
     }
@@ -74,7 +78,9 @@ impl House {
             let names = markets["items"].as_array().context("no markets")?.iter().filter_map(|m| m["market"].as_str());
             for market in names {
                 let page = read(&format!("properties?market={market}&limit=1"))?;
-                if let (Some(cursor), Some(listing)) = (page["next_cursor"].as_str(), page["items"][0]["listing_id"].as_str()) {
+                if let (Some(cursor), Some(listing)) =
+                    (page["next_cursor"].as_str(), page["items"][0]["listing_id"].as_str())
+                {
                     return Ok(Some((market.to_owned(), cursor.to_owned(), listing.to_owned())));
                 }
             }
@@ -109,7 +115,8 @@ impl House {
         };
         let stream = self.connect(door)?;
         perform(&stream, &[Step::Send(get(path))])?;
-        let answer = Reader::new(&stream, patience(20)).answer(false)?.with_context(|| format!("{door:?} says nothing"))?;
+        let answer =
+            Reader::new(&stream, patience(20)).answer(false)?.with_context(|| format!("{door:?} says nothing"))?;
         ensure!(answer.status == status, "{door:?}: {answer:?}");
         Ok(())
     }

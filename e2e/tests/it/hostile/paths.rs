@@ -37,11 +37,23 @@ pub fn cases() -> Vec<Case> {
         ("an escape with wrong digits is no property", get("/api/v1/properties/%zz"), &[400, 404]),
         ("a template is no property", get("/api/v1/properties/{id}"), &[400, 404]),
         ("a tag is no property", get("/api/v1/properties/<script>alert(1)</script>"), &[400, 404]),
-        ("a statement of CQL is no property", get("/api/v1/properties/a'%3b%20DROP%20TABLE%20listings%3b--"), &[400, 404]),
-        ("an escaped line end injects no header", get("/api/v1/properties/a%0d%0aset-cookie:%20x=y%0d%0ax-injected:%201"), &[400, 404]),
+        (
+            "a statement of CQL is no property",
+            get("/api/v1/properties/a'%3b%20DROP%20TABLE%20listings%3b--"),
+            &[400, 404],
+        ),
+        (
+            "an escaped line end injects no header",
+            get("/api/v1/properties/a%0d%0aset-cookie:%20x=y%0d%0ax-injected:%201"),
+            &[400, 404],
+        ),
         ("an escaped line end injects no header into a redirect", get("/%0d%0aset-cookie:%20x=y"), &[404]),
         ("an emoji in raw bytes is no route", raw("/🏠".as_bytes()), &[400, 404]),
-        ("a path of eight kilobytes is no property", get(&format!("/api/v1/properties/{}", "a".repeat(8_000))), &[400, 404]),
+        (
+            "a path of eight kilobytes is no property",
+            get(&format!("/api/v1/properties/{}", "a".repeat(8_000))),
+            &[400, 404],
+        ),
         ("a path of a thousand segments is no route", get(&"/a".repeat(1_000)), &[404]),
         ("a path of 64 KiB is too long", get(&format!("/{}", "a".repeat(65_536))), &[414, 431]),
         ("a path of a megabyte is too long", get(&format!("/{}", "a".repeat(1 << 20))), &[414, 431]),
@@ -53,7 +65,11 @@ pub fn cases() -> Vec<Case> {
         ("an empty target is refused", b"GET  HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &[400]),
         ("a fragment is no part of a target", raw(b"/problems#frag"), &[200, 400, 404]),
         ("a target in absolute form is served", raw(b"http://x/problems"), &[200]),
-        ("a target of another host is served or refused, not fetched", raw(b"http://127.0.0.1:1/problems"), &[200, 400, 421]),
+        (
+            "a target of another host is served or refused, not fetched",
+            raw(b"http://127.0.0.1:1/problems"),
+            &[200, 400, 421],
+        ),
         ("a target of another scheme is not fetched", raw(b"file:///etc/passwd"), &[400, 404]),
         ("a target in authority form is refused", raw(b"127.0.0.1:22"), &[400, 404]),
         ("a star is no target of a GET", raw(b"*"), &[400, 404]),
@@ -72,7 +88,11 @@ pub fn cases() -> Vec<Case> {
         ("a price of 1e400 is refused", "market=us/wa/seattle&min_price=1e400".into(), &[400]),
         ("a price of NaN is refused", "market=us/wa/seattle&min_price=NaN".into(), &[400]),
         ("a price of Infinity is refused", "market=us/wa/seattle&max_price=Infinity".into(), &[400]),
-        ("a price of a thousand digits is refused", format!("market=us/wa/seattle&max_price={}", "9".repeat(1_000)), &[400]),
+        (
+            "a price of a thousand digits is refused",
+            format!("market=us/wa/seattle&max_price={}", "9".repeat(1_000)),
+            &[400],
+        ),
         ("an escaped NUL is no market's name", "market=us/wa/%00".into(), &[400]),
         ("dots are no market", "market=../../..".into(), &[400]),
         ("a thousand markets are too many", format!("market={}", "us/wa/a,".repeat(120)), &[400]),
@@ -83,7 +103,9 @@ pub fn cases() -> Vec<Case> {
         ("a semicolon separates nothing", "market=us/wa/seattle;limit=3".into(), &[400]),
         ("a tag in a value is refused as text", "sort=<script>alert(1)</script>".into(), &[400]),
     ];
-    let asked = queries.into_iter().map(|(name, query, right)| Case::said(name, get(&format!("/api/v1/properties?{query}")), right));
+    let asked = queries
+        .into_iter()
+        .map(|(name, query, right)| Case::said(name, get(&format!("/api/v1/properties?{query}")), right));
     cases.extend(asked);
     cases.push(Case::script(
         "a target that never ends is cut off at its bound",

@@ -52,7 +52,12 @@ pub fn cases() -> Vec<Case> {
             ("rubbish", rubbish(1 << 16, 11)),
             ("NULs", vec![0; 1 << 16]),
         ] {
-            cases.push(Case::script(format!("{what} at {name} is refused"), door, vec![Step::Send(bytes)], Right::OneOf(&[400, 431, CUT])));
+            cases.push(Case::script(
+                format!("{what} at {name} is refused"),
+                door,
+                vec![Step::Send(bytes)],
+                Right::OneOf(&[400, 431, CUT]),
+            ));
         }
     }
     cases

@@ -19,8 +19,16 @@ fn cut_by(limit_s: u64) -> Duration {
 const SECOND: Duration = Duration::from_secs(1);
 
 fn drips() -> Vec<Case> {
-    let body = |path: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 40\r\n\r\n").into_bytes();
-    let chunks = |path: &str| format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n").into_bytes();
+    let body = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 40\r\n\r\n")
+            .into_bytes()
+    };
+    let chunks = |path: &str| {
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        .into_bytes()
+    };
     let slow = |text: &[u8]| Step::Drip(text.to_vec(), SECOND);
     let (p, l) = ("/api/v1/preferences", "/feeds/market/listings");
     let limit = cut_by(LIMIT_S);
@@ -69,11 +77,19 @@ fn leavers() -> Vec<Case> {
     let body = b"POST /api/v1/preferences HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n{\"budget\":".to_vec();
     vec![
         crowd("two hundred that connect and go are forgotten", Door::Api, Vec::new()),
-        crowd("two hundred that go in the middle of a head are forgotten", Door::Api, b"GET /openapi.json HTTP/1.1\r\nho".to_vec()),
+        crowd(
+            "two hundred that go in the middle of a head are forgotten",
+            Door::Api,
+            b"GET /openapi.json HTTP/1.1\r\nho".to_vec(),
+        ),
         crowd("two hundred that go in the middle of a body are forgotten", Door::Api, body),
         crowd("two hundred that go before a large answer are forgotten", Door::Api, get("/openapi.json")),
         crowd("two hundred that ask a hundred times and go are forgotten", Door::Api, get("/problems").repeat(100)),
-        crowd("two hundred that go in the middle of a push are forgotten", Door::Push, b"POST /feeds/a/listings HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n{".to_vec()),
+        crowd(
+            "two hundred that go in the middle of a push are forgotten",
+            Door::Push,
+            b"POST /feeds/a/listings HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n{".to_vec(),
+        ),
         crowd("fifty times four that go before metrics are forgotten", Door::Admin, get("/metrics")),
     ]
 }
@@ -125,7 +141,11 @@ fn streams() -> Vec<Case> {
                 let mut writer = &stream;
                 stream.set_write_timeout(Some(Duration::from_millis(200)))?;
                 match writer.write(b"GET / HTTP/1.1\r\n") {
-                    Err(error) if !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => Ok(Some(())),
+                    Err(error)
+                        if !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+                    {
+                        Ok(Some(()))
+                    }
                     _ => Ok(None),
                 }
             })

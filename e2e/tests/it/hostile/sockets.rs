@@ -141,22 +141,50 @@ pub fn cases() -> Vec<Case> {
         ends("a reserved bit ends the socket", policy, frame(0xC0 | TEXT, b"x")),
         ends("three reserved bits end the socket", policy, frame(0xF0 | TEXT, b"x")),
         ends("a text of a megabyte ends the socket", any, last(TEXT, &[b'x'; 1 << 20])),
-        ends("a frame that says to be 2^63 bytes long ends the socket", any, [&[0x82, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 4]].concat()),
-        ends("a frame that says to be 2^62 bytes long ends the socket", any, [&[0x82, 0xff][..], &(1_u64 << 62).to_be_bytes(), &[0; 4]].concat()),
-        ends("a length in a longer form than it needs ends the socket", any, [&[0x81, 0xfe, 0, 2, 0, 0, 0, 0][..], b"hi"].concat()),
+        ends(
+            "a frame that says to be 2^63 bytes long ends the socket",
+            any,
+            [&[0x82, 0xff][..], &u64::MAX.to_be_bytes(), &[0; 4]].concat(),
+        ),
+        ends(
+            "a frame that says to be 2^62 bytes long ends the socket",
+            any,
+            [&[0x82, 0xff][..], &(1_u64 << 62).to_be_bytes(), &[0; 4]].concat(),
+        ),
+        ends(
+            "a length in a longer form than it needs ends the socket",
+            any,
+            [&[0x81, 0xfe, 0, 2, 0, 0, 0, 0][..], b"hi"].concat(),
+        ),
         ends("a ping of two hundred bytes ends the socket", policy, last(PING, &[0; 200])),
         ends("a ping in parts ends the socket", policy, frame(PING, b"x")),
         ends("a continuation of nothing ends the socket", any, last(CONTINUATION, b"x")),
         ends("a text within a text ends the socket", any, [frame(TEXT, b"a"), frame(TEXT, b"b")].concat()),
-        ends("a text in ten thousand empty parts ends the socket", any, [frame(TEXT, b""), frame(CONTINUATION, b"").repeat(10_000), last(CONTINUATION, b"")].concat()),
-        ends("a text in ten thousand parts ends the socket", any, [frame(TEXT, b"a"), frame(CONTINUATION, b"a").repeat(10_000)].concat()),
+        ends(
+            "a text in ten thousand empty parts ends the socket",
+            any,
+            [frame(TEXT, b""), frame(CONTINUATION, b"").repeat(10_000), last(CONTINUATION, b"")].concat(),
+        ),
+        ends(
+            "a text in ten thousand parts ends the socket",
+            any,
+            [frame(TEXT, b"a"), frame(CONTINUATION, b"a").repeat(10_000)].concat(),
+        ),
         ends("a hundred thousand pings end the socket", any, last(PING, b"x").repeat(100_000)),
         ends("a hundred thousand pongs end the socket", any, last(PONG, b"").repeat(100_000)),
         ends("pongs that nobody asked for, without a mask, end the socket", policy, vec![0x8A, 0]),
-        ends("a farewell with a code that there is not is a farewell", &[1000, 1002, 1008, 999], last(CLOSE, &999_u16.to_be_bytes())),
+        ends(
+            "a farewell with a code that there is not is a farewell",
+            &[1000, 1002, 1008, 999],
+            last(CLOSE, &999_u16.to_be_bytes()),
+        ),
         ends("a farewell of one byte is a farewell", any, last(CLOSE, &[3])),
         ends("a farewell with a reason that is no UTF-8 is a farewell", any, last(CLOSE, b"\x03\xe8\xff\xfe")),
-        ends("a farewell is answered and what follows it is not read", &[1000], [last(CLOSE, &1_000_u16.to_be_bytes()), last(TEXT, b"x").repeat(1_000)].concat()),
+        ends(
+            "a farewell is answered and what follows it is not read",
+            &[1000],
+            [last(CLOSE, &1_000_u16.to_be_bytes()), last(TEXT, b"x").repeat(1_000)].concat(),
+        ),
         ends("HTTP on a socket ends it", any, b"GET /problems HTTP/1.1\r\nhost: x\r\n\r\n".repeat(10)),
         ends("a client that never answers pings is left", &[1008], Vec::new()),
     ]);
@@ -176,7 +204,9 @@ pub fn cases() -> Vec<Case> {
             };
             perform(&stream, &[Step::Send(last(PING, b"x"))])?;
         }
-        e2e::harness::until("a socket can be opened again", e2e::harness::patience(20), || open(house).map(|_| Some(())))
+        e2e::harness::until("a socket can be opened again", e2e::harness::patience(20), || {
+            open(house).map(|_| Some(()))
+        })
     }));
     cases
 }
