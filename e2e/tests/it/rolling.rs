@@ -35,8 +35,8 @@ type Person = (SessionToken, Preferences);
 #[derive(Debug, Default)]
 struct Seen {
     requests: usize,
-    /// First tries that failed: refused, cut off, or 503.
-    tried_again: usize,
+    /// First tries that failed, by how: refused, a status, or another error: cut off.
+    tried_again: BTreeMap<String, usize>,
     /// Second tries that failed as well, and answers that were wrong.
     failures: Vec<String>,
     /// Answers by status.
@@ -46,7 +46,9 @@ struct Seen {
 impl Seen {
     fn add(&mut self, other: Self) {
         self.requests += other.requests;
-        self.tried_again += other.tried_again;
+        for (how, count) in other.tried_again {
+            *self.tried_again.entry(how).or_default() += count;
+        }
         self.failures.extend(other.failures);
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
@@ -80,10 +82,17 @@ impl<'a> Client<'a> {
                 Ok((answer.status().as_u16(), tag, answer.body_mut().read_to_string()?))
             });
             match answered {
-                Ok((status, _, body)) if status >= 500 => told.push(format!("{}: {status} {body}", NAMES[which])),
-                Err(error) => told.push(format!("{}: {error:#}", NAMES[which])),
+                Ok((status, _, body)) if status >= 500 => {
+                    *self.seen.tried_again.entry(status.to_string()).or_default() += 1;
+                    told.push(format!("{}: {status} {body}", NAMES[which]));
+                }
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    let how = if text.contains("refused") { "refused" } else { text.as_str() };
+                    *self.seen.tried_again.entry(how.to_owned()).or_default() += 1;
+                    told.push(format!("{}: {text}", NAMES[which]));
+                }
                 Ok(answer) => {
-                    self.seen.tried_again += told.len();
                     *self.seen.statuses.entry(answer.0).or_default() += 1;
                     return Some(answer);
                 }
@@ -187,7 +196,7 @@ struct Heard {
     resumed_elsewhere: usize,
     refused: usize,
     events: usize,
-    /// The newest picks: when they were written, their id, and the listings.
+    /// The newest picks: when they were written, their id, and what they are.
     last: Option<(u64, String, Value)>,
     failures: Vec<String>,
 }
@@ -241,30 +250,40 @@ fn listen(bases: &[String; 2], person: &Person, stop: &AtomicBool, show: impl Fn
     heard
 }
 
-/// Reads events up to the end of the stream. An error is an event that is wrong; a connection that ends is none.
+/// What makes picks news: the homes, or the statement that they answer.
+fn picks(told: &Value) -> Value {
+    serde_json::json!([told["preference_version"], told["items"]])
+}
+
+/// Reads events up to the end of the stream. An error is an event that is wrong; a connection that ends is none, and what it
+/// told of an event without its blank line is nothing.
 fn read(lines: impl std::io::BufRead, heard: &mut Heard, stop: &AtomicBool, show: &impl Fn(&Value)) -> Result<()> {
-    let (mut id, mut event) = (String::new(), String::new());
+    let mut event: BTreeMap<String, String> = BTreeMap::new();
     for line in lines.lines() {
         let Ok(line) = line else { return Ok(()) };
         if stop.load(Ordering::Acquire) {
             return Ok(());
         }
-        match line.split_once(": ") {
-            Some(("id", text)) => id = text.to_owned(),
-            Some(("event", text)) => event = text.to_owned(),
-            Some(("data", text)) if event == "recommendations" => {
-                let data: Value = serde_json::from_str(text)?;
-                let version = data["version"].as_u64().context("no version")?;
-                if let Some((before, seen, items)) = &heard.last {
-                    ensure!(version > *before, "version {version} ({id}) after {before} ({seen})");
-                    ensure!(data["items"] != *items, "the same picks were told again as {id} after {seen}");
-                }
-                show(&data["items"]);
-                heard.last = Some((version, id.clone(), data["items"].clone()));
-                heard.events += 1;
-            }
-            _ => {}
+        if let Some((field, text)) = line.split_once(": ") {
+            event.insert(field.to_owned(), text.to_owned());
         }
+        if !line.is_empty() {
+            continue;
+        }
+        let told = std::mem::take(&mut event);
+        if told.get("event").is_none_or(|name| name != "recommendations") {
+            continue;
+        }
+        let id = told.get("id").context("picks without an id")?;
+        let data: Value = serde_json::from_str(told.get("data").context("picks without data")?)?;
+        let version = data["version"].as_u64().context("no version")?;
+        if let Some((before, seen, picks_before)) = &heard.last {
+            ensure!(version > *before, "version {version} ({id}) after {before} ({seen})");
+            ensure!(picks(&data) != *picks_before, "the same picks were told again as {id} after {seen}");
+        }
+        show(&data["items"]);
+        heard.last = Some((version, id.clone(), picks(&data)));
+        heard.events += 1;
     }
     Ok(())
 }
@@ -370,8 +389,11 @@ fn a_rolling_restart_of_the_api_is_seen_by_no_client_that_tries_again() -> Resul
         eprintln!("a restart: stopped after {stopped:.1?}, ready after {ready:.1?}");
     }
     for (kind, seen) in &seen {
-        let (requests, again, failed) = (seen.requests, seen.tried_again, seen.failures.len());
-        eprintln!("{requests} {kind}, {again} tried again, {failed} failed; {:?}", seen.statuses);
+        let (requests, failed) = (seen.requests, seen.failures.len());
+        eprintln!(
+            "{requests} {kind}, {failed} failed; tried again: {:?}; answers: {:?}",
+            seen.tried_again, seen.statuses
+        );
     }
     let sum = |of: fn(&Heard) -> usize| heard.iter().map(of).sum::<usize>();
     eprintln!(
