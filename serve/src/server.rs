@@ -13,7 +13,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures::FutureExt as _;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,6 +36,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// 128: whoever comes while so many wait is not refused but tries again a second later, and 6,000 that came at once were
 /// served 35 s later. 4,096 is what systems allow, 1 kB of the kernel's memory each.
 const BACKLOG: u32 = 4_096;
+/// How long connections are still taken at the end, which the kernel has accepted in our name: taking thousands takes less.
+const LAST_ACCEPTS: Duration = Duration::from_millis(50);
 /// How long a connection without a request stays open at the end: a client that asks meanwhile is answered, and told with
 /// `Connection: close` that it was the last time, where it would else find a connection that is gone. Above what usual clients
 /// leave between two requests under load, below what an operator notices.
@@ -90,8 +91,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
         }
         while connections.try_join_next().is_some() {}
     }
-    // The kernel has taken these already: they would be reset with the listener.
-    while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+    // The kernel has taken these already: they would be reset with the listener. Not `now_or_never`: what is in the queue is
+    // known only once the runtime has looked.
+    let until = tokio::time::Instant::now() + LAST_ACCEPTS;
+    while let Ok(Ok((stream, _))) = tokio::time::timeout_at(until, listener.accept()).await {
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
         let connection = serve_connection(stream, router.clone(), limits, stop.clone());
         connections.spawn(async move {
