@@ -6,7 +6,6 @@ use std::time::{Duration, Instant as Moment};
 
 use store::Tables;
 use stream::{Fatal, Log, LogError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -73,7 +72,7 @@ impl Api {
         crate::metrics::describe();
         let listeners = Arc::new(Listeners::default());
         let ways = open_log(&config, &log, &listeners, fatal).await?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
                 config.listen

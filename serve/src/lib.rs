@@ -2,9 +2,11 @@
 //! handlers that may panic. Knows no route and no form of an answer.
 
 mod discard;
+mod head;
+mod linger;
 mod panic;
 mod server;
 
 pub use self::discard::discard;
 pub use self::panic::{guarded, panic_text};
-pub use self::server::{Limits, serve};
+pub use self::server::{Limits, listen, serve};
