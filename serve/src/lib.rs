@@ -4,7 +4,9 @@
 mod discard;
 mod panic;
 mod server;
+mod wire;
 
 pub use self::discard::discard;
 pub use self::panic::{guarded, panic_text};
 pub use self::server::{Limits, serve};
+pub use self::wire::Inbound;

@@ -2,30 +2,34 @@
 //!
 //! HTTP/2 and TLS are the work of a proxy in front. Knows nothing of the routes.
 
-use std::io;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
 use tower::ServiceExt as _;
+
+use crate::wire::{Wire, tune};
 
 /// Largest head of a request: URI and headers. A cursor and a token need less than 1 kB; hyper needs 8 kB at least.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system refused a connection, for want of file descriptors as a rule: until some are closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client may leave an answer unread once the service ends: who reads at all has read what is in the kernel's
+/// buffers long before, and one who does not must not delay the end by the whole write time-out.
+const UNREAD_AT_THE_END: Duration = Duration::from_secs(1);
+/// How often a connection is looked at for that.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The bounds of a port.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +56,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, mut st
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve_connection(stream, router.clone(), limits, stop.clone());
+            Ok((stream, peer)) => {
+                let connection = serve_connection(stream, peer, router.clone(), limits, stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -75,82 +79,39 @@ async fn given(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stopped| *stopped).await;
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-    // Answers are written whole: waiting for more would only delay them.
-    let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
-    let service = TowerToHyperService::new(router.map_request(|request: Request<Incoming>| request.map(Body::new)));
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = tune(&stream, limits.write_timeout) {
+        tracing::debug!("a connection goes without the kernel's time-outs: {error}");
+    }
+    let wire = Wire::new(stream, limits.write_timeout);
+    let (unread, inbound) = (wire.unread(), wire.inbound());
+    let service = TowerToHyperService::new(router.map_request(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(inbound.clone());
+        request
+    }));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(stream, service)
+        .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     // How a connection ends is its client's affair: a time-out, a reset or a malformed head is no fault of ours.
     tokio::select! {
-        _ = connection.as_mut() => {}
-        () = given(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+        _ = connection.as_mut() => return,
+        () = given(&mut stop) => connection.as_mut().graceful_shutdown(),
+    }
+    while tokio::time::timeout(LOOK_EVERY, connection.as_mut()).await.is_err() {
+        if unread.lasts(UNREAD_AT_THE_END) {
+            return;
         }
-    }
-}
-
-/// A stream whose writes fail when the other side takes nothing for too long.
-struct WriteTimeout {
-    stream: TcpStream,
-    limit: Duration,
-    /// Runs while a write is blocked.
-    blocked: Option<Pin<Box<Sleep>>>,
-}
-
-impl WriteTimeout {
-    const fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, blocked: None }
-    }
-
-    /// Passes on what a write came to; a blocked one fails when its time is up.
-    fn bound<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if write.is_ready() {
-            self.blocked = None;
-            return write;
-        }
-        let limit = self.limit;
-        let blocked = self.blocked.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        ready!(blocked.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for WriteTimeout {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for WriteTimeout {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.bound(cx, write)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.bound(cx, write)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flush = Pin::new(&mut self.stream).poll_flush(cx);
-        self.bound(cx, flush)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let shutdown = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.bound(cx, shutdown)
     }
 }
