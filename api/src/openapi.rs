@@ -129,6 +129,14 @@ fn messages() -> Value {
     messages["Preferences"]["example"] = json!({
         "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
     });
+    // What `recall.rs` adds while the store is away.
+    for message in ["Property", "History", "Markets", "MarketDetail"] {
+        let description = "True while the store is away, and this is the last answer that was given; else absent.";
+        messages[message]["properties"]["stale"] = json!({"type": "boolean", "description": description});
+        let description = "With `stale`: when the answer was true.";
+        messages[message]["properties"]["as_of"] =
+            json!({"type": "string", "format": "date-time", "description": description});
+    }
     messages.insert("ResoProperty".to_owned(), reso_property());
     Value::Object(messages)
 }
