@@ -14,8 +14,11 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::limits::Limits;
 use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
 use crate::tail::Verdict;
@@ -38,6 +41,12 @@ pub struct App {
     pub listeners: Arc<Listeners>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
+    /// The newest rows seen, for when the store is away.
+    pub recent: Arc<Recent>,
+    /// Answers given lately, for when the store is away.
+    pub answers: Answers,
+    /// How often who may ask.
+    pub limits: Limits,
     /// Values homes on demand.
     pub appraiser: Option<Arc<dyn Appraiser>>,
     /// One permit per request under way.

@@ -38,7 +38,6 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let problem = response.extensions_mut().remove::<Problem>();
     let bare = || (status.is_client_error() || status.is_server_error()).then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {
-        // What a library found out about the answer, such as `Allow`.
         keep_headers(&mut problem, response.headers());
         response = problem.render(status, &path, &id);
     }
@@ -75,10 +74,11 @@ fn timed_out(limit: Duration) -> Response {
         .into_response()
 }
 
+/// What layers found out about the answer, such as `Allow` or `RateLimit`; not what describes the body that is replaced.
 fn keep_headers(problem: &mut Problem, headers: &HeaderMap) {
-    if let Some(allow) = headers.get(header::ALLOW) {
-        problem.headers.push((header::ALLOW, allow.clone()));
-    }
+    let of_body = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING];
+    let kept = headers.iter().filter(|(name, _)| !of_body.contains(name));
+    problem.headers.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// The client's id for the request if it is harmless, else a new one: 16 digits of this process, 16 of the request.

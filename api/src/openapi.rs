@@ -127,6 +127,14 @@ fn messages() -> Value {
     messages.extend(generator.take_definitions(true));
     // The type is the canonical statement; the reader at the door fills in the currency.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
+    // What `recall.rs` adds while the store is away.
+    for message in ["Property", "History", "Markets", "MarketDetail"] {
+        let description = "True while the store is away, and this is the last answer that was given; else absent.";
+        messages[message]["properties"]["stale"] = json!({"type": "boolean", "description": description});
+        let description = "With `stale`: when the answer was true.";
+        messages[message]["properties"]["as_of"] =
+            json!({"type": "string", "format": "date-time", "description": description});
+    }
     messages.insert("ResoProperty".to_owned(), reso_property());
     messages.values_mut().for_each(|schema| {
         words::gather(schema);

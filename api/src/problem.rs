@@ -40,7 +40,7 @@ kinds! {
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
     /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
-    /// A page of another site tried to open a WebSocket: only pages of this host may, and programs, which send no `Origin`.
+    /// A page of another site tried to open a WebSocket: only pages of this host may, those of the sites that setting `api.allowed_origins` lists, and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
     NotFound = "not-found", NOT_FOUND, "No such route";
@@ -68,6 +68,8 @@ kinds! {
     MarketNotCovered = "market-not-covered", UNPROCESSABLE_ENTITY, "The model does not cover this market";
     /// The route speaks WebSocket (RFC 6455) alone: open it as one.
     UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "A WebSocket is needed";
+    /// You ask too often: the headers `RateLimit-Policy` and `RateLimit` say what is allowed and what is left; try again after `Retry-After`.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests";
     /// A fault of ours. The operator finds it in the log under the request id.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too many requests are under way, or this one took too long; try again after `Retry-After`.

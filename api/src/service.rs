@@ -16,7 +16,10 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
@@ -71,7 +74,8 @@ impl Api {
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
         let listeners = Arc::new(Listeners::default());
-        let ways = open_log(&config, &log, &listeners, fatal).await?;
+        let recent = Arc::new(Recent::default());
+        let ways = open_log(&config, &log, &listeners, &recent, fatal).await?;
         let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
@@ -100,6 +104,9 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            recent,
+            answers: Answers::default(),
+            limits: Limits::new(&config),
             config,
             log,
             tables,
@@ -156,12 +163,20 @@ struct Ways {
 }
 
 /// Opens the ways to the log, on a thread that may block.
-async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
-    let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
+async fn open_log(
+    config: &Config,
+    log: &Log,
+    listeners: &Arc<Listeners>,
+    recent: &Arc<Recent>,
+    fatal: Fatal,
+) -> Result<Ways, StartError> {
+    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+    let (listeners, recent) = (Arc::clone(listeners), Arc::clone(recent));
     let opened = tokio::task::spawn_blocking(move || {
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
-        let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, fatal)?;
+        let (follower, followed) =
+            Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, recent, fatal)?;
         Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;

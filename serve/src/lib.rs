@@ -6,7 +6,9 @@ mod head;
 mod linger;
 mod panic;
 mod server;
+mod wire;
 
 pub use self::discard::discard;
 pub use self::panic::{guarded, panic_text};
 pub use self::server::{Limits, listen, serve};
+pub use self::wire::Inbound;

@@ -64,7 +64,7 @@ impl Answer {
             assert!(document[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {document:#}");
         }
         assert_eq!(document["request_id"].as_str(), self.header("x-request-id"));
-        assert_eq!(self.header("retry-after").is_some(), status == 503, "{document:#}");
+        assert_eq!(self.header("retry-after").is_some(), status == 503 || status == 429, "{document:#}");
         document
     }
 }
