@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::lent::Lent;
 use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
@@ -40,6 +41,8 @@ pub struct App {
     pub freshness: Arc<Freshness>,
     /// Values homes on demand.
     pub appraiser: Option<Arc<dyn Appraiser>>,
+    /// What else other parts of the process do for the API.
+    pub lent: Lent,
     /// One permit per request under way.
     pub in_flight: Semaphore,
     /// One permit per request that waits for a version.
@@ -52,6 +55,10 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// One permit per preview under way.
+    pub previews: Semaphore,
+    /// One permit per request that counts homes.
+    pub scans: Semaphore,
     /// The sign that the service takes no more work.
     pub stop: Stop,
 }

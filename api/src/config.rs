@@ -55,6 +55,12 @@ pub struct Config {
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
+    /// Most previews of statements under way; further ones are answered 503. Each looks at up to 20,000 listings, a second or two of
+    /// one core: people try out a statement, they do not do so all day.
+    pub max_previews: usize,
+    /// Most requests at a time that count homes for the numbered pages of the older names, of up to 20,000 listings each; further ones wait for 3 s,
+    /// then they are answered 503.
+    pub max_scans: usize,
 }
 
 impl Default for Config {
@@ -76,6 +82,8 @@ impl Default for Config {
             stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
+            max_previews: 2,
+            max_scans: 4,
         }
     }
 }

@@ -5,9 +5,9 @@
 //! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! request), `older` (names of the APIs that roost replaces), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
 //! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `problem`.
+//! `places`, `preview`, `problem`; `scan` looks at many listings, `lent` is what other parts of the process do for it.
 
 mod alike;
 mod app;
@@ -23,16 +23,21 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod lent;
 mod listeners;
 pub mod metrics;
+mod older;
 mod openapi;
 mod overheard;
 mod page;
+mod places;
+mod preview;
 pub mod problem;
 mod property;
 mod query;
 mod router;
 mod routes;
+mod scan;
 mod service;
 mod session;
 mod statements;
@@ -44,5 +49,7 @@ pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
 };
 pub use self::config::Config;
+pub use self::lent::{Lent, RenderMetrics};
+pub use self::preview::{Judge, Survey, Surveyed};
 pub use self::router::openapi;
 pub use self::service::{Api, Drained, StartError};

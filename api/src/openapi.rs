@@ -9,6 +9,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use crate::appraise::ModelInfo;
+use crate::older;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
@@ -18,6 +19,7 @@ use crate::routes::interactions::{Recorded, ReportedOneOrMany};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
+use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
 use crate::routes::similar::Similar;
@@ -38,6 +40,7 @@ use crate::routes::stated::Stated;
         (name = "properties", description = "Homes."),
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
+        (name = "older names", description = "The un-versioned names of the APIs that roost replaces, for the clients that there are."),
     ),
     modifiers(&SessionToken),
 )]
@@ -71,6 +74,7 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     if let Some(paths) = document["paths"].as_object_mut() {
         for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
             describe_problems(operation);
+            older::deprecate(operation);
         }
     }
     document
@@ -103,6 +107,7 @@ fn messages() -> Value {
     }
     for add in [
         add::<Accepted>,
+        add::<Preview>,
         add::<Stated>,
         add::<Pick>,
         add::<Recorded>,
@@ -121,6 +126,7 @@ fn messages() -> Value {
     ] {
         add(&mut answers);
     }
+    older::answers(&mut answers);
     let mut messages = answers.take_definitions(true);
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
@@ -130,6 +136,7 @@ fn messages() -> Value {
         "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
     });
     messages.insert("ResoProperty".to_owned(), reso_property());
+    messages.extend(older::requests());
     Value::Object(messages)
 }
 

@@ -13,17 +13,19 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::app::App;
 use crate::guard::guard;
+use crate::older;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::routes::{
-    appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
-    recommendations, similar, socket, stated, stream,
+    appraisal, batch, dismissed, interactions, markets, model, pick, preferences, preview, problems, properties,
+    property, recommendations, similar, socket, stated, stream,
 };
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
 fn v1() -> OpenApiRouter<Arc<App>> {
     let sessions = OpenApiRouter::new()
         .routes(routes!(preferences::state, stated::read))
+        .routes(routes!(preview::preview))
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
@@ -45,14 +47,19 @@ fn v1() -> OpenApiRouter<Arc<App>> {
     sessions.merge(browse)
 }
 
+/// All that the document describes.
+fn all() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).nest("/api", older::routes())
+}
+
 /// The OpenAPI document.
 pub fn openapi() -> serde_json::Value {
-    document(OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).get_openapi())
+    document(all().get_openapi())
 }
 
 /// Everything that the API answers. Health is asked on the admin port, see [`crate::Api::ready`].
 pub fn router(app: Arc<App>) -> Router {
-    let (routes, _) = OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).split_for_parts();
+    let (routes, _) = all().split_for_parts();
     routes
         .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", openapi()))
         // Who opens the port in a browser looks for this.

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::lent::Lent;
 use crate::listeners::Listeners;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
@@ -68,6 +69,7 @@ impl Api {
         log: Log,
         tables: Tables,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
@@ -101,6 +103,8 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            previews: Semaphore::new(config.max_previews),
+            scans: Semaphore::new(config.max_scans),
             config,
             log,
             tables,
@@ -110,6 +114,7 @@ impl Api {
             listeners,
             freshness,
             appraiser,
+            lent,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));

@@ -150,7 +150,8 @@ fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &He
     Ok((head, Json(body)).into_response())
 }
 
-async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<RecommendationRow>, Problem> {
+/// One look at the row.
+pub async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<RecommendationRow>, Problem> {
     #[derive(Deserialize)]
     struct Head {
         preference_version: u64,

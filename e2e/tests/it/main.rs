@@ -6,6 +6,7 @@ mod embedded;
 mod faults;
 mod foreign;
 mod models;
+mod older;
 mod outages;
 mod palm_springs;
 mod pipeline;
