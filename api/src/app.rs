@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
@@ -49,6 +50,8 @@ pub struct App {
     pub limits: Limits,
     /// Values homes on demand.
     pub appraiser: Option<Arc<dyn Appraiser>>,
+    /// What else other parts of the process do for the API.
+    pub lent: Lent,
     /// One permit per request under way.
     pub in_flight: Semaphore,
     /// One permit per request that waits for a version.
@@ -61,6 +64,10 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// One permit per preview under way.
+    pub previews: Semaphore,
+    /// One permit per request that counts homes.
+    pub scans: Semaphore,
     /// The sign that the service takes no more work.
     pub stop: Stop,
 }

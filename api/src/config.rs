@@ -57,6 +57,12 @@ pub struct Config {
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
+    /// Most previews of statements under way; further ones are answered 503. Each looks at up to 20,000 listings, a second or two of
+    /// one core: people try out a statement, they do not do so all day.
+    pub max_previews: usize,
+    /// Most requests at a time that count homes for the numbered pages of the older names, of up to 20,000 listings each; further ones wait for 3 s,
+    /// then they are answered 503.
+    pub max_scans: usize,
     /// How many proxies of ours stand in front, each of which appends to `X-Forwarded-For`: the client's address is the one so far
     /// from its right. None by default: anybody can write that header.
     pub trusted_hops: u8,
@@ -147,6 +153,8 @@ impl Default for Config {
             trusted_hops: 0,
             allowed_origins: Vec::new(),
             limits: Limits::default(),
+            max_previews: 2,
+            max_scans: 4,
         }
     }
 }

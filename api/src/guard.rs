@@ -21,6 +21,10 @@ use crate::problem::{Kind, Problem};
 
 /// The header that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Marks an answer that is no problem document, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItIs;
+
 /// The label of requests that no route took.
 const NO_ROUTE: &str = "none";
 
@@ -36,7 +40,9 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
 
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
-    let bare = || (status.is_client_error() || status.is_server_error()).then(|| Problem::of_status(status));
+    let is_bare =
+        response.extensions().get::<AsItIs>().is_none() && (status.is_client_error() || status.is_server_error());
+    let bare = || is_bare.then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {
         keep_headers(&mut problem, response.headers());
         response = problem.render(status, &path, &id);

@@ -4,9 +4,9 @@
 //! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles and the web page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
-//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
-//! statement's row), `recent` and `recall` (while the store is away), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `origin`, `problem`.
+//! request), `older` (names of the APIs that roost replaces), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! statement's row), `recent` and `recall` (while the store is away), `scan` (looks at many listings), `lent` (what other parts of the process do for it), and the pure rest:
+//! `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`, `origin`, `places`, `preview`, `problem`.
 
 mod alike;
 mod app;
@@ -22,13 +22,17 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod lent;
 mod limits;
 mod listeners;
 pub mod metrics;
+mod older;
 mod openapi;
 mod origin;
 mod overheard;
 mod page;
+mod places;
+mod preview;
 pub mod problem;
 mod property;
 mod query;
@@ -36,6 +40,7 @@ mod recall;
 mod recent;
 mod router;
 mod routes;
+mod scan;
 mod service;
 mod session;
 mod statements;
@@ -48,7 +53,9 @@ pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
 };
 pub use self::config::{Config, Limits, Rate};
+pub use self::lent::{Lent, RenderMetrics};
 pub use self::limits::CallerKey;
 pub use self::origin::Origin;
+pub use self::preview::{Judge, Survey, Surveyed};
 pub use self::router::openapi;
 pub use self::service::{Api, Drained, StartError};

@@ -18,6 +18,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use self::operations::operations;
 use crate::appraise::ModelInfo;
+use crate::older;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
@@ -27,6 +28,7 @@ use crate::routes::interactions::{Recorded, ReportedOneOrMany};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
+use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
 use crate::routes::similar::Similar;
@@ -47,6 +49,7 @@ use crate::routes::stated::Stated;
         (name = "properties", description = "Homes."),
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
+        (name = "older names", description = "The un-versioned names of the APIs that roost replaces, for the clients that there are."),
     ),
     modifiers(&SessionToken),
 )]
@@ -80,6 +83,7 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     for (at, operation) in operations(&mut document) {
         parameters::bound(&at, operation);
         refusals::describe(&at, operation);
+        older::deprecate(operation);
         // No route that takes a body does without.
         if let Some(body) = operation.get_mut("requestBody") {
             body["required"] = json!(true);
@@ -104,6 +108,7 @@ fn messages() -> Value {
     }
     for add in [
         add::<Accepted>,
+        add::<Preview>,
         add::<Stated>,
         add::<Pick>,
         add::<Recorded>,
@@ -122,6 +127,7 @@ fn messages() -> Value {
     ] {
         add(&mut answers);
     }
+    older::answers(&mut answers);
     let mut messages = answers.take_definitions(true);
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
@@ -136,6 +142,7 @@ fn messages() -> Value {
             json!({"type": "string", "format": "date-time", "description": description});
     }
     messages.insert("ResoProperty".to_owned(), reso_property());
+    messages.extend(older::requests());
     messages.values_mut().for_each(|schema| {
         words::gather(schema);
         defaults::tell(schema);

@@ -165,6 +165,8 @@ pub struct Problem {
     pub detail: String,
     /// Each wrong part.
     pub errors: Vec<Wrong>,
+    /// What may be written instead of a text that means several things.
+    pub candidates: Vec<String>,
     /// Seconds until a repeat makes sense.
     pub retry_after: Option<u32>,
     /// Further headers that the status asks for.
@@ -175,7 +177,14 @@ impl Problem {
     /// A problem without parts.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = (kind.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after, headers: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            candidates: Vec::new(),
+            retry_after,
+            headers: Vec::new(),
+        }
     }
 
     /// A problem of several parts; its detail counts them.
@@ -210,6 +219,7 @@ impl Problem {
             instance: instance.to_owned(),
             request_id: request_id.to_owned(),
             errors: self.errors,
+            candidates: self.candidates,
         };
         // Cannot fail: texts and numbers only.
         let body = serde_json::to_vec(&document).unwrap_or_default();
@@ -244,6 +254,9 @@ pub struct Document {
     /// Each wrong part of the request, all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Wrong>,
+    /// What may be sent instead of a text that means several things.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<String>,
 }
 
 impl IntoResponse for Problem {

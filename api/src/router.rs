@@ -13,12 +13,13 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::app::App;
 use crate::guard::guard;
 use crate::limits::limit;
+use crate::older;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
 use crate::recall::recall;
 use crate::routes::{
-    appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
-    recommendations, similar, socket, stated, stream,
+    appraisal, batch, dismissed, interactions, markets, model, pick, preferences, preview, problems, properties,
+    property, recommendations, similar, socket, stated, stream,
 };
 use crate::surround::{compression, cors};
 
@@ -27,6 +28,7 @@ use crate::surround::{compression, cors};
 fn v1(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
     let sessions = OpenApiRouter::new()
         .routes(routes!(preferences::state, stated::read))
+        .routes(routes!(preview::preview))
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
         .routes(routes!(recommendations::read))
@@ -55,14 +57,19 @@ fn v1(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
     sessions.merge(browse)
 }
 
+/// All that the document describes.
+fn all(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1(app)).nest("/api", older::routes())
+}
+
 /// The OpenAPI document.
 pub fn openapi() -> serde_json::Value {
-    document(OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1(None)).get_openapi())
+    document(all(None).get_openapi())
 }
 
 /// Everything that the API answers. Health is asked on the admin port, see [`crate::Api::ready`].
 pub fn router(app: Arc<App>) -> Router {
-    let (routes, _) = OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1(Some(&app))).split_for_parts();
+    let (routes, _) = all(Some(&app)).split_for_parts();
     let docs = SwaggerUi::new("/docs")
         .external_url_unchecked("/openapi.json", openapi())
         // Otherwise the page sends the document's address to a validator elsewhere.

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
 use crate::recall::Answers;
@@ -70,6 +71,7 @@ impl Api {
         log: Log,
         tables: Tables,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
@@ -107,6 +109,8 @@ impl Api {
             recent,
             answers: Answers::default(),
             limits: Limits::new(&config),
+            previews: Semaphore::new(config.max_previews),
+            scans: Semaphore::new(config.max_scans),
             config,
             log,
             tables,
@@ -116,6 +120,7 @@ impl Api {
             listeners,
             freshness,
             appraiser,
+            lent,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));

@@ -42,7 +42,7 @@ pub struct BatchLine {
 
 /// A problem document without what belongs to a whole request.
 #[derive(Debug, Serialize, JsonSchema)]
-struct LineProblem {
+pub struct LineProblem {
     /// `/problems/<slug>`, served by this API.
     #[serde(rename = "type")]
     kind: String,
@@ -229,7 +229,8 @@ impl Batch {
 }
 
 impl LineProblem {
-    fn of(problem: Problem) -> Self {
+    /// Of a problem.
+    pub fn of(problem: Problem) -> Self {
         Self {
             kind: format!("/problems/{}", problem.kind.slug()),
             title: problem.kind.title(),

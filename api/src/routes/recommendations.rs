@@ -187,7 +187,8 @@ fn answer(session_id: SessionId, shown: Shown, headers: &HeaderMap) -> Result<Re
     Ok((head, Json(body)).into_response())
 }
 
-async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Look<Shown>, Problem> {
+/// One look at the row.
+pub async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Look<Shown>, Problem> {
     #[derive(Deserialize)]
     struct Head {
         preference_version: u64,

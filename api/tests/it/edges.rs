@@ -24,6 +24,19 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("POST", "/api/v1/ml/predict-price", false, true),
     ("POST", "/api/v1/ml/predict-price/batch", false, false),
     ("GET", "/api/v1/ml/model-info", false, false),
+    ("POST", "/api/v1/preferences:preview", false, true),
+    ("POST", "/api/preferences", false, true),
+    ("GET", "/api/recommendations", false, false),
+    ("GET", "/api/recommendations/stream", false, false),
+    ("GET", "/api/properties", false, false),
+    ("GET", "/api/properties/seattle:1", false, false),
+    ("POST", "/api/ml/predict-price", false, true),
+    ("POST", "/api/v1/predict", false, true),
+    ("POST", "/api/v1/batch", false, true),
+    ("GET", "/api/ml/model-info", false, false),
+    ("GET", "/api/health", false, false),
+    ("GET", "/api/v1/health", false, false),
+    ("GET", "/api/v1/metrics", false, false),
 ];
 
 #[test]

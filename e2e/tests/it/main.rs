@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod hostile;
 mod models;
+mod older;
 mod outages;
 mod palm_springs;
 mod pipeline;

@@ -153,6 +153,8 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.limits.callers.burst", Whole(1, 1_000_000)),
     ("api.limits.statements.per_second", Whole(0, 1_000_000)),
     ("api.limits.statements.burst", Whole(1, 1_000_000)),
+    ("api.max_previews", Whole(1, 64)),
+    ("api.max_scans", Whole(1, 64)),
 ];
 
 /// The first key whose value is not allowed, and why.
