@@ -55,6 +55,9 @@ pub struct Config {
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
+    /// Whether the page's cookie is always `Secure`, so that browsers never send it over plain http. Without it the cookie is so where the
+    /// browser says that it is on https, in the `Origin` of a form.
+    pub page_always_secure: bool,
 }
 
 impl Default for Config {
@@ -76,6 +79,7 @@ impl Default for Config {
             stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
+            page_always_secure: false,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits and the web
-//! page are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles and rate limits
+//! are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
 //! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
 //! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `problem`.
+//! `problem`. `web` is the page at `/`.
 
 mod alike;
 mod app;
@@ -39,6 +39,7 @@ mod statements;
 mod stop;
 mod tail;
 mod wait;
+mod web;
 
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,

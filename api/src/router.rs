@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Redirect;
 use axum::routing::get;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi as _;
@@ -19,6 +18,7 @@ use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, problems, properties, property,
     recommendations, similar, socket, stated, stream,
 };
+use crate::web;
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed.
 fn v1() -> OpenApiRouter<Arc<App>> {
@@ -55,8 +55,7 @@ pub fn router(app: Arc<App>) -> Router {
     let (routes, _) = OpenApiRouter::with_openapi(Head::openapi()).nest("/api/v1", v1()).split_for_parts();
     routes
         .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", openapi()))
-        // Who opens the port in a browser looks for this.
-        .route("/", get(async || Redirect::temporary("/docs/")))
+        .merge(web::routes(&app))
         .route("/problems", get(problems::list))
         .route("/problems/{slug}", get(problems::read))
         .fallback(no_route)

@@ -99,7 +99,11 @@ pub async fn read(
 /// The row of a session that is there, as it is now; `None` while it has none for its statement. Like a plain read, it
 /// looks for a session that nobody here knows for a moment.
 pub async fn read_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
-    let ask = Ask::default();
+    read_asked(app, session, Ask::default()).await
+}
+
+/// The row of a session that answers what was asked; `None` while it has none.
+pub async fn read_asked(app: &App, session: SessionId, ask: Ask) -> Result<Option<RecommendationRow>, Problem> {
     let look = wait_for(app, ask, || look(app, session, ask)).await?;
     match look.step {
         Step::Answer => Ok(look.row),

@@ -138,6 +138,7 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.stream_keep_alive", Time("100ms", "10m")),
     ("api.max_appraisals", Whole(1, 1_024)),
     ("api.max_batches", Whole(1, 1_024)),
+    ("api.page_always_secure", Bool),
 ];
 
 /// The first key whose value is not allowed, and why.
