@@ -18,7 +18,7 @@ use futures::FutureExt as _;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
-use crate::web::{page_of_problem, wants_page};
+use crate::web::{Whole, page_of_problem, wants_page};
 
 /// The header that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,7 +38,9 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
 
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
-    let bare = || (status.is_client_error() || status.is_server_error()).then(|| Problem::of_status(status));
+    let is_whole = response.extensions_mut().remove::<Whole>().is_some();
+    let bare =
+        || (!is_whole && (status.is_client_error() || status.is_server_error())).then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {
         // What a library found out about the answer, such as `Allow`.
         keep_headers(&mut problem, response.headers());

@@ -117,6 +117,10 @@ fn chart(item: &RecommendedItem, history: &History, now: Instant) -> Option<Stri
     if points.last().is_some_and(|(at, price)| *at < item.changed_at && (price - units).abs() > 0.001) {
         points.push((item.changed_at, units));
     }
+    // A price that never changed is no line worth its room.
+    if points.windows(2).all(|pair| (pair[0].1 - pair[1].1).abs() < 0.001) {
+        return None;
+    }
     price_chart(&format!("price-{}", item.rank), &item.title, points, now, item.currency)
 }
 

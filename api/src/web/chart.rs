@@ -10,8 +10,8 @@ use schemas::units::Instant;
 /// Size of the drawing, in its own units: about as wide as it is shown, so that its texts have the size they say.
 const WIDTH: u32 = 360;
 const HEIGHT: u32 = 168;
-/// Size of the texts, as plotters counts it: 11 units when drawn.
-const TEXT_SIZE: f64 = 11.0 * 1.24;
+/// Size of the texts, as plotters counts it: 12.5 units when drawn.
+const TEXT_SIZE: f64 = 12.5 * 1.24;
 
 /// Colours that stand for a class of the style sheet each.
 const LINE: RGBColor = RGBColor(1, 0, 0);
@@ -62,7 +62,7 @@ impl Chart<'_> {
         let values = self.points.iter().map(|(_, value)| *value);
         let (ticks, low, high) =
             ticks(values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
-        let plot = (46_i32, 10_i32, WIDTH as i32 - 10, HEIGHT as i32 - 24);
+        let plot = (54_i32, 10_i32, WIDTH as i32 - 10, HEIGHT as i32 - 24);
         let x = |ms: f64| plot.0 + ((ms - from) / (to - from) * f64::from(plot.2 - plot.0)).round() as i32;
         let y = |value: f64| plot.3 - ((value - low) / (high - low) * f64::from(plot.3 - plot.1)).round() as i32;
 
@@ -135,6 +135,7 @@ fn ticks(lowest: f64, highest: f64) -> (Vec<f64>, f64, f64) {
 fn date(ms: f64, span_ms: f64) -> String {
     const DAY_MS: f64 = 86_400_000.0;
     let format = match span_ms / DAY_MS {
+        ..0.04 => "%H:%M:%S",
         ..2.0 => "%-d %b %H:%M",
         ..300.0 => "%-d %b",
         _ => "%b %Y",

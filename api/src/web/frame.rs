@@ -4,6 +4,7 @@
 //! can put the page into a frame. So there are no styles or handlers within the pages.
 
 use askama::Template;
+use axum::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use tower_http::csrf::ProtectionError;
@@ -42,8 +43,12 @@ impl Frame {
 /// A page as an answer.
 pub fn answer(status: StatusCode, page: &impl Template) -> Result<Response, Problem> {
     let text = page.render().map_err(|error| Problem::internal(&format!("a page: {error}")))?;
-    Ok((status, Html(text)).into_response())
+    Ok((status, Extension(Whole), Html(text)).into_response())
 }
+
+/// Marks a page that says all itself, whatever its status: a form with mistakes.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole;
 
 /// Adds the headers of a page.
 pub async fn harden(mut response: Response) -> Response {

@@ -33,7 +33,7 @@ use tower_http::csrf::CsrfLayer;
 
 use crate::app::App;
 
-pub use self::frame::{page_of_problem, wants_page};
+pub use self::frame::{Whole, page_of_problem, wants_page};
 use self::places::Places;
 
 /// What the pages share.

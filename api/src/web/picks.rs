@@ -79,7 +79,10 @@ impl Status {
     pub fn of(items: Option<usize>, counts: Option<&Counts>, (as_of, stale): (Option<Instant>, bool)) -> Self {
         let tightest = counts.and_then(|counts| counts.tightest_filter.as_ref()).map(|tightest| {
             let name = words::spaced(&tightest.filter).to_lowercase();
-            format!("{} more without “{name}”", words::count(tightest.removes, "home", "homes"))
+            format!(
+                "Without “{name}” there would be {} more",
+                words::grouped(tightest.removes.try_into().unwrap_or(i64::MAX))
+            )
         });
         Self {
             matched: counts.map(|counts| words::count(counts.matched_total, "home matches", "homes match")),

@@ -91,6 +91,7 @@ pub async fn show(State(page): State<Arc<Page>>, uri: Uri) -> Result<Response, P
     let mut worth = None;
     if form.is_empty() {
         form.put_some("market", markets.first().map(|summary| &summary.market));
+        form.put("PropertySubType", PropertySubType::SingleFamilyResidence.as_str());
     } else {
         match appraise(app, &form).await {
             Ok(valued) => worth = Some(valued),
@@ -160,10 +161,8 @@ fn document(form: &Form, market: &Market) -> Map<String, Value> {
     if !form.value("PropertySubType").is_empty() {
         home.insert("PropertySubType".to_owned(), json!(form.value("PropertySubType")));
     }
-    // A home of which nobody says what it has is not one that has nothing.
-    if form.count("Amenities") > 0 {
-        home.insert("Amenities".to_owned(), json!(form.values("Amenities").collect::<Vec<_>>()));
-    }
+    // All of them stand in the form: what is not ticked is not there.
+    home.insert("Amenities".to_owned(), json!(form.values("Amenities").collect::<Vec<_>>()));
     home
 }
 

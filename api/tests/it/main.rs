@@ -9,6 +9,7 @@ mod faults;
 mod fuzz;
 mod interactions;
 mod limits;
+mod page;
 mod preferences;
 mod recommendations;
 mod secrets;

@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod models;
 mod outages;
+mod page;
 mod palm_springs;
 mod pipeline;
 mod poison;
