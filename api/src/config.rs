@@ -63,6 +63,9 @@ pub struct Config {
     /// Most requests at a time that count homes for the numbered pages of the older names, of up to 20,000 listings each; further ones wait for 3 s,
     /// then they are answered 503.
     pub max_scans: usize,
+    /// Whether the page's cookie is always `Secure`, so that browsers never send it over plain http. Without it the cookie is so where the
+    /// browser says that it is on https, in the `Origin` of a form.
+    pub page_always_secure: bool,
     /// How many proxies of ours stand in front, each of which appends to `X-Forwarded-For`: the client's address is the one so far
     /// from its right. None by default: anybody can write that header.
     pub trusted_hops: u8,
@@ -150,6 +153,7 @@ impl Default for Config {
             stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
+            page_always_secure: false,
             trusted_hops: 0,
             allowed_origins: Vec::new(),
             limits: Limits::default(),

@@ -18,6 +18,7 @@ use futures::FutureExt as _;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::web::{Whole, page_of_problem, wants_page};
 
 /// The header that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,17 +36,18 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = request.uri().path().to_owned();
+    let wants_page = wants_page(&path, request.headers());
 
     let mut response = within_bounds(&app, request, next).await;
 
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
-    let is_bare =
-        response.extensions().get::<AsItIs>().is_none() && (status.is_client_error() || status.is_server_error());
+    let is_whole = response.extensions().get::<AsItIs>().is_some() || response.extensions_mut().remove::<Whole>().is_some();
+    let is_bare = !is_whole && (status.is_client_error() || status.is_server_error());
     let bare = || is_bare.then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {
         keep_headers(&mut problem, response.headers());
-        response = problem.render(status, &path, &id);
+        response = if wants_page { page_of_problem(problem, status, &id) } else { problem.render(status, &path, &id) };
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,10 +1,10 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles and the web page are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Accounts and roles are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
-//! request), `older` (names of the APIs that roost replaces), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! request), `older` (names of the APIs that roost replaces), `web` (the page at `/`), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
 //! statement's row), `recent` and `recall` (while the store is away), `scan` (looks at many listings), `lent` (what other parts of the process do for it), and the pure rest:
 //! `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`, `origin`, `places`, `preview`, `problem`.
 
@@ -48,6 +48,7 @@ mod stop;
 mod surround;
 mod tail;
 mod wait;
+mod web;
 
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,

@@ -40,7 +40,7 @@ kinds! {
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
     /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
-    /// A page of another site tried to open a WebSocket: only pages of this host may, those of the sites that setting `api.allowed_origins` lists, and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
+    /// A page of another site tried to open a WebSocket or sent a form: only pages of this host may (WebSockets also those of the sites that setting `api.allowed_origins` lists), and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
     NotFound = "not-found", NOT_FOUND, "No such route";

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::response::Redirect;
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -22,6 +21,7 @@ use crate::routes::{
     property, recommendations, similar, socket, stated, stream,
 };
 use crate::surround::{compression, cors};
+use crate::web;
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed. Without an
 /// `App` they are for the document alone.
@@ -78,8 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
     let cors = cors(&app.config.allowed_origins);
     let router = routes
         .merge(told)
-        // Who opens the port in a browser looks for this.
-        .route("/", get(async || Redirect::temporary("/docs/")))
+        .merge(web::routes(&app))
         .route("/problems/{slug}", get(problems::read))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

@@ -131,7 +131,11 @@ pub enum Away {
 /// The row of a session that is there, as it is now; `None` while it has none for its statement. Like a plain read, it
 /// looks for a session that nobody here knows for a moment.
 pub async fn read_now(app: &App, session: SessionId, away: Away) -> Result<Option<Shown>, Problem> {
-    let ask = Ask::default();
+    read_asked(app, session, Ask::default(), away).await
+}
+
+/// The row of a session that answers what was asked; `None` while it has none.
+pub async fn read_asked(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Option<Shown>, Problem> {
     let look = wait_for(app, ask, || look(app, session, ask, away)).await?;
     match look.step {
         Step::Answer => Ok(look.row),

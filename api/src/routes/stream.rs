@@ -80,7 +80,7 @@ pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(SessionToken, Option<Eve
 }
 
 /// When a client whose stream ended asks again: spread over two seconds, lest all come back at once after a restart.
-fn retry_of(session: SessionId) -> Duration {
+pub fn retry_of(session: SessionId) -> Duration {
     Duration::from_millis(1_000 + (session.bits() % 2_000) as u64)
 }
 

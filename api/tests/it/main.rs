@@ -13,6 +13,7 @@ mod interactions;
 mod limits;
 mod manners;
 mod older;
+mod page;
 mod preferences;
 mod preview;
 mod recommendations;

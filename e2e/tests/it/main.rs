@@ -9,6 +9,7 @@ mod hostile;
 mod models;
 mod older;
 mod outages;
+mod page;
 mod palm_springs;
 mod pipeline;
 mod poison;

@@ -155,6 +155,7 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.limits.statements.burst", Whole(1, 1_000_000)),
     ("api.max_previews", Whole(1, 64)),
     ("api.max_scans", Whole(1, 64)),
+    ("api.page_always_secure", Bool),
 ];
 
 /// The first key whose value is not allowed, and why.
