@@ -132,7 +132,7 @@ async fn session(page: &Page, session: SessionId, ask: Ask, said: Option<&'stati
     let stated = stated::read_asked(app, session, ask).await?;
     let markets = page.places.read(app).await?;
     let form = stated.as_ref().map(|cell| form_of(&cell.preferences)).unwrap_or_default();
-    let wanted = stated.as_ref().map(|cell| summary(cell)).unwrap_or_default();
+    let wanted = stated.as_ref().map(summary).unwrap_or_default();
     let dismissed = stated.map_or(0, |cell| cell.preferences.dismissed.len());
     let picks = Picks { wanted, ..picks(app, session, row).await? };
     let frame = Frame::of("Your three homes", "picks");
