@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::priced::NoValuation;
+use schemas::vocabulary::Transaction;
 
 use super::Page;
 use super::card::{facts, price_chart, prices};
@@ -31,6 +32,7 @@ struct HomePage {
     place_path: String,
     status: Option<&'static str>,
     price: Option<String>,
+    is_rent: bool,
     photo: Option<String>,
     link: Option<String>,
     facts: Vec<String>,
@@ -102,6 +104,7 @@ fn page_of(home: &Property, history: &History, alike: Vec<Alike>) -> HomePage {
         history: history.items.iter().rev().map(|point| past(point, history)).collect(),
         alike,
         price,
+        is_rent: listing.transaction == Transaction::Lease,
         title,
     }
 }

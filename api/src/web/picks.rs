@@ -12,6 +12,7 @@ use schemas::cells::SessionCell;
 use schemas::id::{ListingId, SessionId, SessionToken};
 use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_hash};
 use schemas::units::Instant;
+use schemas::vocabulary::Transaction;
 use store::RecommendationRow;
 
 use super::card::Card;
@@ -131,7 +132,7 @@ async fn session(page: &Page, session: SessionId, ask: Ask, said: Option<&'stati
     let stated = stated::read_asked(app, session, ask).await?;
     let markets = page.places.read(app).await?;
     let form = stated.as_ref().map(|cell| form_of(&cell.preferences)).unwrap_or_default();
-    let wanted = stated.as_ref().map(|cell| summary(cell)).unwrap_or_default();
+    let wanted = stated.as_ref().map(summary).unwrap_or_default();
     let dismissed = stated.map_or(0, |cell| cell.preferences.dismissed.len());
     let picks = Picks { wanted, ..picks(app, session, row.map(|shown| shown.row)).await? };
     let frame = Frame::of("Your three homes", "picks");
@@ -161,8 +162,9 @@ pub fn event_of(row: &RecommendationRow) -> String {
 
 /// The card of an item, with its history where there is one to show.
 pub async fn card(app: &App, item: &RecommendedItem) -> Result<Card, Problem> {
-    let history = property::fact(app, item.listing_id.clone()).await?.and_then(History::of);
-    Ok(Card::of(item, history.as_ref(), now()))
+    let fact = property::fact(app, item.listing_id.clone()).await?;
+    let is_rent = fact.as_ref().is_some_and(|fact| fact.listing.transaction == Transaction::Lease);
+    Ok(Card::of(item, fact.and_then(History::of).as_ref(), is_rent, now()))
 }
 
 /// The present.
@@ -187,8 +189,8 @@ fn summary(cell: &SessionCell) -> String {
         parts.push(format!("with {}", required.join(", ")));
     }
     let verb = match statement.transaction {
-        schemas::vocabulary::Transaction::Sale => "To buy",
-        schemas::vocabulary::Transaction::Lease => "To rent",
+        Transaction::Sale => "To buy",
+        Transaction::Lease => "To rent",
     };
     format!("{verb}, {}", parts.join(", "))
 }
