@@ -41,7 +41,7 @@ const LAST_ACCEPTS: Duration = Duration::from_millis(50);
 /// How long a connection without a request stays open at the end: a client that asks meanwhile is answered, and told with
 /// `Connection: close` that it was the last time, where it would else find a connection that is gone. Above what usual clients
 /// leave between two requests under load, below what an operator notices.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// The bounds of a port.
 #[derive(Clone, Copy, Debug)]
