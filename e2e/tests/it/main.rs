@@ -12,3 +12,4 @@ mod pipeline;
 mod poison;
 mod refusals;
 mod sim;
+mod walks;
