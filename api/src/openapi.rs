@@ -134,6 +134,12 @@ fn messages() -> Value {
     // The type is the canonical statement; the reader at the door fills in the currency, and takes `null` for what is left out.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
     nullable_unless(&mut messages["Preferences"], &["budget", "place"]);
+    nullable_unless(&mut messages["Place"], &[]);
+    // Nor does it mind repeats, nor small letters, nor a postal code whose country another part of the place tells.
+    if let Some(amenities) = messages["AmenitySet"].as_object_mut() {
+        amenities.remove("uniqueItems");
+    }
+    messages["PostalCode"]["pattern"] = json!("^([A-Za-z]{2}/)?[A-Za-z0-9 -]{1,10}$");
     messages.insert("ResoProperty".to_owned(), reso_property());
     messages.values_mut().for_each(|schema| {
         words::gather(schema);

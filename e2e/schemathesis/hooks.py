@@ -5,8 +5,6 @@ import os
 import urllib.request
 import zlib
 
-# Loads lazily otherwise, and then deep within a generator: Python 3.11 cannot compile there.
-import anyio  # noqa: F401
 import schemathesis
 
 API = os.environ["ROOST_URL"] + "/api/v1"
@@ -26,17 +24,28 @@ HOMES = [one["listing_id"] for one in ask(f"/properties?market={MARKET}&limit=20
 
 
 def state():
+    """A new session: its token and its id."""
     accepted = ask("/preferences", {"budget": 2_000_000, "place": {"cities": [MARKET]}})
-    ask(f"/recommendations?min_version={accepted['version']}&wait=20s", token=accepted["token"])
-    return accepted["token"]
+    return accepted["token"], accepted["session_id"]
+
+
+def best(token):
+    """The three best homes of a session."""
+    return [item["listing_id"] for item in ask("/recommendations?wait=20s&min_version=0", token=token)["items"]] or HOMES
+
+
+# Of the session that the cases have.
+BEST = []
 
 
 @schemathesis.auth()
 class Session:
-    """A session of its own; another one from time to time, for one of the cases may have erased it."""
+    """A session of its own, and another one every five minutes."""
 
     def get(self, case, context):
-        return state()
+        token, _ = state()
+        BEST[:] = best(token)
+        return token
 
     def set(self, case, data, context):
         case.headers = case.headers or {}
@@ -59,8 +68,14 @@ def before_call(context, case, kwargs):
     if dice % 4 == 0:
         return
     for name in case.path_parameters:
-        if name == "listing_id" or (name == "id" and "/properties/" in case.operation.path):
+        if name == "listing_id":
+            case.path_parameters[name] = (BEST or HOMES)[dice % len(BEST or HOMES)]
+        elif name == "id" and "/properties/" in case.operation.path:
             case.path_parameters[name] = HOMES[dice % len(HOMES)]
+        elif name == "id" and case.operation.path.endswith("/sessions/{id}") and case.headers and "Authorization" in case.headers:
+            # A session of its own to erase: the other cases need theirs.
+            token, case.path_parameters[name] = state()
+            case.headers["Authorization"] = f"Bearer {token}"
     if "city" in case.path_parameters:
         country, region, city = MARKET.split("/")
         case.path_parameters.update(country=country, state=region, city=city)
