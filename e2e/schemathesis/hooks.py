@@ -85,3 +85,11 @@ def before_call(context, case, kwargs):
 def lines(context, value):
     """Lines of JSON are a text to the document."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
+
+
+@schemathesis.hook
+def filter_query(context, query):
+    """Leaves out what is no fault to the API, or never reaches it. An empty value is none: forms send it so. And a head of many
+    kilobytes is answered 431 by the HTTP library, before there is a route that the document could tell of."""
+    values = (query or {}).values()
+    return not any(value in ("", [], {}, [""]) for value in values) and sum(len(repr(value)) for value in values) < 4_000
