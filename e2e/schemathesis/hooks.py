@@ -92,4 +92,11 @@ def filter_query(context, query):
     """Leaves out what is no fault to the API, or never reaches it. An empty value is none: forms send it so. And a head of many
     kilobytes is answered 431 by the HTTP library, before there is a route that the document could tell of."""
     values = (query or {}).values()
-    return not any(value in ("", [], {}, [""]) for value in values) and sum(len(repr(value)) for value in values) < 4_000
+    return not any(is_empty(value) for value in values) and sum(len(repr(value)) for value in values) < 4_000
+
+
+def is_empty(value):
+    """Whether nothing stands behind the `=`: also of a list or an object, each of whose parts becomes a parameter."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return any(map(is_empty, value)) or not value if isinstance(value, list) else value is None or value == ""
