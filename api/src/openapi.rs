@@ -12,7 +12,7 @@ mod words;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemas::preferences::Preferences;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -84,6 +84,12 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
         parameters::bound(&at, operation);
         refusals::describe(&at, operation);
         older::deprecate(operation);
+        // An event has a text form of its own, of which a schema can say nothing: the description does.
+        if let Some(events) =
+            operation.pointer_mut("/responses/200/content/text~1event-stream").and_then(Value::as_object_mut)
+        {
+            events.remove("schema");
+        }
         // No route that takes a body does without.
         if let Some(body) = operation.get_mut("requestBody") {
             body["required"] = json!(true);
@@ -128,10 +134,10 @@ fn messages() -> Value {
         add(&mut answers);
     }
     older::answers(&mut answers);
-    let mut messages = answers.take_definitions(true);
+    let mut messages = told_apart(answers.take_definitions(true));
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
-    // The type is the canonical statement; the reader at the door fills in the currency.
+    // The type is the canonical statement; the reader at the door fills in the currency, and takes `null` for what is left out.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
     // What `recall.rs` adds while the store is away.
     for message in ["Property", "History", "Markets", "MarketDetail"] {
@@ -141,6 +147,13 @@ fn messages() -> Value {
         messages[message]["properties"]["as_of"] =
             json!({"type": "string", "format": "date-time", "description": description});
     }
+    nullable_unless(&mut messages["Preferences"], &["budget", "place"]);
+    nullable_unless(&mut messages["Place"], &[]);
+    // Nor does it mind repeats, nor small letters, nor a postal code whose country another part of the place tells.
+    if let Some(amenities) = messages["AmenitySet"].as_object_mut() {
+        amenities.remove("uniqueItems");
+    }
+    messages["PostalCode"]["pattern"] = json!("^([A-Za-z]{2}/)?[A-Za-z0-9 -]{1,10}$");
     messages.insert("ResoProperty".to_owned(), reso_property());
     messages.extend(older::requests());
     messages.values_mut().for_each(|schema| {
@@ -148,6 +161,42 @@ fn messages() -> Value {
         defaults::tell(schema);
     });
     Value::Object(messages)
+}
+
+/// Preferences are the one message whose answer is stricter than its request: canonical, and nothing in it is `null`. It has a name
+/// of its own, `StatedPreferences`.
+fn told_apart(mut answers: Map<String, Value>) -> Map<String, Value> {
+    if let Some(canonical) = answers.remove("Preferences") {
+        answers.insert("StatedPreferences".to_owned(), canonical);
+    }
+    answers
+        .values_mut()
+        .for_each(|schema| refer(schema, "#/components/schemas/Preferences", "#/components/schemas/StatedPreferences"));
+    answers
+}
+
+fn refer(schema: &mut Value, from: &str, to: &str) {
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(|member| refer(member, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, from, to)),
+        Value::String(text) if text == from => to.clone_into(text),
+        _ => {}
+    }
+}
+
+/// Lets every member of a message be `null` but these.
+fn nullable_unless(message: &mut Value, but: &[&str]) {
+    for (name, member) in message["properties"].as_object_mut().into_iter().flatten() {
+        let Some(own) = member.as_object_mut() else { continue };
+        if but.contains(&name.as_str()) || own.contains_key("anyOf") {
+            continue;
+        }
+        if let Some(kind) = own.get("type").and_then(Value::as_str).map(str::to_owned) {
+            own.insert("type".to_owned(), json!([kind, "null"]));
+        } else if let Some(reference) = own.remove("$ref") {
+            own.insert("anyOf".to_owned(), json!([{"$ref": reference}, {"type": "null"}]));
+        }
+    }
 }
 
 /// What `POST /ml/predict-price` takes: the reader of feeds knows some seventy fields, these are the ones that matter most.

@@ -65,7 +65,7 @@ impl<'a> Facts<'a> {
             Kind::BadRequest | Kind::UnknownParameter | Kind::InvalidParameter => true,
             Kind::Internal | Kind::Overloaded | Kind::StoreUnavailable => true,
             Kind::Unauthenticated | Kind::Starting => self.is_of_session,
-            Kind::SessionNotFound => self.is_of_session && !(self.path.ends_with("/preferences") && !self.is_read),
+            Kind::SessionNotFound => self.is_of_session && (self.is_read || !self.path.ends_with("/preferences")),
             Kind::LogUnavailable | Kind::OutcomeUnknown => self.is_of_session && !self.is_read,
             Kind::RequestTimeout | Kind::PayloadTooLarge | Kind::UnsupportedMediaType => self.has_body,
             Kind::NotJson | Kind::ValidationFailed => self.has_json,

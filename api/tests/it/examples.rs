@@ -36,8 +36,11 @@ fn furnished() -> (Desk, Value) {
     (desk, accepted)
 }
 
-/// Method, path with query, headers, and body of each example.
-fn requests(operation: &Operation, accepted: &Value) -> Vec<(String, Vec<(String, String)>, Vec<u8>)> {
+/// Path with query, headers, and body.
+type Request = (String, Vec<(String, String)>, Vec<u8>);
+
+/// A request for each example.
+fn requests(operation: &Operation, accepted: &Value) -> Vec<Request> {
     let mut path = operation.path.clone();
     let mut query = Vec::new();
     for parameter in operation.says["parameters"].as_array().into_iter().flatten() {
