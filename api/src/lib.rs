@@ -6,7 +6,7 @@
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
 //! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
 //! statement's row), `recent` and `recall` (while the store is away), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `origin`, `problem`.
+//! `origin`, `trace`, `duplicates`, `redact`, `problem`.
 
 mod alike;
 mod app;
@@ -16,6 +16,8 @@ mod bots;
 mod changes;
 mod config;
 mod cursor;
+mod descriptors;
+mod duplicates;
 mod etag;
 mod feed;
 mod filters;
@@ -34,6 +36,7 @@ mod property;
 mod query;
 mod recall;
 mod recent;
+mod redact;
 mod router;
 mod routes;
 mod service;
@@ -42,6 +45,7 @@ mod statements;
 mod stop;
 mod surround;
 mod tail;
+mod trace;
 mod wait;
 
 pub use self::appraise::{

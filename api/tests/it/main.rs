@@ -16,3 +16,4 @@ mod secrets;
 mod stale;
 mod statements;
 mod streams;
+mod untidy;
