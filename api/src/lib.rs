@@ -4,9 +4,10 @@
 //! has no formula: scores and valuations come from the scorer and the enricher. Accounts and roles are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
-//! request), `older` (names of the APIs that roost replaces), `web` (the page at `/`), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
-//! statement's row), `recent` and `recall` (while the store is away), `scan` (looks at many listings), `lent` (what other parts of the process do for it), and the pure rest:
-//! `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`, `origin`, `places`, `preview`, `problem`.
+//! request), `older` (the names of APIs that roost replaces), `web` (the page at `/`), `statements`, `follow` and `overheard` (the log),
+//! `changes`, `listeners` and `feed` (streams), `wait` (for a statement's row), `recent` and `recall` (while the store is away), `scan`
+//! (many listings), `names` (markets), `lent` and `preview` (what other parts of the process do for it), and the pure rest: `query`,
+//! `cursor`, `etag`, `page`, `filters`, `property`, `places`, `alike`, `bots`, `tail`, `origin`, `trace`, `duplicates`, `redact`, `problem`.
 
 mod alike;
 mod app;
@@ -16,6 +17,8 @@ mod bots;
 mod changes;
 mod config;
 mod cursor;
+mod descriptors;
+mod duplicates;
 mod etag;
 mod feed;
 mod filters;
@@ -38,6 +41,7 @@ mod property;
 mod query;
 mod recall;
 mod recent;
+mod redact;
 mod router;
 mod routes;
 mod scan;
@@ -47,6 +51,7 @@ mod statements;
 mod stop;
 mod surround;
 mod tail;
+mod trace;
 mod wait;
 mod web;
 

@@ -9,6 +9,8 @@ use schemas::field_error::{Fault, FieldError};
 use serde::Serialize;
 use store::StoreError;
 
+use crate::redact::redact;
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $slug:literal, $status:ident, $title:literal;)+) => {
         /// The kind of a problem: one per thing that a client can do about it.
@@ -133,6 +135,17 @@ impl Wrong {
         }
     }
 
+    /// The same without what looks like a token.
+    fn redacted(self) -> Self {
+        let hide = |text: String| redact(&text).into_owned();
+        Self {
+            pointer: self.pointer.map(hide),
+            parameter: self.parameter.map(hide),
+            code: self.code,
+            message: hide(self.message),
+        }
+    }
+
     /// A wrong query parameter.
     pub fn parameter(name: &str, code: &'static str, message: String) -> Self {
         Self { pointer: None, parameter: Some(name.to_owned()), code, message }
@@ -209,16 +222,17 @@ impl Problem {
         Self::new(kind, kind.meaning())
     }
 
-    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret.
+    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret. What
+    /// looks like a token is left out everywhere.
     pub fn render(self, status: StatusCode, instance: &str, request_id: &str) -> Response {
         let document = Document {
             kind: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title(),
             status: status.as_u16(),
-            detail: self.detail,
-            instance: instance.to_owned(),
+            detail: redact(&self.detail).into_owned(),
+            instance: redact(instance).into_owned(),
             request_id: request_id.to_owned(),
-            errors: self.errors,
+            errors: self.errors.into_iter().map(Wrong::redacted).collect(),
             candidates: self.candidates,
         };
         // Cannot fail: texts and numbers only.

@@ -75,6 +75,7 @@ impl Api {
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
+        crate::descriptors::warn_if_too_few(&config);
         let listeners = Arc::new(Listeners::default());
         let recent = Arc::new(Recent::default());
         let ways = open_log(&config, &log, &listeners, &recent, fatal).await?;

@@ -22,6 +22,7 @@ use super::preferences::append;
 use super::stated::{Stated, look};
 use crate::app::App;
 use crate::body::read_json;
+use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::overheard::Hearing;
 use crate::problem::{Kind, Problem, Wrong};
@@ -191,7 +192,7 @@ fn parse(body: &[u8]) -> Result<Dismissal, Problem> {
     let Some(members) = value.as_object() else {
         return Err(Problem::new(Kind::NotJson, "the body is not an object (expected {\"listing_id\": \"…\"})"));
     };
-    let mut faults = Vec::new();
+    let mut faults = duplicates(body);
     for name in members.keys().filter(|name| *name != "listing_id") {
         faults.push(FieldError::new(name, name, Fault::UnknownMember, "listing_id"));
     }

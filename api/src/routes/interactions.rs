@@ -21,6 +21,7 @@ use super::recommendations::{Away, read_now};
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
+use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
@@ -172,6 +173,7 @@ fn parse(body: &[u8], now_ms: i64) -> Result<Vec<Reported>, Problem> {
         }
         _ => return Err(Problem::new(Kind::NotJson, "the body is neither an object nor an array of them")),
     };
+    let faults: Vec<FieldError> = duplicates(body).into_iter().chain(faults).collect();
     if faults.is_empty() {
         return Ok(reported);
     }
@@ -260,6 +262,11 @@ mod tests {
             ("7", Kind::NotJson, &[]),
             ("[]", Kind::ValidationFailed, &[""]),
             ("{}", Kind::ValidationFailed, &["/listing_id", "/event_type"]),
+            (
+                r#"{"listing_id":"f:1","event_type":"Share","listing_id":"f:2"}"#,
+                Kind::ValidationFailed,
+                &["/listing_id"],
+            ),
             (r#"{"listing_id":null,"event_type":1}"#, Kind::ValidationFailed, &["/event_type", "/listing_id"]),
             (
                 r#"[{"listing_id":"f:1","event_type":"Look"},{"listing_id":"f:1","event_type":"Share","x":1},7]"#,

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::field_error::{Fault, FieldError};
-use schemas::header as log_header;
 use schemas::id::{SessionId, SessionToken};
 use schemas::preferences::{MAX_PREFERENCES_BYTES, Preferences};
 use schemas::units::Instant;
@@ -22,6 +21,7 @@ use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
 use crate::session::Bearer;
 use crate::tail::Note;
+use crate::trace;
 
 /// A statement that is on the log.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -143,26 +143,7 @@ pub fn refused(faults: &[FieldError]) -> Problem {
     Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
 }
 
-/// The request's W3C trace context, if it is well-formed: it travels with the statement.
+/// The request's W3C trace context: it travels with what is appended. Always there, see `guard.rs`.
 pub fn traceparent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get(log_header::TRACEPARENT)?.as_bytes();
-    let parts: Vec<&[u8]> = value.split(|&b| b == b'-').collect();
-    let hex = |part: &&[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-    (parts.iter().map(|p| p.len()).eq([2, 32, 16, 2]) && parts.iter().all(hex)).then(|| value.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_wellformed_trace_context_travels_on() {
-        let of =
-            |text: &str| traceparent(&HeaderMap::from_iter([("traceparent".parse().unwrap(), text.parse().unwrap())]));
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(of(good).as_deref(), Some(good.as_bytes()));
-        for bad in ["", "00", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", &format!("{good}-x")] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-    }
+    trace::of(headers).map(|text| text.as_bytes().to_vec())
 }

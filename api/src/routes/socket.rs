@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serve::Inbound;
 use tokio::time::{Instant as Moment, interval_at, timeout};
 
 use super::stream::asked;
@@ -22,6 +26,11 @@ use crate::stop::Stop;
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 /// Most messages of a client between two of our pings: its own pings, and the answers to ours.
 const MAX_MESSAGES: u32 = 64;
+/// Most bytes of a client in that time, frames and all: those messages at their largest, with room. Frames that never make a message,
+/// such as empty continuations, are counted by nothing else.
+const MAX_INBOUND_BYTES: u32 = 16 * 1024;
+/// Bytes of `Sec-WebSocket-Key` (RFC 6455 §4.1).
+const KEY_BYTES: usize = 16;
 /// How many of our pings may be without an answer.
 const MAX_UNANSWERED: u32 = 2;
 /// How long a client may take to answer that the socket is closed.
@@ -54,6 +63,7 @@ pub async fn socket(
     State(app): State<Arc<App>>,
     uri: Uri,
     headers: HeaderMap,
+    inbound: Option<Extension<Inbound>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let (token, seen) = asked(&uri, &headers)?;
@@ -64,15 +74,24 @@ pub async fn socket(
         Problem::new(Kind::UpgradeRequired, rejection.body_text())
             .with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
+    if !headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(is_key) {
+        let detail = "Sec-WebSocket-Key is none (expected 16 random bytes in base64)";
+        return Err(Problem::new(Kind::BadRequest, detail));
+    }
     let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
     let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
+    let inbound = inbound.map(|Extension(inbound)| inbound);
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
         // Otherwise 128 KiB a socket, and as much of a flood read in one go.
         .read_buffer_size(MAX_MESSAGE_BYTES)
         .write_buffer_size(0);
-    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, stop).await))
+    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, inbound, keep_alive, stop).await))
+}
+
+fn is_key(key: &HeaderValue) -> bool {
+    STANDARD.decode(key.as_bytes().trim_ascii()).is_ok_and(|bytes| bytes.len() == KEY_BYTES)
 }
 
 /// How a socket ends.
@@ -86,8 +105,8 @@ enum End {
 
 const STOPPING: End = End::Close(close_code::AWAY, "the service ends, connect again");
 
-async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut stop: Stop) {
-    let end = talk(&mut socket, &mut feed, keep_alive, &mut stop).await;
+async fn run(mut socket: WebSocket, mut feed: Feed, inbound: Option<Inbound>, keep_alive: Duration, mut stop: Stop) {
+    let end = talk(&mut socket, &mut feed, inbound.as_ref(), keep_alive, &mut stop).await;
     let farewell = async {
         if let End::Close(code, reason) = end {
             // A client that is gone hears nothing.
@@ -101,7 +120,15 @@ async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut st
     drop(feed);
 }
 
-async fn talk(socket: &mut WebSocket, feed: &mut Feed, keep_alive: Duration, stop: &mut Stop) -> End {
+async fn talk(
+    socket: &mut WebSocket,
+    feed: &mut Feed,
+    inbound: Option<&Inbound>,
+    keep_alive: Duration,
+    stop: &mut Stop,
+) -> End {
+    let allow = || inbound.iter().for_each(|inbound| inbound.allow(MAX_INBOUND_BYTES));
+    allow();
     let mut pings = interval_at(Moment::now() + keep_alive, keep_alive);
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut unanswered, mut heard) = (0, 0);
@@ -117,6 +144,7 @@ async fn talk(socket: &mut WebSocket, feed: &mut Feed, keep_alive: Duration, sto
                     return End::Close(close_code::POLICY, "two pings are not answered");
                 }
                 (unanswered, heard) = (unanswered + 1, 0);
+                allow();
                 Message::Ping(Default::default())
             }
             message = socket.recv() => {

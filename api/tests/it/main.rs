@@ -21,3 +21,4 @@ mod secrets;
 mod stale;
 mod statements;
 mod streams;
+mod untidy;
