@@ -16,6 +16,7 @@ use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
 use crate::lent::Lent;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
@@ -55,6 +56,8 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// Which markets there are.
+    pub names: Names,
     /// One permit per preview under way.
     pub previews: Semaphore,
     /// One permit per request that counts homes.

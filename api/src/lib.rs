@@ -5,9 +5,10 @@
 //! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `older` (names of the APIs that roost replaces), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
-//! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `places`, `preview`, `problem`; `scan` looks at many listings, `lent` is what other parts of the process do for it.
+//! request), `older` (the names of APIs that roost replaces), `statements`, `follow` and `overheard` (the log), `changes`,
+//! `listeners` and `feed` (streams), `wait` (for a statement's row), `scan` (many listings), `names` (markets), `lent` and
+//! `preview` (what other parts of the process do for it), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`,
+//! `property`, `places`, `alike`, `bots`, `tail`, `problem`.
 
 mod alike;
 mod app;
@@ -26,6 +27,7 @@ mod guard;
 mod lent;
 mod listeners;
 pub mod metrics;
+mod names;
 mod older;
 mod openapi;
 mod overheard;

@@ -19,6 +19,7 @@ use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
 use crate::lent::Lent;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
@@ -103,6 +104,7 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            names: Names::default(),
             previews: Semaphore::new(config.max_previews),
             scans: Semaphore::new(config.max_scans),
             config,
