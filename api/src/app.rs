@@ -17,6 +17,7 @@ use crate::freshness::{Freshness, is_stale};
 use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::problem::{Kind, Problem};
 use crate::recall::Answers;
 use crate::recent::Recent;
@@ -64,6 +65,8 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// Which markets there are.
+    pub names: Names,
     /// One permit per preview under way.
     pub previews: Semaphore,
     /// One permit per request that counts homes.

@@ -29,6 +29,7 @@ mod lent;
 mod limits;
 mod listeners;
 pub mod metrics;
+mod names;
 mod older;
 mod openapi;
 mod origin;

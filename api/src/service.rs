@@ -19,6 +19,7 @@ use crate::freshness::{self, Freshness};
 use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::recall::Answers;
 use crate::recent::Recent;
 use crate::router::router;
@@ -110,6 +111,7 @@ impl Api {
             recent,
             answers: Answers::default(),
             limits: Limits::new(&config),
+            names: Names::default(),
             previews: Semaphore::new(config.max_previews),
             scans: Semaphore::new(config.max_scans),
             config,

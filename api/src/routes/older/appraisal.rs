@@ -18,7 +18,6 @@ use crate::older::home::OlderHome;
 use crate::problem::{Kind, Problem};
 use crate::query::{NoQuery, Query};
 use crate::routes::appraisal::{Extra, MAX_BODY_BYTES, Prediction, prediction};
-use crate::routes::markets::markets_of;
 use crate::routes::model;
 use crate::statements::now_ms;
 
@@ -124,7 +123,7 @@ pub async fn markets_for(app: &App, bodies: &[&[u8]]) -> Result<Vec<Market>, Pro
     if !is_asked {
         return Ok(Vec::new());
     }
-    Ok(markets_of(app, None).await?.into_iter().map(|(market, _)| market).collect())
+    Ok(app.names.known(app).await?.to_vec())
 }
 
 /// What a home of either shape is worth. May block.

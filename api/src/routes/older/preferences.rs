@@ -18,7 +18,6 @@ use crate::older::asked::Asked;
 use crate::older::session;
 use crate::problem::Problem;
 use crate::query::NoQuery;
-use crate::routes::markets::markets_of;
 use crate::routes::preferences::append;
 use crate::session::Bearer;
 
@@ -55,8 +54,7 @@ pub async fn state(
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_PREFERENCES_BYTES, app.config.body_timeout).await?;
     let asked = Asked::read(&body)?;
-    let markets: Vec<_> = markets_of(&app, None).await?.into_iter().map(|(market, _)| market).collect();
-    let preferences = asked.preferences(&markets)?;
+    let preferences = asked.preferences(&*app.names.known(&app).await?)?;
     let named = asked.session.or(bearer.map(|bearer| bearer.0));
     let token = named.unwrap_or_else(SessionToken::random);
     append(&app, token.session_id(), Some(preferences.to_json()), &headers).await?;

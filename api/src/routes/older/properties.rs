@@ -21,7 +21,6 @@ use crate::places::markets_named;
 use crate::problem::{Kind, Problem};
 use crate::property::{Property, may_be_shown};
 use crate::query::{NoQuery, Query};
-use crate::routes::markets::markets_of;
 use crate::routes::property::{fact_of, not_found};
 use crate::scan::{self, Entries, MAX_LISTINGS, TOGETHER};
 
@@ -92,10 +91,11 @@ pub async fn browse(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<OlderP
     let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, app.scans.acquire()).await else {
         return Err(Problem::new(Kind::Overloaded, "too many requests are counting homes"));
     };
-    let mut markets: Vec<Market> = markets_of(&app, None).await?.into_iter().map(|(market, _)| market).collect();
-    if let Some(city) = &asked.city {
-        markets = markets_named(city, &markets);
-    }
+    let known = app.names.known(&app).await?;
+    let markets: Vec<Market> = match &asked.city {
+        Some(city) => markets_named(city, &known),
+        None => known.to_vec(),
+    };
     let Entries { entries, is_all } = scan::entries(&app, &markets, asked.transaction, asked.prices).await?;
     let wanted = (asked.page - 1) * asked.per_page..asked.page * asked.per_page;
     let (mut data, mut total, mut is_all) = (Vec::new(), 0, is_all);
