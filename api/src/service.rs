@@ -7,7 +7,6 @@ use std::time::{Duration, Instant as Moment};
 use access::Access;
 use store::Tables;
 use stream::{Fatal, Log, LogError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -18,7 +17,12 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::lent::Lent;
+use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
@@ -69,12 +73,15 @@ impl Api {
         log: Log,
         tables: Tables,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
+        crate::descriptors::warn_if_too_few(&config);
         let listeners = Arc::new(Listeners::default());
-        let ways = open_log(&config, &log, &listeners, fatal).await?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let recent = Arc::new(Recent::default());
+        let ways = open_log(&config, &log, &listeners, &recent, fatal).await?;
+        let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
                 config.listen
@@ -102,6 +109,12 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            recent,
+            answers: Answers::default(),
+            limits: Limits::new(&config),
+            names: Names::default(),
+            previews: Semaphore::new(config.max_previews),
+            scans: Semaphore::new(config.max_scans),
             config,
             access: Arc::new(ways.access),
             log,
@@ -112,6 +125,7 @@ impl Api {
             listeners,
             freshness,
             appraiser,
+            lent,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));
@@ -160,14 +174,21 @@ struct Ways {
 }
 
 /// Opens the ways to the log, on a thread that may block.
-async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
-    let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
-    let auth = config.auth.clone();
+async fn open_log(
+    config: &Config,
+    log: &Log,
+    listeners: &Arc<Listeners>,
+    recent: &Arc<Recent>,
+    fatal: Fatal,
+) -> Result<Ways, StartError> {
+    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+    let (listeners, recent, auth) = (Arc::clone(listeners), Arc::clone(recent), config.auth.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
-        let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, fatal)?;
+        let (follower, followed) =
+            Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, recent, fatal)?;
         Ok::<_, LogError>(Ways {
             access,
             statements,

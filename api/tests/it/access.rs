@@ -75,6 +75,13 @@ fn ask(desk: &Desk, route: &str, own: &Value, who: &[(&str, &str)]) -> (u16, Str
         .replace("{id}", "seattle:1")
         .replace("{country}/{state}/{city}", "us/wa/seattle");
     let (method, path, body) = match (method, path.as_str()) {
+        ("GET", "/api/recommendations/stream") => ("HEAD", path, Value::Null),
+        ("POST", "/api/preferences") => {
+            (method, path, json!({"budget": 600_000, "location": "Seattle, WA", "min_bedrooms": 3}))
+        }
+        ("POST", "/api/v1/preferences:preview") => (method, path, preferences()),
+        ("POST", "/api/ml/predict-price" | "/api/v1/predict") => (method, path, home()),
+        ("POST", "/api/v1/batch") => (method, path, json!([home()])),
         ("GET", "/api/v1/properties") => (method, format!("{path}?market=us/wa/seattle"), Value::Null),
         // Only the head of an answer that does not end.
         ("GET", "/api/v1/recommendations/stream") => ("HEAD", path, Value::Null),
