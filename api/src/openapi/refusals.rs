@@ -58,15 +58,21 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Whether it is the route that renews tokens.
+    fn renews(&self) -> bool {
+        self.path.ends_with("/refresh")
+    }
+
     /// Whether the route may answer with this kind.
     fn has(&self, kind: Kind, documented: &Map<String, Value>) -> bool {
         match kind {
             // Of every route: the guard and the query answer with these.
             Kind::BadRequest | Kind::UnknownParameter | Kind::InvalidParameter => true,
             Kind::Internal | Kind::Overloaded | Kind::StoreUnavailable => true,
-            Kind::Unauthenticated | Kind::Starting => self.is_of_session,
+            Kind::Unauthenticated | Kind::Starting => self.is_of_session || self.renews(),
+            Kind::Forbidden => self.is_of_session,
             Kind::SessionNotFound => self.is_of_session && (self.is_read || !self.path.ends_with("/preferences")),
-            Kind::LogUnavailable | Kind::OutcomeUnknown => self.is_of_session && !self.is_read,
+            Kind::LogUnavailable | Kind::OutcomeUnknown => (self.is_of_session || self.renews()) && !self.is_read,
             Kind::RequestTimeout | Kind::PayloadTooLarge | Kind::UnsupportedMediaType => self.has_body,
             Kind::NotJson | Kind::ValidationFailed => self.has_json,
             Kind::ModelUnavailable => self.is_of_models,
@@ -75,8 +81,9 @@ impl<'a> Facts<'a> {
             Kind::PropertyNotFound => self.path.contains("/properties/{"),
             Kind::MarketNotFound => self.path.contains("/markets/{") || self.path.ends_with("/properties"),
             Kind::ForbiddenOrigin | Kind::UpgradeRequired => self.path.ends_with("/ws"),
-            // Said by the absence of a route or of a method.
-            Kind::NotFound | Kind::MethodNotAllowed => false,
+            Kind::NotFound => self.renews(),
+            // Said by the absence of a method.
+            Kind::MethodNotAllowed => false,
             // A kind without a rule belongs wherever its status is documented.
             #[allow(unreachable_patterns, reason = "kinds that are added get along without a rule")]
             _ => documented.contains_key(kind.status().as_str()),
