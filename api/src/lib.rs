@@ -46,6 +46,7 @@ mod redact;
 mod router;
 mod routes;
 mod scan;
+mod segment;
 mod service;
 mod session;
 mod statements;

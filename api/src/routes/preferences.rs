@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -19,6 +19,7 @@ use crate::body::read_json;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 use crate::session::Bearer;
 use crate::tail::Note;
 use crate::trace;
@@ -95,7 +96,7 @@ pub async fn state(
 pub async fn erase(
     State(app): State<Arc<App>>,
     Bearer(token): Bearer,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
