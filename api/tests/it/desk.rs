@@ -83,6 +83,11 @@ impl Desk {
         Self::open(config, None, lent, None)
     }
 
+    /// An API with everything that can be there.
+    pub fn start_furnished(appraiser: Arc<dyn Appraiser>, lent: Lent) -> Self {
+        Self::open(Config::default(), Some(appraiser), lent, None)
+    }
+
     /// An API whose threads log to this.
     pub fn start_watched(watch: Dispatch) -> Self {
         Self::open(Config::default(), None, Lent::default(), Some(watch))

@@ -14,7 +14,7 @@ use crate::desk::Desk;
 const PATH: &str = "/api/v1/preferences:preview";
 
 /// Looks at prices and bedrooms alone.
-struct Simple;
+pub struct Simple;
 
 struct Looking {
     asked: Preferences,
