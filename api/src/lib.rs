@@ -49,6 +49,7 @@ mod redact;
 mod router;
 mod routes;
 mod scan;
+mod segment;
 mod service;
 mod statements;
 mod stop;

@@ -77,20 +77,19 @@ pub fn router(app: Arc<App>) -> Router {
         .config(utoipa_swagger_ui::Config::default().validator_url("none"));
     let told = Router::from(docs).route("/problems", get(problems::list)).layer(compression());
     let cors = cors(&app.config.allowed_origins);
-    let router = routes
-        .merge(told)
-        .merge(web::routes(&app))
-        .route("/problems/{slug}", get(problems::read))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app);
-    // Outermost: a preflight is no request yet, and problems carry its headers too.
-    match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+    let within = |routes: Router<Arc<App>>| {
+        routes
+            .method_not_allowed_fallback(no_method)
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
+    };
+    let routes = within(routes.merge(told).route("/problems/{slug}", get(problems::read)).fallback(no_route));
+    // Outermost: a preflight is no request yet, and problems carry its headers too. Never around the page, which a cookie opens.
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.merge(within(web::routes(&app))).with_state(Arc::clone(&app))
 }
 
 async fn no_route() -> Problem {

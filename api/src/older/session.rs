@@ -4,12 +4,12 @@
 //! In mode `open` it is the capability; in mode `tokens` the session's token, which ends with `auth.token_ttl`; in mode `oidc` the
 //! session's id, which opens nothing: there clients send their issuer's token as well.
 
-use access::{Mode, User};
+use access::{Caller, Mode, User};
 use axum::http::HeaderMap;
 use schemas::id::SessionToken;
 
 use crate::app::App;
-use crate::caller::{identify, of_headers, of_session, user};
+use crate::caller::{identify, of_headers, of_session};
 use crate::problem::{Kind, Problem};
 use crate::routes::preferences::{appointed, issued};
 
@@ -27,8 +27,11 @@ pub async fn open(app: &App, session_id: Option<&str>, headers: &HeaderMap) -> R
     let of_headers = of_headers(headers)?;
     let Some(text) = session_id.map(str::trim) else {
         let Some(text) = of_headers else { return Ok(None) };
-        let user = user(app, text).await?;
-        return Ok(Some(opened(app, user, text)));
+        return match identify(app, text).await? {
+            // Services make sessions, and have none.
+            Caller::Anonymous | Caller::Service(_) | Caller::Admin(_) => Ok(None),
+            Caller::User(user) => Ok(Some(opened(app, user, text))),
+        };
     };
     if let Some(credential) = of_headers {
         let asking = of_session(identify(app, credential).await?)?;

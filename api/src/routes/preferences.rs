@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Caller, Issued, Mode};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -23,6 +23,7 @@ use crate::idempotency;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 use crate::tail::Note;
 use crate::trace;
 
@@ -119,7 +120,7 @@ pub async fn state(
 pub async fn erase(
     State(app): State<Arc<App>>,
     Asker(caller): Asker,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {

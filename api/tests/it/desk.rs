@@ -79,8 +79,13 @@ impl Desk {
     }
 
     /// An API to which other parts of the process lend something.
-    pub fn start_lent(config: Config, lent: Lent) -> Self {
-        Self::open(config, None, lent, None)
+    pub fn start_lent(config: Config, appraiser: Option<Arc<dyn Appraiser>>, lent: Lent) -> Self {
+        Self::open(config, appraiser, lent, None)
+    }
+
+    /// An API with everything that can be there.
+    pub fn start_furnished(appraiser: Arc<dyn Appraiser>, lent: Lent) -> Self {
+        Self::open(Config::default(), Some(appraiser), lent, None)
     }
 
     /// An API whose threads log to this.

@@ -42,6 +42,7 @@ pub struct OlderSession {
         (status = 422, description = "Wrong fields, all of them at once; a location that several cities have comes with `candidates`."),
         (status = 503, description = "Not recorded, or unknown whether it is: repeat it."),
     ),
+    security((), ("session" = [])),
 )]
 pub async fn state(
     State(app): State<Arc<App>>,

@@ -14,7 +14,7 @@ use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_has
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::caller::{ends, of_headers};
+use crate::caller::{ends, forbidden, of_headers};
 use crate::etag;
 use crate::feed::{EventId, Feed, Told};
 use crate::metrics::StreamKind;
@@ -107,7 +107,8 @@ pub async fn read(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> 
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has: it is not sent again."),
     ),
     responses(
-        (status = 200, description = "Events, until either side ends the stream.", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events, until either side ends the stream.", content_type = "text/event-stream", body = String,
+         example = "id: 1099511627777-0f1e2d3c4b5a6978\ndata: {\"session_id\":\"000102030405060708090a0b0c0d0e0f\",\"candidates\":0,\"recommendations\":[]}\n\n"),
         (status = 400, description = "No session is named."),
         (status = 404, description = "No such session."),
         (status = 503, description = "Too many streams are open, or the store does not answer."),
@@ -174,5 +175,6 @@ async fn session_of(app: &App, mut query: Query, headers: &HeaderMap) -> Result<
         query.require("session_id", "the session_id that POST /api/preferences gave");
     }
     query.finish()?;
-    session::open(app, text.as_deref(), headers).await?.ok_or_else(session::none)
+    let opened = session::open(app, text.as_deref(), headers).await?;
+    opened.ok_or_else(|| forbidden("this route is a session's own: send its session_id"))
 }
