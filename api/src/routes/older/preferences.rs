@@ -55,7 +55,7 @@ pub async fn state(
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_PREFERENCES_BYTES, app.config.body_timeout).await?;
     let asked = Asked::read(&body)?;
-    let preferences = asked.preferences(&*app.names.known(&app).await?)?;
+    let preferences = asked.preferences(&app.names.known(&app).await?)?;
     let named = asked.session.or(bearer.map(|bearer| bearer.0));
     let token = named.unwrap_or_else(SessionToken::random);
     append(&app, token.session_id(), Some(preferences.to_json()), &headers).await?;
