@@ -60,7 +60,7 @@ pub async fn state(
         }
         named => named?,
     };
-    let preferences = asked.preferences(&*app.names.known(&app).await?)?;
+    let preferences = asked.preferences(&app.names.known(&app).await?)?;
     let is_named = named.is_some();
     let opened = named.map_or_else(|| session::new(&app), Ok)?;
     append(&app, opened.user.session, Some(preferences.to_json()), &headers).await?;
