@@ -15,8 +15,13 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::lent::Lent;
+use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::problem::{Kind, Problem};
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
 use crate::tail::Verdict;
@@ -44,8 +49,16 @@ pub struct App {
     pub listeners: Arc<Listeners>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
+    /// The newest rows seen, for when the store is away.
+    pub recent: Arc<Recent>,
+    /// Answers given lately, for when the store is away.
+    pub answers: Answers,
+    /// How often who may ask.
+    pub limits: Limits,
     /// Values homes on demand.
     pub appraiser: Option<Arc<dyn Appraiser>>,
+    /// What else other parts of the process do for the API.
+    pub lent: Lent,
     /// One permit per request under way.
     pub in_flight: Semaphore,
     /// One permit per request that waits for a version.
@@ -58,6 +71,12 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// Which markets there are.
+    pub names: Names,
+    /// One permit per preview under way.
+    pub previews: Semaphore,
+    /// One permit per request that counts homes.
+    pub scans: Semaphore,
     /// The sign that the service takes no more work.
     pub stop: Stop,
 }

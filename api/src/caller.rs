@@ -72,12 +72,18 @@ pub fn of_stream(headers: &HeaderMap, query: &mut Query) -> Result<String, Probl
     }
 }
 
+/// The key or token of the request, if it has one.
+pub fn of_headers(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    credential(headers).map_err(unauthenticated)
+}
+
 /// The session that opens a stream with this text.
 pub async fn user(app: &App, text: &str) -> Result<User, Problem> {
     of_session(identify(app, text).await?)
 }
 
-async fn identify(app: &App, text: &str) -> Result<Caller, Problem> {
+/// Who sends this text.
+pub async fn identify(app: &App, text: &str) -> Result<Caller, Problem> {
     app.access.identify(text).await.map_err(|refused| match refused {
         Refused::Bad(says) => unauthenticated(says),
         Refused::Starting => Problem::new(Kind::Starting, Kind::Starting.meaning()),
@@ -119,7 +125,8 @@ pub fn forbidden(detail: &str) -> Problem {
     Problem::new(Kind::Forbidden, detail)
 }
 
-fn unauthenticated(detail: &str) -> Problem {
+/// Nobody is named by what was sent.
+pub fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Kind::Unauthenticated, detail)
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roost\""))
 }
@@ -135,7 +142,7 @@ pub fn not_recorded(error: &NotAppended) -> Problem {
 impl FromRequestParts<Arc<App>> for Asker {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        match credential(&parts.headers).map_err(unauthenticated)? {
+        match of_headers(&parts.headers)? {
             Some(text) => identify(app, text).await.map(Self),
             None => Ok(Self(Caller::Anonymous)),
         }

@@ -9,12 +9,17 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use schemas::id::SessionId;
-use schemas::recommendation::RecommendationEvent;
+use schemas::recommendation::{RecommendationEvent, items_hash};
 use schemas::topic::Topic;
+use schemas::units::Instant;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use store::{Cell, RecommendationRow, WriteTimestamp};
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::listeners::{Listeners, Picks};
 use crate::metrics;
+use crate::recent::Recent;
 use crate::statements::Ended;
 
 /// How long one poll waits: how soon the thread sees that it must end.
@@ -28,6 +33,8 @@ pub struct Changes {
 
 struct Shared {
     listeners: Arc<Listeners>,
+    /// Where the rows of those sessions are renewed.
+    recent: Arc<Recent>,
     /// Why changes may be missed, while they may.
     behind: RwLock<Option<String>>,
     stop: AtomicBool,
@@ -35,7 +42,12 @@ struct Shared {
 
 impl Changes {
     /// Starts following. Blocks while it asks the log for its ends.
-    pub fn start(log: &Log, listeners: Arc<Listeners>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+    pub fn start(
+        log: &Log,
+        listeners: Arc<Listeners>,
+        recent: Arc<Recent>,
+        fatal: Fatal,
+    ) -> Result<(Self, Ended), LogError> {
         let mut starts = Vec::new();
         for partition in 0..log.partitions() {
             // Not `Latest`, which is wherever the reader finds the end later on: a change in between would be missed.
@@ -43,7 +55,7 @@ impl Changes {
             starts.push((Topic::Recommendations, partition, Start::Offset(next)));
         }
         let reader = log.follow(&starts)?;
-        let shared = Arc::new(Shared { listeners, behind: RwLock::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { listeners, recent, behind: RwLock::default(), stop: AtomicBool::new(false) });
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
         let told = Fatal::clone(&fatal);
@@ -88,6 +100,7 @@ impl Shared {
         let event = record.value.as_deref().map(serde_json::from_slice::<RecommendationEvent>);
         match event {
             Some(Ok(event)) if event.session_id == session => {
+                self.renew(session, record);
                 let RecommendationEvent { write_timestamp, items_hash, recommendation, .. } = event;
                 self.listeners.tell(session, Picks { write_timestamp, items_hash, recommendation });
             }
@@ -103,6 +116,31 @@ impl Shared {
             }
             // The row is gone; whether the session is, topic `preferences` says.
             None => self.listeners.look_again(session),
+        }
+    }
+
+    /// Renews the row that is answered while the store is away, if there is one: a row that nobody has read is not kept.
+    fn renew(&self, session: SessionId, record: &Record) {
+        #[derive(Deserialize)]
+        struct Whole<'a> {
+            write_timestamp: i64,
+            items_hash: String,
+            /// The cell as it was written: its hash is the entity tag.
+            #[serde(borrow)]
+            recommendation: &'a RawValue,
+        }
+        let Some(known) = self.recent.get(session) else { return };
+        let Some(Ok(Whole { write_timestamp, items_hash: hash, recommendation })) =
+            record.value.as_deref().map(serde_json::from_slice)
+        else {
+            return;
+        };
+        let json = recommendation.get().to_owned();
+        if items_hash(&json) == hash {
+            let timestamp = WriteTimestamp::from_raw(write_timestamp);
+            // What was counted was so for the old row.
+            let row = RecommendationRow { items: Cell { json, timestamp }, counts: None };
+            self.recent.keep(session, &row, known.as_of.max(Instant::from_ms(record.append_time_ms)));
         }
     }
 }

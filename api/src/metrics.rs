@@ -19,6 +19,7 @@ const WEBHOOK_ATTEMPTS: &str = "roost_webhook_attempts_total";
 const WEBHOOK_PENDING: &str = "roost_webhook_pending";
 const WEBHOOK_OLDEST: &str = "roost_webhook_oldest_pending_seconds";
 const WEBHOOK_DELAY: &str = "roost_webhook_delay_seconds";
+const RATE_LIMITED: &str = "roost_api_rate_limited_total";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
 
 /// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
@@ -52,6 +53,7 @@ pub fn describe() {
         STREAMS_REFUSED,
         "Streams refused because `api.max_streams`, or 32 of one session, were open, by kind."
     );
+    describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit that was used up.");
     describe_gauge!(STREAMS_BEHIND, "1 while topic `recommendations` cannot be followed: streams stand still.");
     describe_counter!(
         WEBHOOK_CHANGES,
@@ -181,4 +183,9 @@ pub fn record_webhook_delay(took: Duration) {
 pub fn record_webhooks_pending(pending: usize, oldest: Duration) {
     gauge!(WEBHOOK_PENDING).set(pending as f64);
     gauge!(WEBHOOK_OLDEST).set(oldest.as_secs_f64());
+}
+
+/// A request was answered 429.
+pub fn record_rate_limited(limit: &'static str) {
+    counter!(RATE_LIMITED, "limit" => limit).increment(1);
 }

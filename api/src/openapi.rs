@@ -1,14 +1,24 @@
 //! The OpenAPI 3.1 document: routes from the handlers' own annotations, messages from the dictionary's own types, so that
-//! neither can say something else than the code does.
+//! neither can say something else than the code does; and what neither can say: `parameters`, `refusals`, `examples`, `words`,
+//! `defaults`.
+
+mod defaults;
+mod examples;
+mod operations;
+mod parameters;
+mod refusals;
+mod words;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemas::preferences::Preferences;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use self::operations::operations;
 use crate::appraise::ModelInfo;
+use crate::older;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
@@ -18,6 +28,7 @@ use crate::routes::interactions::{Recorded, ReportedOneOrMany};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
+use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
 use crate::routes::refresh::{Renewal, Renewed};
@@ -40,6 +51,7 @@ use crate::routes::webhooks::{Registered, Registration, Shown, Tested, Webhooks}
         (name = "properties", description = "Homes."),
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
+        (name = "older names", description = "The un-versioned names of the APIs that roost replaces, for the clients that there are."),
         (name = "webhooks", description = "Addresses that are told when the three best change."),
     ),
     modifiers(&SessionToken),
@@ -77,24 +89,23 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     // Cannot fail: the types of utoipa are made to be written as JSON.
     let mut document = serde_json::to_value(routes).unwrap_or_default();
     document["components"]["schemas"] = messages();
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-            describe_problems(operation);
+    for (at, operation) in operations(&mut document) {
+        parameters::bound(&at, operation);
+        refusals::describe(&at, operation);
+        older::deprecate(operation);
+        // An event has a text form of its own, of which a schema can say nothing: the description does.
+        if let Some(events) =
+            operation.pointer_mut("/responses/200/content/text~1event-stream").and_then(Value::as_object_mut)
+        {
+            events.remove("schema");
+        }
+        // No route that takes a body does without.
+        if let Some(body) = operation.get_mut("requestBody") {
+            body["required"] = json!(true);
         }
     }
+    examples::add(&mut document);
     document
-}
-
-/// Every error of every route has the same shape, so it is written once, here.
-fn describe_problems(operation: &mut Value) {
-    let Some(responses) = operation["responses"].as_object_mut() else { return };
-    let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-    for (status, response) in responses.iter_mut() {
-        if status.starts_with(['4', '5']) {
-            response["content"] = content.clone();
-        }
-    }
-    responses.insert("default".to_owned(), json!({"description": "Any other problem.", "content": content}));
 }
 
 /// The messages of requests and answers, and all that they consist of.
@@ -114,6 +125,7 @@ fn messages() -> Value {
     }
     for add in [
         add::<Accepted>,
+        add::<Preview>,
         add::<Renewed>,
         add::<Stated>,
         add::<Pick>,
@@ -137,16 +149,70 @@ fn messages() -> Value {
     ] {
         add(&mut answers);
     }
-    let mut messages = answers.take_definitions(true);
+    older::answers(&mut answers);
+    let mut messages = told_apart(answers.take_definitions(true));
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
-    // The type is the canonical statement; the reader at the door fills in the currency.
+    // The type is the canonical statement; the reader at the door fills in the currency, and takes `null` for what is left out.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
-    messages["Preferences"]["example"] = json!({
-        "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
-    });
+    // What `recall.rs` adds while the store is away.
+    for message in ["Property", "History", "Markets", "MarketDetail"] {
+        let description = "True while the store is away, and this is the last answer that was given; else absent.";
+        messages[message]["properties"]["stale"] = json!({"type": "boolean", "description": description});
+        let description = "With `stale`: when the answer was true.";
+        messages[message]["properties"]["as_of"] =
+            json!({"type": "string", "format": "date-time", "description": description});
+    }
+    nullable_unless(&mut messages["Preferences"], &["budget", "place"]);
+    nullable_unless(&mut messages["Place"], &[]);
+    // Nor does it mind repeats, nor small letters, nor a postal code whose country another part of the place tells.
+    if let Some(amenities) = messages["AmenitySet"].as_object_mut() {
+        amenities.remove("uniqueItems");
+    }
+    messages["PostalCode"]["pattern"] = json!("^([A-Za-z]{2}/)?[A-Za-z0-9 -]{1,10}$");
     messages.insert("ResoProperty".to_owned(), reso_property());
+    messages.extend(older::requests());
+    messages.values_mut().for_each(|schema| {
+        words::gather(schema);
+        defaults::tell(schema);
+    });
     Value::Object(messages)
+}
+
+/// Preferences are the one message whose answer is stricter than its request: canonical, and nothing in it is `null`. It has a name
+/// of its own, `StatedPreferences`.
+fn told_apart(mut answers: Map<String, Value>) -> Map<String, Value> {
+    if let Some(canonical) = answers.remove("Preferences") {
+        answers.insert("StatedPreferences".to_owned(), canonical);
+    }
+    answers
+        .values_mut()
+        .for_each(|schema| refer(schema, "#/components/schemas/Preferences", "#/components/schemas/StatedPreferences"));
+    answers
+}
+
+fn refer(schema: &mut Value, from: &str, to: &str) {
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(|member| refer(member, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, from, to)),
+        Value::String(text) if text == from => to.clone_into(text),
+        _ => {}
+    }
+}
+
+/// Lets every member of a message be `null` but these.
+fn nullable_unless(message: &mut Value, but: &[&str]) {
+    for (name, member) in message["properties"].as_object_mut().into_iter().flatten() {
+        let Some(own) = member.as_object_mut() else { continue };
+        if but.contains(&name.as_str()) || own.contains_key("anyOf") {
+            continue;
+        }
+        if let Some(kind) = own.get("type").and_then(Value::as_str).map(str::to_owned) {
+            own.insert("type".to_owned(), json!([kind, "null"]));
+        } else if let Some(reference) = own.remove("$ref") {
+            own.insert("anyOf".to_owned(), json!([{"$ref": reference}, {"type": "null"}]));
+        }
+    }
 }
 
 /// What `POST /ml/predict-price` takes: the reader of feeds knows some seventy fields, these are the ones that matter most.

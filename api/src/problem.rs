@@ -9,6 +9,8 @@ use schemas::field_error::{Fault, FieldError};
 use serde::Serialize;
 use store::StoreError;
 
+use crate::redact::redact;
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $slug:literal, $status:ident, $title:literal;)+) => {
         /// The kind of a problem: one per thing that a client can do about it.
@@ -42,7 +44,7 @@ kinds! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A token is needed";
     /// The caller is known and may not do this; the detail says who may.
     Forbidden = "forbidden", FORBIDDEN, "Not for this caller";
-    /// A page of another site tried to open a WebSocket: only pages of this host may, and programs, which send no `Origin`.
+    /// A page of another site tried to open a WebSocket or sent a form: only pages of this host may (WebSockets also those of the sites that setting `api.allowed_origins` lists), and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
     NotFound = "not-found", NOT_FOUND, "No such route";
@@ -76,6 +78,8 @@ kinds! {
     MarketNotCovered = "market-not-covered", UNPROCESSABLE_ENTITY, "The model does not cover this market";
     /// The route speaks WebSocket (RFC 6455) alone: open it as one.
     UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "A WebSocket is needed";
+    /// You ask too often: the headers `RateLimit-Policy` and `RateLimit` say what is allowed and what is left; try again after `Retry-After`.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests";
     /// A fault of ours. The operator finds it in the log under the request id.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too many requests are under way, or this one took too long; try again after `Retry-After`.
@@ -139,6 +143,17 @@ impl Wrong {
         }
     }
 
+    /// The same without what looks like a token.
+    fn redacted(self) -> Self {
+        let hide = |text: String| redact(&text).into_owned();
+        Self {
+            pointer: self.pointer.map(hide),
+            parameter: self.parameter.map(hide),
+            code: self.code,
+            message: hide(self.message),
+        }
+    }
+
     /// A wrong query parameter.
     pub fn parameter(name: &str, code: &'static str, message: String) -> Self {
         Self { pointer: None, parameter: Some(name.to_owned()), code, message }
@@ -171,6 +186,8 @@ pub struct Problem {
     pub detail: String,
     /// Each wrong part.
     pub errors: Vec<Wrong>,
+    /// What may be written instead of a text that means several things.
+    pub candidates: Vec<String>,
     /// Seconds until a repeat makes sense.
     pub retry_after: Option<u32>,
     /// Further headers that the status asks for.
@@ -181,7 +198,14 @@ impl Problem {
     /// A problem without parts.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = (kind.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after, headers: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            candidates: Vec::new(),
+            retry_after,
+            headers: Vec::new(),
+        }
     }
 
     /// A problem of several parts; its detail counts them.
@@ -206,16 +230,18 @@ impl Problem {
         Self::new(kind, kind.meaning())
     }
 
-    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret.
+    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret. What
+    /// looks like a token is left out everywhere.
     pub fn render(self, status: StatusCode, instance: &str, request_id: &str) -> Response {
         let document = Document {
             kind: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title(),
             status: status.as_u16(),
-            detail: self.detail,
-            instance: instance.to_owned(),
+            detail: redact(&self.detail).into_owned(),
+            instance: redact(instance).into_owned(),
             request_id: request_id.to_owned(),
-            errors: self.errors,
+            errors: self.errors.into_iter().map(Wrong::redacted).collect(),
+            candidates: self.candidates,
         };
         // Cannot fail: texts and numbers only.
         let body = serde_json::to_vec(&document).unwrap_or_default();
@@ -250,6 +276,9 @@ pub struct Document {
     /// Each wrong part of the request, all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Wrong>,
+    /// What may be sent instead of a text that means several things.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<String>,
 }
 
 impl IntoResponse for Problem {

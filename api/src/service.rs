@@ -7,7 +7,6 @@ use std::time::{Duration, Instant as Moment};
 use access::Access;
 use store::Tables;
 use stream::{Fatal, Log, LogError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -18,7 +17,12 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::lent::Lent;
+use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
@@ -70,12 +74,15 @@ impl Api {
         log: Log,
         tables: Tables,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
+        crate::descriptors::warn_if_too_few(&config);
         let listeners = Arc::new(Listeners::default());
-        let ways = open_log(&config, &log, &listeners, fatal).await?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let recent = Arc::new(Recent::default());
+        let ways = open_log(&config, &log, &listeners, &recent, fatal).await?;
+        let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
                 config.listen
@@ -103,6 +110,12 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            recent,
+            answers: Answers::default(),
+            limits: Limits::new(&config),
+            names: Names::default(),
+            previews: Semaphore::new(config.max_previews),
+            scans: Semaphore::new(config.max_scans),
             config,
             access: ways.access,
             webhooks: ways.webhooks,
@@ -114,6 +127,7 @@ impl Api {
             listeners,
             freshness,
             appraiser,
+            lent,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));
@@ -163,14 +177,22 @@ struct Ways {
 }
 
 /// Opens the ways to the log, on a thread that may block.
-async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
-    let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
+async fn open_log(
+    config: &Config,
+    log: &Log,
+    listeners: &Arc<Listeners>,
+    recent: &Arc<Recent>,
+    fatal: Fatal,
+) -> Result<Ways, StartError> {
+    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+    let (listeners, recent) = (Arc::clone(listeners), Arc::clone(recent));
     let (auth, webhooks) = (config.auth.clone(), config.webhooks.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
-        let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, Arc::clone(&fatal))?;
+        let (follower, followed) =
+            Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, recent, Arc::clone(&fatal))?;
         let access = Arc::new(access);
         let (webhooks, sending) = Webhooks::start(webhooks, &access, &log, &fatal)?;
         Ok::<_, LogError>(Ways {

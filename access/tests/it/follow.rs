@@ -64,7 +64,7 @@ fn what_one_process_appends_another_knows_and_one_that_starts_later_too() {
         sessions: Vec::new(),
         created_at: at(1),
         deleted_at: None,
-            delivery: None,
+        delivery: None,
     });
     place.runtime.block_on(one.append(webhook)).unwrap();
     assert_eq!(one.webhooks_for(session).len(), 1, "its own word is known at once");

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::preferences::traceparent;
-use super::recommendations::read_now;
+use super::recommendations::{Away, read_now};
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
 use crate::caller::Session;
+use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
@@ -101,10 +102,13 @@ pub async fn record(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    // Whoever invents a token has no session: nothing is recorded of it, and nothing read.
+    if let Err(refused) = read_now(&app, session, Away::Refuse).await {
+        serve::discard(&mut body.into_data_stream()).await;
+        return Err(refused);
+    }
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let reported = parse(&body, now_ms())?;
-    // Whoever invents a token has no session: nothing is recorded of it.
-    read_now(&app, session).await?;
     let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
     let of_bot = agent.is_some_and(|agent| is_bot(&agent));
     let all = reported.len();
@@ -168,6 +172,7 @@ fn parse(body: &[u8], now_ms: i64) -> Result<Vec<Reported>, Problem> {
         }
         _ => return Err(Problem::new(Kind::NotJson, "the body is neither an object nor an array of them")),
     };
+    let faults: Vec<FieldError> = duplicates(body).into_iter().chain(faults).collect();
     if faults.is_empty() {
         return Ok(reported);
     }
@@ -256,6 +261,11 @@ mod tests {
             ("7", Kind::NotJson, &[]),
             ("[]", Kind::ValidationFailed, &[""]),
             ("{}", Kind::ValidationFailed, &["/listing_id", "/event_type"]),
+            (
+                r#"{"listing_id":"f:1","event_type":"Share","listing_id":"f:2"}"#,
+                Kind::ValidationFailed,
+                &["/listing_id"],
+            ),
             (r#"{"listing_id":null,"event_type":1}"#, Kind::ValidationFailed, &["/event_type", "/listing_id"]),
             (
                 r#"[{"listing_id":"f:1","event_type":"Look"},{"listing_id":"f:1","event_type":"Share","x":1},7]"#,

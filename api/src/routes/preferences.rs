@@ -5,13 +5,12 @@ use std::sync::Arc;
 use access::{Caller, Issued, Mode};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::access::{AccessRecord, Owner, Webhook};
-use schemas::field_error::Fault;
-use schemas::header as log_header;
+use schemas::field_error::{Fault, FieldError};
 use schemas::id::{SessionId, SessionToken};
 use schemas::preferences::{MAX_PREFERENCES_BYTES, Preferences};
 use schemas::units::Instant;
@@ -24,7 +23,9 @@ use crate::idempotency;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 use crate::tail::Note;
+use crate::trace;
 
 /// A statement that is on the log.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -84,10 +85,7 @@ pub async fn state(
     let (session, capability) = speaks_for(&app, &caller, idempotency::key(&headers)?)?;
     let delivered = append(&app, session, Some(preferences.to_json()), &headers).await?;
     let location = format!("/api/v1/recommendations?min_version={}", delivered.offset);
-    let issued = match (&caller, app.access.config().mode) {
-        (Caller::User(_), _) | (_, Mode::Open | Mode::Oidc) => None,
-        (_, Mode::Tokens) => Some(app.access.issue(session).map_err(|reason| Problem::internal(&reason))?),
-    };
+    let issued = if matches!(caller, Caller::User(_)) { None } else { issued(&app, session)? };
     let (refresh_token, token_expires_at) =
         issued.as_ref().map(|issued| (issued.refresh_token.clone(), issued.token_expires_at)).unzip();
     let accepted = Accepted {
@@ -122,7 +120,7 @@ pub async fn state(
 pub async fn erase(
     State(app): State<Arc<App>>,
     Asker(caller): Asker,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
@@ -137,9 +135,7 @@ pub async fn erase(
         }
         (Caller::Admin(_), Err(_)) => return Err(Problem::new(Kind::SessionNotFound, "the id is no session's")),
     };
-    append(&app, session, None, &headers).await?;
-    // Last: until all is done, the token can repeat it.
-    forget(&app, session).await?;
+    erase_session(&app, session, &headers).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -179,6 +175,26 @@ fn speaks_for(app: &App, caller: &Caller, key: Option<&str>) -> Result<(SessionI
     Ok((token.session_id(), (mode == Mode::Open).then_some(token)))
 }
 
+/// A new session that nobody made before, and its capability where there is one.
+pub fn appointed(app: &App) -> Result<(SessionId, Option<SessionToken>), Problem> {
+    speaks_for(app, &Caller::Anonymous, None)
+}
+
+/// The first tokens of a session, where tokens end and are ours.
+pub fn issued(app: &App, session: SessionId) -> Result<Option<Issued>, Problem> {
+    match app.access.config().mode {
+        Mode::Open | Mode::Oidc => Ok(None),
+        Mode::Tokens => app.access.issue(session).map(Some).map_err(|reason| Problem::internal(&reason)),
+    }
+}
+
+/// Erases a session: its statement, then its webhooks and tokens.
+pub async fn erase_session(app: &App, session: SessionId, headers: &HeaderMap) -> Result<(), Problem> {
+    append(app, session, None, headers).await?;
+    // Last: until all is done, the token can repeat it.
+    forget(app, session).await
+}
+
 /// Appends to the log, and lets the reads of this process know at once.
 pub async fn append(
     app: &App,
@@ -198,38 +214,23 @@ pub async fn append(
     Ok(delivered)
 }
 
-fn parse(body: &[u8]) -> Result<Preferences, Problem> {
-    Preferences::parse(body).map_err(|faults| {
-        let of_body = faults.iter().find(|fault| fault.field.is_empty());
-        let kind = match of_body.map(|fault| fault.fault) {
-            Some(Fault::NotJson | Fault::WrongEncoding | Fault::WrongShape | Fault::TooDeep) => Kind::NotJson,
-            Some(Fault::TooLarge) => Kind::PayloadTooLarge,
-            _ => Kind::ValidationFailed,
-        };
-        Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
-    })
+/// Reads a statement.
+pub fn parse(body: &[u8]) -> Result<Preferences, Problem> {
+    Preferences::parse(body).map_err(|faults| refused(&faults))
 }
 
-/// The request's W3C trace context, if it is well-formed: it travels with the statement.
+/// What a client is told of a statement with these faults.
+pub fn refused(faults: &[FieldError]) -> Problem {
+    let of_body = faults.iter().find(|fault| fault.field.is_empty());
+    let kind = match of_body.map(|fault| fault.fault) {
+        Some(Fault::NotJson | Fault::WrongEncoding | Fault::WrongShape | Fault::TooDeep) => Kind::NotJson,
+        Some(Fault::TooLarge) => Kind::PayloadTooLarge,
+        _ => Kind::ValidationFailed,
+    };
+    Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
+}
+
+/// The request's W3C trace context: it travels with what is appended. Always there, see `guard.rs`.
 pub fn traceparent(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let value = headers.get(log_header::TRACEPARENT)?.as_bytes();
-    let parts: Vec<&[u8]> = value.split(|&b| b == b'-').collect();
-    let hex = |part: &&[u8]| part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b));
-    (parts.iter().map(|p| p.len()).eq([2, 32, 16, 2]) && parts.iter().all(hex)).then(|| value.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_wellformed_trace_context_travels_on() {
-        let of =
-            |text: &str| traceparent(&HeaderMap::from_iter([("traceparent".parse().unwrap(), text.parse().unwrap())]));
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(of(good).as_deref(), Some(good.as_bytes()));
-        for bad in ["", "00", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", &format!("{good}-x")] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-    }
+    trace::of(headers).map(|text| text.as_bytes().to_vec())
 }

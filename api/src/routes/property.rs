@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant as Moment;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use schemas::id::ListingId;
 use schemas::priced::PricedListing;
 use store::Row;
@@ -14,8 +14,12 @@ use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::property::{History, Property};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 
 /// Reads one property, whatever its status; what its seller hides stays hidden.
+///
+/// Without leave to show the address there is no position, remark, link or further attribute either; without leave to value it no
+/// valuation and no deal. One whose seller forbids display is not there at all.
 #[utoipa::path(
     get, path = "/properties/{id}", tag = "properties", operation_id = "read_property",
     params(("id" = String, Path, description = "`<feed>:<ListingKey>`.", example = "seattle:171727")),
@@ -24,12 +28,18 @@ use crate::query::NoQuery;
         (status = 404, description = "No such property."),
     ),
 )]
-pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuery) -> Result<Json<Property>, Problem> {
+pub async fn read(
+    State(app): State<Arc<App>>,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<Property>, Problem> {
     let fact = fact_of(&app, &id).await?;
     fact.and_then(Property::of).map(Json).ok_or_else(not_found)
 }
 
 /// Reads the prices and statuses that a property had, the oldest first.
+///
+/// The newest 64 of them, each with when it began and what changed.
 #[utoipa::path(
     get, path = "/properties/{id}/history", tag = "properties", operation_id = "read_property_history",
     params(("id" = String, Path, description = "`<feed>:<ListingKey>`.", example = "seattle:171727")),
@@ -40,7 +50,7 @@ pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuer
 )]
 pub async fn history(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<History>, Problem> {
     let fact = fact_of(&app, &id).await?;

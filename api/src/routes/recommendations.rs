@@ -5,20 +5,22 @@ use std::time::Instant as Moment;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::id::SessionId;
 use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_hash};
 use schemas::units::Instant;
 use serde::{Deserialize, Serialize};
-use store::RecommendationRow;
+use store::{RecommendationRow, StoreError};
 
 use crate::app::App;
 use crate::caller::Session;
 use crate::etag;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::recent::Known;
+use crate::statements::now_ms;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
@@ -33,7 +35,7 @@ pub struct Recommendations {
     pub version: i64,
     /// Up to when the listings and statements that this follows from are known; absent when nobody has said so yet.
     pub as_of: Option<Instant>,
-    /// Whether that is more than ten seconds ago.
+    /// Whether that is more than ten seconds ago, or the store is away.
     pub stale: bool,
     /// What was counted off the hot path, and when; absent when it was not yet.
     pub counts: Option<Counts>,
@@ -56,6 +58,8 @@ pub struct Pending {
 
 /// Reads the three best of the token's session.
 ///
+/// While the store is away the answer is the last that this process has seen of the session, `stale` and with its own `as_of`, or 503.
+///
 /// `ETag` is the hash of the items: send it as `If-None-Match` and get 304 until they change. With `min_version` the
 /// answer is that of this statement or a newer one; while there is none, the request waits for up to `wait` and then is
 /// answered 202.
@@ -68,7 +72,7 @@ pub struct Pending {
     ),
     responses(
         (status = 200, description = "The three best.", body = ref("#/components/schemas/Recommendations"),
-         headers(("ETag" = String, description = "Hash of the items."))),
+         headers(("ETag" = String, description = "Hash of the items."), ("Age" = u64, description = "Whole seconds since `as_of`."))),
         (status = 202, description = "Not there yet: ask again after `Retry-After`.", body = ref("#/components/schemas/Pending")),
         (status = 304, description = "The items are those that the client has."),
         (status = 401, description = "No token."),
@@ -83,23 +87,55 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
-    let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
+    let look = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     match look.step {
         Step::Answer => {
             // `Answer` is only ever decided for a row.
-            let row = look.row.ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
-            answer(&app, session, row, &headers)
+            let shown = look.row.ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
+            answer(session, shown, &headers)
         }
         Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
     }
 }
 
+/// A row that may be answered with.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The row.
+    pub row: RecommendationRow,
+    /// Up to when it is true.
+    pub as_of: Option<Instant>,
+    /// Whether that is too long ago, or the store is away and the row is the last that was seen.
+    pub stale: bool,
+}
+
+impl Shown {
+    /// `Age`: whole seconds since it was true.
+    pub fn age(&self) -> Option<(HeaderName, HeaderValue)> {
+        let seconds = now_ms().saturating_sub(self.as_of?.ms()).max(0) / 1_000;
+        Some((header::AGE, HeaderValue::from(seconds)))
+    }
+}
+
+/// What to do while the store is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// Answer with the last row that was seen of the session, if there is one.
+    Recall,
+    /// Say so.
+    Refuse,
+}
+
 /// The row of a session that is there, as it is now; `None` while it has none for its statement. Like a plain read, it
 /// looks for a session that nobody here knows for a moment.
-pub async fn read_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
-    let ask = Ask::default();
-    let look = wait_for(app, ask, || look(app, session, ask)).await?;
+pub async fn read_now(app: &App, session: SessionId, away: Away) -> Result<Option<Shown>, Problem> {
+    read_asked(app, session, Ask::default(), away).await
+}
+
+/// The row of a session that answers what was asked; `None` while it has none.
+pub async fn read_asked(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Option<Shown>, Problem> {
+    let look = wait_for(app, ask, || look(app, session, ask, away)).await?;
     match look.step {
         Step::Answer => Ok(look.row),
         Step::NotYet => Ok(None),
@@ -109,8 +145,8 @@ pub async fn read_now(app: &App, session: SessionId) -> Result<Option<Recommenda
 
 /// The row of a session that was there, if it may be shown.
 pub async fn look_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
-    let look = look(app, session, Ask::default()).await?;
-    Ok(look.row.filter(|_| look.step == Step::Answer))
+    let look = look(app, session, Ask::default(), Away::Refuse).await?;
+    Ok(look.row.filter(|_| look.step == Step::Answer).map(|shown| shown.row))
 }
 
 /// The session is there; ask again.
@@ -121,15 +157,20 @@ pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>
     (StatusCode::ACCEPTED, headers, body).into_response()
 }
 
-fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &HeaderMap) -> Result<Response, Problem> {
-    let (as_of, stale) = app.as_of(session_id);
+fn answer(session_id: SessionId, shown: Shown, headers: &HeaderMap) -> Result<Response, Problem> {
+    let age = shown.age();
+    let Shown { row, as_of, stale } = shown;
     if stale {
         metrics::record_stale_read();
     }
     let tag = items_hash(&row.items.json);
     // Hexadecimal digits within quotes are a header's value.
     let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(|error| Problem::internal(&error.to_string()))?;
-    let head = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    let mut head = HeaderMap::from_iter([
+        (header::ETAG, etag),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ]);
+    head.extend(age);
     let known = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
     if etag::any_matches(known, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
@@ -149,20 +190,43 @@ fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &He
     Ok((head, Json(body)).into_response())
 }
 
-async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<RecommendationRow>, Problem> {
+/// One look at the row.
+pub async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Look<Shown>, Problem> {
     #[derive(Deserialize)]
     struct Head {
         preference_version: u64,
     }
     let started = Moment::now();
-    let row = app.tables.recommendation(session).await?;
+    let read = app.tables.recommendation(session).await;
     metrics::record_row_read("recommendations", started.elapsed());
-    let head = row.as_ref().map(|row| serde_json::from_str::<Head>(&row.items.json)).transpose();
+    let row = match read {
+        Ok(row) => row.map(|row| {
+            let (as_of, stale) = app.as_of(session);
+            app.recent.keep(session, &row, as_of);
+            Shown { row, as_of, stale }
+        }),
+        Err(error @ StoreError::Unavailable(_)) if away == Away::Recall => {
+            Some(recalled(app, session).ok_or_else(|| Problem::from(error))?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let head = row.as_ref().map(|shown| serde_json::from_str::<Head>(&shown.row.items.json)).transpose();
     let version = head
         .map_err(|error| Problem::internal(&format!("recommendations of {session}: cell items: {error}")))?
         .map(|head| head.preference_version);
+    // After the row is kept: an erasure that comes later drops it.
     let verdict = app.verdict(session, version)?;
+    if row.is_some() && verdict != Verdict::Serve {
+        app.recent.forget(session);
+    }
     // An erased or replaced row is not told of.
     let version = version.filter(|_| verdict == Verdict::Serve);
     Ok(Look { step: decide(verdict, version, ask.min_version), row, version })
+}
+
+/// The last row seen of a session. Only while it is known who was erased: the log is read to its end.
+fn recalled(app: &App, session: SessionId) -> Option<Shown> {
+    app.follower.ready().ok()?;
+    let Known { row, as_of } = app.recent.get(session)?;
+    Some(Shown { row, as_of, stale: true })
 }

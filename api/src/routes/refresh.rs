@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::body::read_json;
-use crate::caller::not_recorded;
+use crate::caller::{not_recorded, unauthenticated};
+use crate::duplicates::duplicates;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
 
@@ -69,7 +70,7 @@ pub async fn refresh(
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Renewal { refresh_token } = parse(&body)?;
     let (_, issued) = app.access.renew(&refresh_token).await.map_err(|error| match error {
-        NotRenewed::Refused(Refused::Bad(says)) => Problem::new(Kind::Unauthenticated, says),
+        NotRenewed::Refused(Refused::Bad(says)) => unauthenticated(says),
         NotRenewed::Refused(Refused::Starting) => Problem::new(Kind::Starting, Kind::Starting.meaning()),
         NotRenewed::NotAppended(error) => not_recorded(&error),
         NotRenewed::NotHere => Problem::new(Kind::NotFound, "tokens are renewed in auth.mode = \"tokens\" alone"),
@@ -94,7 +95,7 @@ fn parse(body: &[u8]) -> Result<Renewal, Problem> {
         None => Err(FieldError::new("refresh_token", "", Fault::Missing, expected)),
     };
     let unknown = members.keys().map(|name| FieldError::new(name, "***", Fault::UnknownMember, "refresh_token alone"));
-    let mut faults: Vec<FieldError> = unknown.collect();
+    let mut faults: Vec<FieldError> = duplicates(body).into_iter().chain(unknown).collect();
     match token {
         Ok(refresh_token) if faults.is_empty() => Ok(Renewal { refresh_token }),
         token => {

@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use futures::{Stream, StreamExt as _};
 use schemas::id::SessionId;
+use tokio::time::Instant as Moment;
 
 use crate::app::App;
 use crate::caller::{ended, ends, of_stream, user};
@@ -52,19 +54,23 @@ pub async fn stream(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -
     let user = user(&app, &credential).await?;
     let session = user.session;
     let feed = Feed::open(&app, session, seen, StreamKind::Sse).await?;
-    let keep_alive = KeepAlive::new().interval(app.config.stream_keep_alive);
+    let events =
+        futures::stream::unfold(feed, async |mut feed| Some((Ok::<_, Infallible>(event(feed.next().await?)), feed)));
+    Ok(answer(events, session, ends(&user), app.config.stream_keep_alive))
+}
+
+/// The answer that streams these events of a session, until its token `ends`.
+pub fn answer(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    session: SessionId,
+    ends: Option<Moment>,
+    keep_alive: Duration,
+) -> Response {
     // The first lines say at once that the stream is open.
     let first = Event::default().retry(retry_of(session));
-    let rest = futures::stream::unfold((feed, ends(&user)), async |(mut feed, ends)| {
-        tokio::select! {
-            told = feed.next() => Some((event(told?), (feed, ends))),
-            () = ended(ends) => None,
-        }
-    });
-    let events = futures::StreamExt::chain(futures::stream::iter([first]), rest);
-    let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
+    let events = futures::stream::iter([Ok(first)]).chain(events.take_until(ended(ends)));
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
-    Ok((head, Sse::new(events).keep_alive(keep_alive)).into_response())
+    (head, Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive))).into_response()
 }
 
 /// The token that opens the stream, and what the client has already.
@@ -79,11 +85,12 @@ pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(String, Option<EventId>)
 }
 
 /// When a client whose stream ended asks again: spread over two seconds, lest all come back at once after a restart.
-fn retry_of(session: SessionId) -> Duration {
+pub fn retry_of(session: SessionId) -> Duration {
     Duration::from_millis(1_000 + (session.bits() % 2_000) as u64)
 }
 
-fn event(Told { name, id, data }: Told) -> Event {
+/// What is told, as an event of its name.
+pub fn event(Told { name, id, data }: Told) -> Event {
     let event = Event::default().event(name).data(data);
     match id {
         Some(id) => event.id(id),

@@ -207,7 +207,14 @@ fn a_process_without_its_secret_does_not_start() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let fatal: stream::Fatal = std::sync::Arc::new(|_| ());
     let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..config };
-    let started = runtime.block_on(api::Api::start(config, desk.log.clone(), desk.tables.clone(), None, fatal));
+    let started = runtime.block_on(api::Api::start(
+        config,
+        desk.log.clone(),
+        desk.tables.clone(),
+        None,
+        api::Lent::default(),
+        fatal,
+    ));
     let error = started.err().unwrap().to_string();
     assert!(error.contains("auth.secret_file: /nowhere") && error.contains("roost key secret"), "{error}");
 }
