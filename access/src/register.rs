@@ -220,7 +220,7 @@ impl Register {
     /// Whether a token that this session was issued at `issued` is still one.
     pub fn is_alive(&self, session: SessionId, issued: Instant) -> bool {
         self.issue_floor.is_none_or(|floor| issued >= floor)
-            && self.revocations.get(&session).is_none_or(|revocation| issued >= revocation.not_before)
+            && self.revocations.get(&session).is_none_or(|revocation| issued > revocation.not_before)
     }
 
     /// The webhook of this id, deleted or not.
