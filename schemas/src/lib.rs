@@ -5,6 +5,7 @@
 
 pub mod accuracy;
 pub mod amenities;
+pub mod asyncapi;
 pub mod cells;
 pub mod cql;
 pub mod dead_letter;

@@ -1,6 +1,7 @@
 //! The API from outside: over real sockets, on a log and tables.
 
 mod appraisal;
+mod asyncapi;
 mod browse;
 mod contract;
 mod desk;
