@@ -10,7 +10,8 @@ const formats = require("ajv-formats");
 const schema = require("@asyncapi/specs/schemas/3.0.0.json");
 
 const document = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const ajv = new Ajv({ strict: false, allErrors: true });
+// The schema brings the draft that it is written in.
+const ajv = new Ajv({ strict: false, allErrors: true, meta: false, validateSchema: false });
 formats(ajv);
 const judge = ajv.compile(schema);
 if (!judge(document)) {
