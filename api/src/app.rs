@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Access;
 use schemas::id::SessionId;
 use schemas::topic::{partition_of, session_key};
 use schemas::units::Instant;
@@ -29,6 +30,8 @@ use crate::tail::Verdict;
 pub struct App {
     /// The settings.
     pub config: Config,
+    /// Who asks, and who may do what.
+    pub access: Arc<Access>,
     /// The log: asked for its health.
     pub log: Log,
     /// The tables.
@@ -93,6 +96,7 @@ impl App {
     pub fn ready(&self) -> Result<(), String> {
         self.log.health()?;
         self.follower.ready()?;
+        self.access.ready()?;
         self.freshness.ready()
     }
 }

@@ -11,6 +11,9 @@ use crate::origin::Origin;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Who may do what: the table `[auth]`, which ingest has too.
+    #[serde(skip)]
+    pub auth: access::Config,
     /// Where to listen. Only this machine unless told otherwise: there is no TLS, a proxy in front does that.
     pub listen: SocketAddr,
     /// A statement that the log appends later than this is none (DESIGN §3: 5 s).
@@ -137,6 +140,7 @@ fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Orig
 impl Default for Config {
     fn default() -> Self {
         Self {
+            auth: access::Config::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             statement_deadline: Duration::from_secs(5),
             max_wait: Duration::from_secs(30),

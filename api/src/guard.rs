@@ -44,7 +44,8 @@ pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next
 
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
-    let is_whole = response.extensions().get::<AsItIs>().is_some() || response.extensions_mut().remove::<Whole>().is_some();
+    let is_whole =
+        response.extensions().get::<AsItIs>().is_some() || response.extensions_mut().remove::<Whole>().is_some();
     let is_bare = !is_whole && (status.is_client_error() || status.is_server_error());
     let bare = || is_bare.then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {

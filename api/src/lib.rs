@@ -1,19 +1,21 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts and roles are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Who asks, the porter says (`access`).
 //!
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
 //! request), `older` (the names of APIs that roost replaces), `web` (the page at `/`), `statements`, `follow` and `overheard` (the log),
 //! `changes`, `listeners` and `feed` (streams), `wait` (for a statement's row), `recent` and `recall` (while the store is away), `scan`
-//! (many listings), `names` (markets), `lent` and `preview` (what other parts of the process do for it), and the pure rest: `query`,
-//! `cursor`, `etag`, `page`, `filters`, `property`, `places`, `alike`, `bots`, `tail`, `origin`, `trace`, `duplicates`, `redact`, `problem`.
+//! (many listings), `names` (markets), `caller` (who asks), `lent` and `preview` (what other parts of the process do for it), and the pure
+//! rest: `idempotency`, `query`, `cursor`, `etag`, `page`, `filters`, `property`, `places`, `alike`, `bots`, `tail`, `origin`, `trace`,
+//! `duplicates`, `redact`, `problem`.
 
 mod alike;
 mod app;
 mod appraise;
 mod body;
 mod bots;
+mod caller;
 mod changes;
 mod config;
 mod cursor;
@@ -25,6 +27,7 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod idempotency;
 mod lent;
 mod limits;
 mod listeners;
@@ -46,8 +49,8 @@ mod redact;
 mod router;
 mod routes;
 mod scan;
+mod segment;
 mod service;
-mod session;
 mod statements;
 mod stop;
 mod surround;

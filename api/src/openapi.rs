@@ -31,6 +31,7 @@ use crate::routes::preferences::Accepted;
 use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
+use crate::routes::refresh::{Renewal, Renewed};
 use crate::routes::similar::Similar;
 use crate::routes::stated::Stated;
 
@@ -61,7 +62,8 @@ impl utoipa::Modify for SessionToken {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "The token that `POST /preferences` gave: the capability to read and change one session.",
+                "The token that `POST /preferences` or `POST /sessions/refresh` gave, or the other issuer's: it reads and \
+                 changes one session.",
             ))
             .build();
         let in_query = ApiKeyValue::with_description(
@@ -71,6 +73,11 @@ impl utoipa::Modify for SessionToken {
         );
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("session", SecurityScheme::Http(scheme));
+        let key = ApiKeyValue::with_description(
+            "X-Api-Key",
+            "An API key of a service or an administrator, `roost_<id>_<secret>`; also as `Authorization: Bearer`.",
+        );
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
         components.add_security_scheme("session_in_query", SecurityScheme::ApiKey(ApiKey::Query(in_query)));
     }
 }
@@ -108,6 +115,7 @@ fn messages() -> Value {
     generator.subschema_for::<Preferences>();
     generator.subschema_for::<Dismissal>();
     generator.subschema_for::<ReportedOneOrMany>();
+    generator.subschema_for::<Renewal>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();
@@ -115,6 +123,7 @@ fn messages() -> Value {
     for add in [
         add::<Accepted>,
         add::<Preview>,
+        add::<Renewed>,
         add::<Stated>,
         add::<Pick>,
         add::<Recorded>,

@@ -40,8 +40,10 @@ kinds! {
     UnknownParameter = "unknown-parameter", BAD_REQUEST, "Unknown query parameter";
     /// A query parameter has a value that is not allowed; each error says what is.
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
-    /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
-    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
+    /// The token or API key is missing, is none, or has ended: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`, or `X-Api-Key: <key>` where a service asks.
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A token is needed";
+    /// The caller is known and may not do this; the detail says who may.
+    Forbidden = "forbidden", FORBIDDEN, "Not for this caller";
     /// A page of another site tried to open a WebSocket or sent a form: only pages of this host may (WebSockets also those of the sites that setting `api.allowed_origins` lists), and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.

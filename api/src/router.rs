@@ -21,7 +21,7 @@ use crate::problem::{Kind, Problem};
 use crate::recall::recall;
 use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, preview, problems, properties,
-    property, recommendations, similar, socket, stated, stream,
+    property, recommendations, refresh, similar, socket, stated, stream,
 };
 use crate::surround::{compression, cors};
 use crate::web;
@@ -34,6 +34,7 @@ fn v1(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preview::preview))
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
+        .routes(routes!(refresh::refresh))
         .routes(routes!(recommendations::read))
         .routes(routes!(pick::explain))
         .routes(routes!(interactions::record))
@@ -83,20 +84,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems", get(problems::list))
         .layer(compression());
     let cors = cors(&app.config.allowed_origins);
-    let router = routes
-        .merge(told)
-        .merge(web::routes(&app))
-        .route("/problems/{slug}", get(problems::read))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app);
-    // Outermost: a preflight is no request yet, and problems carry its headers too.
-    match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+    let within = |routes: Router<Arc<App>>| {
+        routes
+            .method_not_allowed_fallback(no_method)
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
+    };
+    let routes = within(routes.merge(told).route("/problems/{slug}", get(problems::read)).fallback(no_route));
+    // Outermost: a preflight is no request yet, and problems carry its headers too. Never around the page, which a cookie opens.
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.merge(within(web::routes(&app))).with_state(Arc::clone(&app))
 }
 
 /// The AsyncAPI document of the topics, made once: it is the same for everybody.

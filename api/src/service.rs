@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use access::Access;
 use store::Tables;
 use stream::{Fatal, Log, LogError};
 use tokio::sync::{Semaphore, watch};
@@ -53,7 +54,7 @@ pub struct Api {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     background: [JoinHandle<()>; 2],
-    threads: [Ended; 3],
+    threads: [Ended; 5],
 }
 
 /// How the API ended.
@@ -115,6 +116,7 @@ impl Api {
             previews: Semaphore::new(config.max_previews),
             scans: Semaphore::new(config.max_scans),
             config,
+            access: Arc::new(ways.access),
             log,
             tables,
             statements: ways.statements,
@@ -164,10 +166,11 @@ impl Api {
 
 /// The ways to the log, and what tells that their threads have ended.
 struct Ways {
+    access: Access,
     statements: Statements,
     follower: Follower,
     changes: Changes,
-    threads: [Ended; 3],
+    threads: [Ended; 5],
 }
 
 /// Opens the ways to the log, on a thread that may block.
@@ -179,13 +182,20 @@ async fn open_log(
     fatal: Fatal,
 ) -> Result<Ways, StartError> {
     let (log, deadline) = (Arc::clone(log), config.statement_deadline);
-    let (listeners, recent) = (Arc::clone(listeners), Arc::clone(recent));
+    let (listeners, recent, auth) = (Arc::clone(listeners), Arc::clone(recent), config.auth.clone());
     let opened = tokio::task::spawn_blocking(move || {
+        let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) =
             Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
         let (changes, changed) = Changes::start(&log, listeners, recent, fatal)?;
-        Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
+        Ok::<_, LogError>(Ways {
+            access,
+            statements,
+            follower,
+            changes,
+            threads: [sent, followed, changed, appended, known],
+        })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;
     Ok(opened?)

@@ -86,7 +86,6 @@ impl api::Survey for Survey {
 
 #[cfg(test)]
 mod tests {
-    use api::Judge as _;
     use serde_json::{Value, json};
 
     use super::*;

@@ -3,6 +3,7 @@
 //!
 //! No I/O, no clocks, no runtime: values in, values out.
 
+pub mod access;
 pub mod accuracy;
 pub mod amenities;
 pub mod asyncapi;

@@ -7,6 +7,7 @@ use schemas::vocabulary::PropertySubType;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
+use crate::scan::MAX_LISTINGS;
 
 /// Longest value of a parameter, in bytes: `query.rs` refuses longer ones.
 const MAX_VALUE: usize = 1_024;
@@ -39,6 +40,13 @@ fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
             // The readers of ids take more letters; these are the ones that need no escaping in a path.
             (pattern("[a-z0-9][a-z0-9_.-]{0,63}:[A-Za-z0-9_.~-]{1,255}"), json!("seattle:171727"))
         }
+        (_, "session_id") => (optional("[0-9a-f]{32}"), Value::Null),
+        (_, "location") => (text, Value::Null),
+        (_, "bedrooms" | "min_bedrooms" | "max_commute_time") => {
+            (json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}), Value::Null)
+        }
+        (_, "page") => (json!({"type": "integer", "minimum": 1, "maximum": MAX_LISTINGS, "default": 1}), Value::Null),
+        (_, "per_page") => (json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}), Value::Null),
         (_, "min_version") => (json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}), json!(0)),
         (_, "wait") => (optional("(([12]?[0-9](\\.[0-9]{1,3})?|30)s?|([12]?[0-9]{1,4}|30000)ms)"), json!("2s")),
         (_, "token") => (optional("[0-9a-f]{32}"), Value::Null),
@@ -54,7 +62,7 @@ fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
         (_, "beds_min" | "commute_max") => (json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}), Value::Null),
         (_, "baths_min") => (json!({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.5}), Value::Null),
         (_, "area_min") => (json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}), Value::Null),
-        (_, "school_rating_min") => {
+        (_, "school_rating_min" | "min_school_rating") => {
             (json!({"type": "number", "minimum": 0, "maximum": 10, "multipleOf": 0.1}), Value::Null)
         }
         (_, "property_sub_type") => {

@@ -21,11 +21,11 @@ use super::recommendations::{Away, read_now};
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
+use crate::caller::Session;
 use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
-use crate::session::Bearer;
 use crate::statements::now_ms;
 
 /// Most interactions of one request: what a page gathers while it is looked at.
@@ -97,12 +97,11 @@ pub struct Recorded {
 )]
 pub async fn record(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let session = token.session_id();
     // Whoever invents a token has no session: nothing is recorded of it, and nothing read.
     if let Err(refused) = read_now(&app, session, Away::Refuse).await {
         serve::discard(&mut body.into_data_stream()).await;

@@ -15,6 +15,7 @@ pub mod problems;
 pub mod properties;
 pub mod property;
 pub mod recommendations;
+pub mod refresh;
 pub mod similar;
 pub mod socket;
 pub mod stated;

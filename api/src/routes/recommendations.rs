@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 use store::{RecommendationRow, StoreError};
 
 use crate::app::App;
+use crate::caller::Session;
 use crate::etag;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::recent::Known;
-use crate::session::Bearer;
 use crate::statements::now_ms;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
@@ -82,12 +82,11 @@ pub struct Pending {
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
-    let session = token.session_id();
     let look = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     match look.step {
         Step::Answer => {

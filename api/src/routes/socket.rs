@@ -16,6 +16,7 @@ use tokio::time::{Instant as Moment, interval_at, timeout};
 
 use super::stream::asked;
 use crate::app::App;
+use crate::caller::{ended, ends, user};
 use crate::feed::{Feed, Told};
 use crate::metrics::StreamKind;
 use crate::origin::may_connect;
@@ -41,7 +42,7 @@ const CLOSING: Duration = Duration::from_millis(500);
 /// Each text is `{"type": "recommendations", "id": …, "data": …}` with what the event of `/recommendations/stream` of that name has;
 /// `freshness` and `erased` have no `id`. The server pings every 15 s. It closes with 1000 when the session is erased, 1001 when
 /// it ends itself (connect again, with `last_event_id`), 1003 when the client sends texts or data, and 1008 when it leaves two
-/// pings unanswered or sends too much. Pages of other sites cannot open it, unless
+/// pings unanswered, sends too much, or its token has expired. Pages of other sites cannot open it, unless
 /// `api.allowed_origins` lists theirs.
 #[utoipa::path(
     get, path = "/recommendations/ws", tag = "sessions", operation_id = "open_recommendations_socket",
@@ -66,7 +67,8 @@ pub async fn socket(
     inbound: Option<Extension<Inbound>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let (token, seen) = asked(&uri, &headers)?;
+    let (credential, seen) = asked(&uri, &headers)?;
+    let user = user(&app, &credential).await?;
     if !may_connect(&headers, &app.config.allowed_origins) {
         return Err(Problem::new(Kind::ForbiddenOrigin, Kind::ForbiddenOrigin.meaning()));
     }
@@ -78,8 +80,8 @@ pub async fn socket(
         let detail = "Sec-WebSocket-Key is none (expected 16 random bytes in base64)";
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
-    let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
+    let feed = Feed::open(&app, user.session, seen, StreamKind::WebSocket).await?;
+    let (keep_alive, stop, ends) = (app.config.stream_keep_alive, app.stop.clone(), ends(&user));
     let inbound = inbound.map(|Extension(inbound)| inbound);
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
@@ -87,7 +89,7 @@ pub async fn socket(
         // Otherwise 128 KiB a socket, and as much of a flood read in one go.
         .read_buffer_size(MAX_MESSAGE_BYTES)
         .write_buffer_size(0);
-    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, inbound, keep_alive, stop).await))
+    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, inbound, keep_alive, ends, stop).await))
 }
 
 fn is_key(key: &HeaderValue) -> bool {
@@ -105,8 +107,18 @@ enum End {
 
 const STOPPING: End = End::Close(close_code::AWAY, "the service ends, connect again");
 
-async fn run(mut socket: WebSocket, mut feed: Feed, inbound: Option<Inbound>, keep_alive: Duration, mut stop: Stop) {
-    let end = talk(&mut socket, &mut feed, inbound.as_ref(), keep_alive, &mut stop).await;
+async fn run(
+    mut socket: WebSocket,
+    mut feed: Feed,
+    inbound: Option<Inbound>,
+    keep_alive: Duration,
+    ends: Option<Moment>,
+    mut stop: Stop,
+) {
+    let end = tokio::select! {
+        end = talk(&mut socket, &mut feed, inbound.as_ref(), keep_alive, &mut stop) => end,
+        () = ended(ends) => End::Close(close_code::POLICY, "the token has expired, connect again with a new one"),
+    };
     let farewell = async {
         if let End::Close(code, reason) = end {
             // A client that is gone hears nothing.

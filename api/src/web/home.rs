@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::priced::NoValuation;
@@ -18,6 +18,7 @@ use super::words::{self, Change};
 use crate::problem::Problem;
 use crate::property::{History, PastPoint, Property};
 use crate::routes::{property, similar};
+use crate::segment::Segments;
 
 /// Most homes like it that are shown: two rows.
 const MOST_ALIKE: usize = 6;
@@ -66,7 +67,7 @@ struct Alike {
 }
 
 /// Shows a home.
-pub async fn read(State(page): State<Arc<Page>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn read(State(page): State<Arc<Page>>, Segments(id): Segments<String>) -> Result<Response, Problem> {
     let app = &page.app;
     let fact = property::fact_of(app, &id).await?.ok_or_else(property::not_found)?;
     let history = History::of(fact.clone()).ok_or_else(property::not_found)?;

@@ -10,6 +10,7 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("GET", "/api/v1/preferences", true, false),
     ("POST", "/api/v1/preferences/dismissed", true, true),
     ("DELETE", "/api/v1/sessions/00000000000000000000000000000000", true, false),
+    ("POST", "/api/v1/sessions/refresh", false, true),
     ("GET", "/api/v1/recommendations", true, false),
     ("GET", "/api/v1/recommendations/seattle:1/explain", true, false),
     ("POST", "/api/v1/interactions", true, true),

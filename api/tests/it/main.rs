@@ -1,5 +1,6 @@
 //! The API from outside: over real sockets, on a log and tables.
 
+mod access;
 mod appraisal;
 mod asyncapi;
 mod browse;
@@ -22,4 +23,5 @@ mod secrets;
 mod stale;
 mod statements;
 mod streams;
+mod tokens;
 mod untidy;

@@ -345,7 +345,7 @@ fn only_the_token_of_a_session_opens_its_stream() {
 type Socket = WebSocket<TcpStream>;
 
 /// Opens a WebSocket; the status of the answer when it is not one.
-fn open_socket(desk: &Desk, token: &str, headers: &[(&str, &str)]) -> Result<Socket, u16> {
+pub fn open_socket(desk: &Desk, token: &str, headers: &[(&str, &str)]) -> Result<Socket, u16> {
     let address = desk.base.trim_start_matches("http://");
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -381,7 +381,7 @@ fn text(socket: &mut Socket) -> Value {
 }
 
 /// Reads until the socket is closed.
-fn close_code_of(socket: &mut Socket) -> Option<CloseCode> {
+pub fn close_code_of(socket: &mut Socket) -> Option<CloseCode> {
     loop {
         match socket.read() {
             Ok(Message::Close(frame)) => return frame.map(|frame| frame.code),

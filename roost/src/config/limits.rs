@@ -156,6 +156,16 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.max_previews", Whole(1, 64)),
     ("api.max_scans", Whole(1, 64)),
     ("api.page_always_secure", Bool),
+    // Access.
+    ("auth.mode", OneOf(&["open", "tokens", "oidc"])),
+    ("auth.issuer", Filled),
+    ("auth.audience", Filled),
+    ("auth.token_ttl", Time("10s", "1day")),
+    ("auth.refresh_ttl", Time("1m", "3650days")),
+    ("auth.refresh_grace", Time("0s", "10m")),
+    ("auth.leeway", Time("0s", "10m")),
+    ("auth.oidc.refresh_every", Time("1s", "1day")),
+    ("auth.oidc.roles_claim", Filled),
 ];
 
 /// The first key whose value is not allowed, and why.
@@ -379,6 +389,12 @@ mod tests {
         walk("", &super::super::DEFAULTS.parse().unwrap(), &mut free);
         // Names and lists that may be empty or whose type checks them.
         let known = [
+            "auth.oidc.algorithms",
+            "auth.oidc.audience",
+            "auth.oidc.issuer",
+            "auth.oidc.jwks",
+            "auth.previous_secret_files",
+            "auth.secret_file",
             "ingest.instance",
             "log.kafka.client_id",
             "log.kafka.topic_prefix",

@@ -86,6 +86,8 @@ pub async fn predict_price(
 }
 
 /// Values a home: the same as `POST /api/ml/predict-price`.
+///
+/// Either shape of a home is taken, and nothing is recorded.
 #[utoipa::path(
     post, path = "/v1/predict", tag = "older names", operation_id = "older_predict",
     params(("extra" = Option<String>, Query, description = "`ignore`: members of a RESO object that nobody sees are no mistake.")),
@@ -105,7 +107,9 @@ pub async fn predict(
     predict_price(state, uri, headers, body).await
 }
 
-/// The models that value, as `GET /api/v1/ml/model-info` tells.
+/// Tells of the models that value.
+///
+/// The same as `GET /api/v1/ml/model-info`.
 #[utoipa::path(
     get, path = "/ml/model-info", tag = "older names", operation_id = "older_model_info",
     responses(
