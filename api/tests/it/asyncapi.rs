@@ -126,6 +126,10 @@ fn the_example_of_a_raw_listing_is_read_and_the_others_are_the_newest_fixtures()
         ("MarketDay", "market-day"),
         ("Champion", "champion"),
         ("ShadowValuation", "shadow"),
+        ("ApiKey", "api-key"),
+        ("TokenFamily", "token-family"),
+        ("SessionRevoked", "session-revocation"),
+        ("Webhook", "webhook"),
     ] {
         let forms = (1..).map(|n| fixtures.join(format!("{file}.v{n}.json"))).take_while(|path| path.exists());
         let newest: Value = serde_json::from_str(&std::fs::read_to_string(forms.last().unwrap()).unwrap()).unwrap();

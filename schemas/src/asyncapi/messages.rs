@@ -4,9 +4,10 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::BINDING;
+use crate::access::{ApiKey, SessionRevocation, TokenFamily, Webhook};
 use crate::dead_letter::Code;
 use crate::header;
-use crate::id::{ListingId, SessionId};
+use crate::id::{AccessId, ListingId, SessionId};
 use crate::interaction::Interaction;
 use crate::listing::Listing;
 use crate::market_day::MarketDay;
@@ -156,7 +157,34 @@ pub fn described(topic: Topic, generator: &mut SchemaGenerator) -> Described {
             let one = of::<MarketDay>("MarketDay", meaning, Some(key), example, generator);
             ("One observation of a market per UTC day.", EVENT, vec![one])
         }
-        Topic::Access => ("API keys (hashed), revocations, webhooks. Key: kind and id.", &[], Vec::new()),
+        Topic::Access => {
+            let key = |kind: &str, id: Value| {
+                let pattern = id["pattern"].as_str().unwrap_or_default().trim_start_matches('^').to_owned();
+                Some(json!({
+                    "type": "string",
+                    "description": format!("`{kind}|` and the id"),
+                    "pattern": format!("^{kind}\\|{pattern}"),
+                }))
+            };
+            let access = || AccessId::json_schema(&mut SchemaGenerator::default()).into();
+            let example = include_str!("../../fixtures/api-key.v1.json");
+            let meaning = "Who may push, register webhooks or administer; of the secret its SHA-256.";
+            let api_key = of::<ApiKey>("ApiKey", meaning, key("key", access()), example, generator);
+            let example = include_str!("../../fixtures/token-family.v1.json");
+            let meaning = "Which generation of refresh tokens is good.";
+            let family = of::<TokenFamily>("TokenFamily", meaning, key("family", access()), example, generator);
+            let example = include_str!("../../fixtures/session-revocation.v1.json");
+            let meaning = "Every token that the session was issued before is dead.";
+            let id = SessionId::json_schema(&mut SchemaGenerator::default()).into();
+            let revoked = of::<SessionRevocation>("SessionRevoked", meaning, key("session", id), example, generator);
+            let example = include_str!("../../fixtures/webhook.v1.json");
+            let meaning = "Where changes are to be sent.";
+            let webhook = of::<Webhook>("Webhook", meaning, key("webhook", access()), example, generator);
+            let any = json!({"type": "string", "description": "Any of the others'.", "pattern": "^(key|family|session|webhook)\\|"});
+            let gone = erasure("AccessForgotten", "It has ended long ago, and is forgotten.", Some(any));
+            let meaning = "API keys, revocations, webhooks. Records of one key are joined: the earliest end and the greatest generation win.";
+            (meaning, EVENT, vec![api_key, family, revoked, webhook, gone])
+        }
         Topic::Models => {
             let example = include_str!("../../fixtures/champion.v1.json");
             let key = |alias| Some(json!({"type": "string", "const": alias}));

@@ -15,7 +15,7 @@ pub enum Service {
     Scorer,
     /// The counter.
     Api,
-    /// A person with `roost model`.
+    /// A person with `roost model` or `roost key`.
     Operator,
 }
 
@@ -44,7 +44,7 @@ impl Service {
             Self::Enricher => "The appraiser: canonical listings become priced ones, with their history.",
             Self::Scorer => "The judge: keeps the three best homes of every session.",
             Self::Api => "The counter: takes what sessions want, and shows what was found.",
-            Self::Operator => "A person, with `roost model`.",
+            Self::Operator => "A person, with `roost model` and `roost key`.",
         }
     }
 }
@@ -117,8 +117,10 @@ pub const fn traffic(topic: Topic) -> Traffic {
             sent { Scorer: "Observes a market, and repairs." }
             received { Scorer: "Restores what was observed." }
         },
-        // Its users send and receive nothing before there are keys.
-        Topic::Access => traffic! { sent {} received {} },
+        Topic::Access => traffic! {
+            sent { Api: "Renewals, revocations and webhooks, and repairs.", Operator: "Keys: made, and revoked." }
+            received { Ingest: "Learns who may push.", Api: "Learns who may ask.", Operator: "Lists the keys." }
+        },
         Topic::Models => traffic! {
             sent { Operator: "Promotes, rolls back, tries, withdraws." }
             received { Enricher: "Learns who values.", Api: "Learns who values on demand.", Operator: "Lists who values." }
