@@ -82,7 +82,7 @@ mod tests {
                 let words =
                     told.as_array().map(|words| words.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>());
                 let told = words.map(|words| words.join(",")).or_else(|| told.as_str().map(str::to_owned));
-                let told = told.unwrap_or_else(|| raw);
+                let told = told.unwrap_or(raw);
                 assert_eq!(policy.get(&name), Some(&told), "{topic}: {name}");
             }
         }

@@ -118,7 +118,7 @@ pub const fn traffic(topic: Topic) -> Traffic {
             received { Scorer: "Restores what was observed." }
         },
         Topic::Access => traffic! {
-            sent { Api: "Renewals, revocations and webhooks, and repairs.", Operator: "Keys: made, and revoked." }
+            sent { Ingest: "Repairs.", Api: "Renewals, revocations and webhooks, and repairs.", Operator: "Keys: made, and revoked." }
             received { Ingest: "Learns who may push.", Api: "Learns who may ask.", Operator: "Lists the keys." }
         },
         Topic::Models => traffic! {
