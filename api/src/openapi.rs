@@ -43,7 +43,7 @@ use crate::routes::webhooks::{Registered, Registration, Shown, Tested, Webhooks}
         title = "roost",
         version = env!("CARGO_PKG_VERSION"),
         description = "The three best homes of every session, kept current while the market moves. Errors are RFC 9457 problem documents; \
-                       `/problems` lists their types.",
+                       `/problems` lists their types. What stands on the log is described by `/asyncapi.json`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue};
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,7 +81,11 @@ pub fn router(app: Arc<App>) -> Router {
         .external_url_unchecked("/openapi.json", openapi())
         // Otherwise the page sends the document's address to a validator elsewhere.
         .config(utoipa_swagger_ui::Config::default().validator_url("none"));
-    let told = Router::from(docs).route("/problems", get(problems::list)).layer(compression());
+    let topics = topics(app.log.partitions());
+    let told = Router::from(docs)
+        .route("/asyncapi.json", get(move || async move { topics }))
+        .route("/problems", get(problems::list))
+        .layer(compression());
     let cors = cors(&app.config.allowed_origins);
     let within = |routes: Router<Arc<App>>| {
         routes
@@ -93,6 +100,12 @@ pub fn router(app: Arc<App>) -> Router {
         None => routes,
     };
     routes.merge(within(web::routes(&app))).with_state(Arc::clone(&app))
+}
+
+/// The AsyncAPI document of the topics, made once: it is the same for everybody.
+fn topics(partitions: u32) -> ([(HeaderName, HeaderValue); 1], Bytes) {
+    let text = schemas::asyncapi::document(env!("CARGO_PKG_VERSION"), partitions).to_string();
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Bytes::from(text))
 }
 
 async fn no_route() -> Problem {

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod accuracy;
 pub mod amenities;
+pub mod asyncapi;
 pub mod cells;
 pub mod cql;
 pub mod dead_letter;

@@ -17,6 +17,7 @@ const UNSENT: &[(&str, &str)] = &[
     ("open_recommendations_socket", "its success is a WebSocket: tests in streams.rs open it"),
     ("stream_recommendations", "its answer never ends: tests in streams.rs read it"),
     ("older_stream_recommendations", "its answer never ends: tests in older.rs read it"),
+    ("refresh_tokens", "in mode `open` there is nothing to renew: tests in tokens.rs renew"),
 ];
 
 /// A house in which every example finds what it names: the home, its market, and a session that wants it.

@@ -2,6 +2,7 @@
 
 mod access;
 mod appraisal;
+mod asyncapi;
 mod browse;
 mod contract;
 mod desk;

@@ -136,7 +136,7 @@ fn what_is_the_same_for_all_is_compressed_on_demand_and_small_bodies_are_not() {
     for n in 0..40 {
         desk.list(&n.to_string(), 500_000 + n, &json!({}));
     }
-    for path in ["/api/v1/properties?market=us/wa/seattle&limit=40", "/openapi.json", "/problems"] {
+    for path in ["/api/v1/properties?market=us/wa/seattle&limit=40", "/openapi.json", "/asyncapi.json", "/problems"] {
         let plain = desk.ask("GET", path, &[("accept-encoding", "identity")], b"");
         assert_eq!((plain.status, plain.header("content-encoding")), (200, None), "{path}");
         for coding in ["gzip", "br", "zstd"] {
