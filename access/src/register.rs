@@ -418,8 +418,11 @@ mod tests {
         assert_eq!(register.family(&id(99), at(1_000)), Ok(None));
         assert_eq!(register.family(&id(39), at(39)).unwrap().unwrap().generation, 1);
         assert!(!register.is_alive(SessionId::from_bits(99), at(0)), "the floor ends it");
-        assert!(!register.is_alive(SessionId::from_bits(39), at(38)), "its own revocation ends it");
-        assert!(register.is_alive(SessionId::from_bits(39), at(39)));
+        assert!(
+            !register.is_alive(SessionId::from_bits(39), at(39)),
+            "its own revocation ends it, and what came with it"
+        );
+        assert!(register.is_alive(SessionId::from_bits(39), at(40)));
 
         assert!(!register.take(key(1, None)).is_full && register.take(key(2, None)).is_full);
         assert_eq!(register.key(&id(2)), None);

@@ -32,6 +32,9 @@ fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
             (json!({"type": "integer", "minimum": 1, "maximum": 1_000, "default": 1_000}), json!(100))
         }
         ("erase_session", "id") => (pattern("[0-9a-f]{32}"), json!("5d41402abc4b2a76b9719d911017c592")),
+        ("read_webhook" | "delete_webhook" | "test_webhook", "id") => {
+            (pattern("[0-9a-f]{8,32}"), json!("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
+        }
         // A name or a slug; what is none is a market that is not there.
         ("read_market", "country") => (pattern("[A-Za-z]{2}"), json!("us")),
         ("read_market", "state") => (pattern("[a-z0-9-]{1,80}"), json!("wa")),

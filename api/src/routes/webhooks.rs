@@ -166,6 +166,8 @@ pub async fn register(
 }
 
 /// Lists the caller's webhooks.
+///
+/// The oldest first; their secrets are not shown again.
 #[utoipa::path(
     get, path = "/webhooks", tag = "webhooks", operation_id = "list_webhooks",
     responses(
@@ -185,6 +187,8 @@ pub async fn list(State(app): State<Arc<App>>, Asker(caller): Asker, _: NoQuery)
 }
 
 /// Reads one of the caller's webhooks, with how sending to it goes.
+///
+/// `delivery` is written when it changes, and otherwise at most once a minute. Another's webhook is 404.
 #[utoipa::path(
     get, path = "/webhooks/{id}", tag = "webhooks", operation_id = "read_webhook",
     params(("id" = String, Path, description = "The webhook's id.", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -208,7 +212,9 @@ pub async fn read(
     Ok(private(Shown::of(&webhook)))
 }
 
-/// Deletes one of the caller's webhooks. Nothing more is sent to it, not even what waits.
+/// Deletes one of the caller's webhooks.
+///
+/// Nothing more is sent to it, not even what waits. Another's webhook is 404.
 #[utoipa::path(
     delete, path = "/webhooks/{id}", tag = "webhooks", operation_id = "delete_webhook",
     params(("id" = String, Path, description = "The webhook's id.", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
@@ -231,7 +237,9 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sends a `ping` to one of the caller's webhooks, once and now, and says what came back.
+/// Sends a `ping` to one of the caller's webhooks.
+///
+/// Once and now; the answer says what came back. Another's webhook is 404.
 #[utoipa::path(
     post, path = "/webhooks/{id}/test", tag = "webhooks", operation_id = "test_webhook",
     params(("id" = String, Path, description = "The webhook's id.", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0")),

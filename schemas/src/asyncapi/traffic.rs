@@ -107,7 +107,7 @@ pub const fn traffic(topic: Topic) -> Traffic {
         },
         Topic::Recommendations => traffic! {
             sent { Scorer: "What a session sees has changed." }
-            received { Api: "Wakes the streams of the session." }
+            received { Api: "Wakes the streams of the session, and sends to the webhooks that want its changes." }
         },
         Topic::ScorerClaims => traffic! {
             sent { Scorer: "Takes a shard over." }
