@@ -11,6 +11,7 @@ use stream::Log;
 use tokio::sync::Semaphore;
 
 use crate::appraise::Appraiser;
+use crate::centres::Centres;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
@@ -73,6 +74,8 @@ pub struct App {
     pub batches: Arc<Semaphore>,
     /// Which markets there are.
     pub names: Names,
+    /// Where their middles are.
+    pub centres: Centres,
     /// One permit per preview under way.
     pub previews: Semaphore,
     /// One permit per request that counts homes.

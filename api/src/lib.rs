@@ -6,7 +6,7 @@
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
 //! request), `older` (the names of APIs that roost replaces), `web` (the page at `/`), `webhooks` (what is sent of its own), `statements`, `follow` and `overheard` (the log),
 //! `changes`, `listeners` and `feed` (streams), `wait` (for a statement's row), `recent` and `recall` (while the store is away), `scan`
-//! (many listings), `names` (markets), `caller` (who asks), `lent` and `preview` (what other parts of the process do for it), and the pure
+//! (many listings), `names` and `centres` (markets), `caller` (who asks), `lent` and `preview` (what other parts of the process do for it), and the pure
 //! rest: `idempotency`, `query`, `cursor`, `etag`, `page`, `filters`, `property`, `places`, `alike`, `bots`, `tail`, `origin`, `trace`,
 //! `duplicates`, `redact`, `problem`.
 
@@ -16,6 +16,7 @@ mod appraise;
 mod body;
 mod bots;
 mod caller;
+mod centres;
 mod changes;
 mod config;
 mod cursor;

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::appraise::Appraiser;
+use crate::centres::Centres;
 use crate::changes::Changes;
 use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
@@ -114,6 +115,7 @@ impl Api {
             answers: Answers::default(),
             limits: Limits::new(&config),
             names: Names::default(),
+            centres: Centres::default(),
             previews: Semaphore::new(config.max_previews),
             scans: Semaphore::new(config.max_scans),
             config,

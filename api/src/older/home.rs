@@ -5,8 +5,10 @@
 use std::collections::BTreeSet;
 
 use schemas::id::Market;
+use schemas::units::Position;
 use schemas::vocabulary::{PropertySubType, PropertyType};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::members::{Members, Writer, members};
 use crate::places::{EXPECTED, Unplaced, country_of_state, resolve, written};
@@ -92,6 +94,26 @@ impl OlderHome {
     pub fn place(&self) -> Option<String> {
         let city = || self.text("city").filter(|_| !self.has("StateOrProvince"));
         self.text("location").or_else(city)
+    }
+
+    /// The text that names its city, if nothing says where in it the home stands.
+    pub fn vague_place(&self) -> Option<String> {
+        if self.has("Latitude") || self.has("Longitude") {
+            return None;
+        }
+        let city = || Some(format!("{}, {}", self.text("city")?, self.state()?));
+        self.place().or_else(city)
+    }
+
+    /// Stands it where its client did not say that it stands.
+    pub fn assume(&mut self, at: Position) {
+        for (name, degrees) in
+            [("latitude", serde_json::to_string(&at.latitude)), ("longitude", serde_json::to_string(&at.longitude))]
+        {
+            // Numbers are JSON.
+            let raw = degrees.and_then(RawValue::from_string);
+            self.members.extend(raw.ok().map(|raw| (name.to_owned(), raw)));
+        }
     }
 
     /// In RESO's terms; its place is looked for among `markets`.

@@ -102,12 +102,13 @@ fn agrees(house: &House, session: &str, preview: &Value) -> Result<()> {
 fn values_homes(house: &House, home: &Value) -> Result<()> {
     let whole = |name: &str| home[name].clone();
     let older = json!({"location": home["location"], "bedrooms": whole("bedrooms"), "bathrooms": whole("bathrooms"),
-                       "size_sqft": whole("size_sqft"), "year_built": whole("year_built"), "property_type": "house"});
+                       "size_sqft": whole("size_sqft"), "year_built": whole("year_built"), "property_type": "house",
+                       "latitude": 47.6, "longitude": -122.3});
     let (city, state) =
         home["location"].as_str().and_then(|text| text.split_once(", ")).context("a city and a state")?;
     let reso = json!({"City": city, "StateOrProvince": state, "Country": "US", "BedroomsTotal": whole("bedrooms"),
                       "BathroomsTotalDecimal": whole("bathrooms"), "LivingArea": whole("size_sqft"), "YearBuilt": whole("year_built"),
-                      "PropertySubType": "SingleFamilyResidence"});
+                      "PropertySubType": "SingleFamilyResidence", "Latitude": 47.6, "Longitude": -122.3});
     let v1 = house.post("/api/v1/ml/predict-price", &reso, 200)?;
     for path in ["/api/ml/predict-price", "/api/v1/predict"] {
         let valued = house.post(path, &older, 200)?;
@@ -116,6 +117,10 @@ fn values_homes(house: &House, home: &Value) -> Result<()> {
             "{valued:#} {v1:#}"
         );
     }
+    let mut vague = older.clone();
+    ["latitude", "longitude"].iter().for_each(|name| drop(vague.as_object_mut().map(|members| members.remove(*name))));
+    let valued = house.post("/api/ml/predict-price", &vague, 200)?;
+    ensure!(valued["assumed"] == json!(["latitude", "longitude"]), "{valued:#}");
     let batch = house.post("/api/v1/batch", &json!([older, reso]), 200)?;
     ensure!(batch["count"] == 2 && batch["failed"] == 0, "{batch:#}");
     ensure!(batch["predictions"][0] == batch["predictions"][1], "{batch:#}");

@@ -1,5 +1,6 @@
 //! `POST /api/ml/predict-price`, `POST /api/v1/predict`, `GET /api/ml/model-info`: what a home would be worth, in the older shapes.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,12 +10,14 @@ use axum::http::HeaderMap;
 use schemars::JsonSchema;
 use schemas::id::Market;
 use schemas::money::Currency;
+use schemas::units::Position;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::appraise::{Appraiser, ModelInfo};
 use crate::body::read_json;
 use crate::older::home::OlderHome;
+use crate::places::markets_named;
 use crate::problem::{Kind, Problem};
 use crate::query::{NoQuery, Query};
 use crate::routes::appraisal::{Extra, MAX_BODY_BYTES, Prediction, prediction};
@@ -36,6 +39,9 @@ pub struct OlderPrediction {
     pub model_version: String,
     /// The market that its place is taken for.
     pub market: Market,
+    /// Members that were not told and are taken from the homes of the market: `latitude` and `longitude`, of its middle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumed: Vec<&'static str>,
     /// Members that were passed over, since no model sees them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
@@ -54,7 +60,8 @@ pub struct Interval {
 ///
 /// Takes the older shape (`city`, `state`, `zip_code`, `bedrooms`, `bathrooms`, `size_sqft`, `year_built`, `lot_size_sqft`, `latitude`, `longitude`,
 /// `property_type`; or `location` for the place), of which members that nobody knows are passed over and told, and the RESO object of
-/// `POST /api/v1/ml/predict-price`. Nothing is recorded.
+/// `POST /api/v1/ml/predict-price`. A home of the older shape without coordinates is taken to stand in the middle of its market's homes, and `assumed`
+/// says so. Nothing is recorded.
 #[utoipa::path(
     post, path = "/ml/predict-price", tag = "older names", operation_id = "older_predict_price",
     params(("extra" = Option<String>, Query, description = "`ignore`: members of a RESO object that nobody sees are no mistake.")),
@@ -76,11 +83,11 @@ pub async fn predict_price(
     query.finish()?;
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Some(appraiser) = app.appraiser.clone() else { return Err(no_model()) };
-    let markets = markets_for(&app, &[body.as_slice()]).await?;
+    let surroundings = Surroundings::of(&app, &[body.as_slice()]).await?;
     let permit = Arc::clone(&app.appraisals).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
     // The permit goes along: a client that goes away does not end the valuation.
-    let valued = tokio::task::spawn_blocking(move || (valued(&body, extra, &markets, &*appraiser), permit)).await;
+    let valued = tokio::task::spawn_blocking(move || (valued(&body, extra, &surroundings, &*appraiser), permit)).await;
     let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
     outcome.map(Json)
 }
@@ -121,30 +128,55 @@ pub async fn model_info(state: State<Arc<App>>, query: NoQuery) -> Result<Json<M
     model::info(state, query).await
 }
 
-/// The markets among which the places of these homes are looked for; none if no home needs it.
-pub async fn markets_for(app: &App, bodies: &[&[u8]]) -> Result<Vec<Market>, Problem> {
-    let is_asked = bodies.iter().any(|body| OlderHome::read(body).is_some_and(|home| home.place().is_some()));
-    if !is_asked {
-        return Ok(Vec::new());
+/// What is known around homes that say little of where they are.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The markets among which places are looked for; none if no home needs it.
+    markets: Vec<Market>,
+    /// The middle of the market that a text names.
+    middles: HashMap<String, Position>,
+}
+
+impl Surroundings {
+    /// Of these homes.
+    pub async fn of(app: &App, bodies: &[&[u8]]) -> Result<Self, Problem> {
+        let homes: Vec<OlderHome> = bodies.iter().filter_map(|body| OlderHome::read(body)).collect();
+        let vague: BTreeSet<String> = homes.iter().filter_map(OlderHome::vague_place).collect();
+        if vague.is_empty() && homes.iter().all(|home| home.place().is_none()) {
+            return Ok(Self::default());
+        }
+        let markets = app.names.known(app).await?.to_vec();
+        let mut middles = HashMap::new();
+        for text in vague {
+            // Of several it is none.
+            if let [market] = markets_named(&text, &markets).as_slice()
+                && let Some(middle) = app.centres.of(app, market).await?
+            {
+                middles.insert(text, middle);
+            }
+        }
+        Ok(Self { markets, middles })
     }
-    Ok(app.names.known(app).await?.to_vec())
 }
 
 /// What a home of either shape is worth. May block.
 pub fn valued(
     body: &[u8],
     extra: Extra,
-    markets: &[Market],
+    surroundings: &Surroundings,
     appraiser: &dyn Appraiser,
 ) -> Result<OlderPrediction, Problem> {
     let value =
         |body: &[u8], extra: Extra| prediction(extra.known_to(appraiser).home(body, now_ms())?, false, appraiser);
     match OlderHome::read(body) {
-        None => value(body, extra).map(|prediction| told(prediction, Vec::new())),
-        Some(home) => {
-            let translated = home.translated(markets)?;
+        None => value(body, extra).map(|prediction| told(prediction, Vec::new(), Vec::new())),
+        Some(mut home) => {
+            let middle = home.vague_place().and_then(|text| surroundings.middles.get(&text));
+            let assumed = middle.map_or_else(Vec::new, |_| vec!["latitude", "longitude"]);
+            middle.into_iter().for_each(|middle| home.assume(*middle));
+            let translated = home.translated(&surroundings.markets)?;
             let prediction = value(&translated.body, Extra::Ignored).map_err(|problem| translated.told(problem))?;
-            Ok(told(prediction, home.ignored(&appraiser.attributes())))
+            Ok(told(prediction, assumed, home.ignored(&appraiser.attributes())))
         }
     }
 }
@@ -154,7 +186,7 @@ pub fn no_model() -> Problem {
     Problem::new(Kind::ModelUnavailable, "this process has no model")
 }
 
-fn told(prediction: Prediction, ignored: Vec<String>) -> OlderPrediction {
+fn told(prediction: Prediction, assumed: Vec<&'static str>, ignored: Vec<String>) -> OlderPrediction {
     let Prediction { market, currency, valuation, .. } = prediction;
     OlderPrediction {
         predicted_price: valuation.p50.units(),
@@ -163,6 +195,7 @@ fn told(prediction: Prediction, ignored: Vec<String>) -> OlderPrediction {
         model: valuation.model,
         model_version: valuation.model_version,
         market,
+        assumed,
         ignored,
     }
 }

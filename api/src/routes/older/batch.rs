@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::appraisal::{OlderPrediction, markets_for, no_model, valued};
+use super::appraisal::{OlderPrediction, Surroundings, no_model, valued};
 use crate::app::App;
 use crate::body::read_json;
 use crate::older::members::members;
@@ -77,9 +77,9 @@ pub async fn predict_batch(
     let Some(appraiser) = app.appraiser.clone() else { return Err(no_model()) };
     let homes = homes(&body)?;
     let bodies: Vec<&[u8]> = homes.iter().map(|home| home.get().as_bytes()).collect();
-    let markets = markets_for(&app, &bodies).await?;
+    let surroundings = Surroundings::of(&app, &bodies).await?;
     let value = move || {
-        let value = |home: &RawValue| match valued(home.get().as_bytes(), Extra::Refused, &markets, &*appraiser) {
+        let value = |home: &RawValue| match valued(home.get().as_bytes(), Extra::Refused, &surroundings, &*appraiser) {
             Ok(prediction) => Outcome::Valued(Box::new(prediction)),
             Err(problem) => Outcome::Failed { error: Box::new(LineProblem::of(problem)) },
         };
