@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant as Moment};
 
 use schemas::id::Market;
-use schemas::money::Money;
+use schemas::money::{MAX_CENTS, Money};
 use schemas::units::Position;
 use schemas::vocabulary::Transaction;
 use tokio::sync::Mutex;
