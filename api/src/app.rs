@@ -72,6 +72,8 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// One registration of a webhook at a time: how many its owner has is looked at before it is appended.
+    pub registering: tokio::sync::Mutex<()>,
     /// Which markets there are.
     pub names: Names,
     /// Where their middles are.

@@ -66,7 +66,6 @@ pub use self::appraise::{
 };
 pub use self::config::{Config, Limits, Rate, WebhookConfig};
 pub use self::lent::{Lent, RenderMetrics};
-pub use self::limits::CallerKey;
 pub use self::origin::Origin;
 pub use self::preview::{Judge, Survey, Surveyed};
 pub use self::router::openapi;

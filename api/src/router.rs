@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, X_FRAME_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -85,6 +86,11 @@ pub fn router(app: Arc<App>) -> Router {
     let told = Router::from(docs)
         .route("/asyncapi.json", get(move || async move { topics }))
         .route("/problems", get(problems::list))
+        // It is of the page's origin: no other site may put it into a frame.
+        .layer(axum::middleware::map_response(async |mut response: Response| {
+            response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+            response
+        }))
         .layer(compression());
     let cors = cors(&app.config.allowed_origins);
     let within = |routes: Router<Arc<App>>| {

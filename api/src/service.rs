@@ -114,6 +114,7 @@ impl Api {
             recent,
             answers: Answers::default(),
             limits: Limits::new(&config),
+            registering: tokio::sync::Mutex::default(),
             names: Names::default(),
             centres: Centres::default(),
             previews: Semaphore::new(config.max_previews),

@@ -35,6 +35,7 @@ pub fn cors(allowed: &[Origin]) -> Option<CorsLayer> {
                 name("last-event-id"),
                 name("x-api-key"),
                 name("x-request-id"),
+                name("idempotency-key"),
                 name("traceparent"),
             ])
             .expose_headers([

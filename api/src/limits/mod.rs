@@ -7,6 +7,7 @@
 mod address;
 mod buckets;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::SocketAddr;
@@ -14,26 +15,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use self::address::Client;
 use self::buckets::{Limit, Standing};
 use crate::app::App;
+use crate::caller::of_headers;
 use crate::config::{Config, Rate};
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::web::{NAME, cookie_of};
 
 /// The quotas that a request counts for (draft-ietf-httpapi-ratelimit-headers-09).
 pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// What is left of them.
 pub const LEFT: HeaderName = HeaderName::from_static("ratelimit");
-
-/// Who asks, where a layer outside of this one knows: put it into the request's extensions. Without it the caller is whoever has the
-/// bearer token.
-#[derive(Clone, Debug)]
-pub struct CallerKey(pub Arc<str>);
 
 /// One limit, its name and its quota.
 struct Policy {
@@ -183,13 +181,17 @@ impl Limits {
             Deed::Statement | Deed::Write => told.ask(self.writes.as_ref(), address),
             Deed::Valuation => told.ask(self.valuations.as_ref(), address),
         }
-        let bearer = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        match request.extensions().get::<CallerKey>() {
-            Some(caller) => told.ask(self.callers.as_ref(), self.key(caller.0.as_bytes())),
-            None => bearer.iter().for_each(|bearer| told.ask(self.callers.as_ref(), self.key(bearer))),
-        }
-        if let (Deed::Statement, Some(bearer)) = (deed, bearer) {
-            told.ask(self.statements.as_ref(), self.key(bearer));
+        // However it is written: spaces and the case of `Bearer` make no other caller.
+        let headers = request.headers();
+        let of_query = || {
+            Some(Cow::Borrowed(request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("session_id="))?))
+        };
+        let credential = of_headers(headers).ok().flatten().or_else(|| cookie_of(headers, NAME)).map(Cow::Borrowed);
+        if let Some(credential) = credential.or_else(of_query) {
+            told.ask(self.callers.as_ref(), self.key(credential.as_bytes()));
+            if deed == Deed::Statement {
+                told.ask(self.statements.as_ref(), self.key(credential.as_bytes()));
+            }
         }
         Some(told).filter(|told| !told.left.is_empty())
     }
@@ -295,15 +297,24 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_that_is_known_is_counted_by_its_key_and_not_by_its_token() {
+    fn a_caller_is_counted_by_what_it_sends_however_that_is_written() {
         let limits = limits(|config| config.limits.callers = Rate { per_second: 1, burst: 1 });
-        let ask = |key: &str, token: &str| {
-            let mut request = request("192.0.2.1", &[("authorization", token)]);
-            request.extensions_mut().insert(CallerKey(key.into()));
-            limits.ask(&request).unwrap().problem().map(|problem| problem.kind)
+        let ask = |name: &'static str, value: &str| {
+            limits
+                .ask(&request("192.0.2.1", &[(name, value)]))
+                .and_then(|told| told.problem())
+                .map(|problem| problem.kind)
         };
-        assert_eq!(ask("one", "Bearer a"), None);
-        assert_eq!(ask("two", "Bearer a"), None);
-        assert_eq!(ask("one", "Bearer b"), Some(Kind::RateLimited));
+        assert_eq!(ask("authorization", "Bearer a"), None);
+        for value in ["Bearer a", "bearer a", "BEARER   a ", "Bearer  a"] {
+            assert_eq!(ask("authorization", value), Some(Kind::RateLimited), "{value}");
+        }
+        assert_eq!(ask("authorization", "Bearer b"), None);
+        assert_eq!((ask("x-api-key", "roost_a_b"), ask("x-api-key", "roost_a_b")), (None, Some(Kind::RateLimited)));
+        assert_eq!(ask("authorization", "Bearer roost_a_b"), Some(Kind::RateLimited));
+        assert_eq!(
+            (ask("cookie", "roost_session=c"), ask("cookie", "x=y; roost_session=c")),
+            (None, Some(Kind::RateLimited))
+        );
     }
 }

@@ -75,6 +75,6 @@ fn opened(app: &App, user: User, text: &str) -> Opened {
 
 /// There is no such session.
 pub fn none() -> Problem {
-    let detail = "there is no such session: it was never made, it was erased, or it ended 30 days after its last statement; POST /api/preferences makes one";
+    let detail = "there is no such session: it was never made, it was erased, it ended 30 days after its last statement, or its token has ended; POST /api/preferences makes one";
     Problem::new(Kind::SessionNotFound, detail)
 }

@@ -22,6 +22,7 @@ use super::stated::look;
 use crate::app::App;
 use crate::body::read_json;
 use crate::caller::{Asker, missing, not_recorded};
+use crate::duplicates::duplicates;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
 use crate::wait::{Ask, Step, wait_for};
@@ -147,6 +148,7 @@ pub async fn register(
             return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
         }
     }
+    let _turn = app.registering.lock().await;
     let most = if matches!(owner, Owner::Session(_)) { MAX_OF_SESSION } else { MAX_OF_KEY };
     if app.access.webhooks_of(&owner).len() >= most {
         return Err(Problem::new(Kind::TooManyWebhooks, format!("there are {most} already: delete one first")));
@@ -312,7 +314,7 @@ fn parse(body: &[u8], app: &App, owner: &Owner) -> Result<Registration, Problem>
     let Value::Object(members) = value else {
         return Err(Problem::new(Kind::NotJson, "the body is not an object (expected {\"url\": \"https://…\"})"));
     };
-    let mut faults = Vec::new();
+    let mut faults: Vec<Wrong> = duplicates(body).iter().map(Wrong::field).collect();
     for name in members.keys().filter(|name| !["url", "sessions"].contains(&name.as_str())) {
         faults.push(Wrong::field(&FieldError::new(name, "***", Fault::UnknownMember, "url and sessions alone")));
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use access::User;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,7 +20,7 @@ use super::Page;
 use super::form::Form;
 use super::news::news;
 use super::picks::{Status, card, event_of};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, kept};
 use crate::app::App;
 use crate::caller::{ended, ends};
 use crate::feed::{EventId, Feed, Told};
@@ -71,10 +72,13 @@ pub async fn stream(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap)
     }
     let Visitor { user, cookies } = Visitor::of(&page.app, &headers).await?;
     let user = user.ok_or_else(|| Problem::new(Kind::Unauthenticated, "the page's cookie is missing: open / first"))?;
+    kept(cookies, listen(&page.app, user, &uri, &headers).await)
+}
+
+async fn listen(app: &Arc<App>, user: User, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
     let query = Form::encoded(uri.query().unwrap_or_default().as_bytes())?;
     let of_header = headers.get("last-event-id").and_then(|value| EventId::parse(value.to_str().ok()?));
     let seen = of_header.or_else(|| EventId::parse(query.value("last_event_id")));
-    let app = &page.app;
     let session = user.session;
     let feed = Feed::open(app, session, seen.clone(), StreamKind::Sse).await?;
     let teller = Teller::of(app, session, seen).await?;
@@ -87,11 +91,7 @@ pub async fn stream(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap)
     let rest = rest.take_until(ended(ends(&user)));
     let events = futures::stream::iter([first]).chain(rest).map(Ok::<_, Infallible>);
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
-    let mut response = (head, Sse::new(events).keep_alive(keep_alive)).into_response();
-    for cookie in cookies {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok((head, Sse::new(events).keep_alive(keep_alive)).into_response())
 }
 
 impl Teller {

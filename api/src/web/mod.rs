@@ -35,6 +35,7 @@ use crate::app::App;
 
 pub use self::frame::{Whole, page_of_problem, wants_page};
 use self::places::Places;
+pub use self::visitor::{NAME, cookie_of};
 
 /// What the pages share.
 pub struct Page {

@@ -27,8 +27,9 @@ use crate::problem::{Kind, Problem};
 use crate::property::History;
 use crate::routes::dismissed::dismiss_home;
 use crate::routes::preferences::{append, erase_session};
+use crate::routes::property;
 use crate::routes::recommendations::{Away, read_asked};
-use crate::routes::{property, stated};
+use crate::routes::stated::read_asked as read_statement;
 use crate::statements::now_ms;
 use crate::wait::Ask;
 
@@ -104,6 +105,9 @@ pub async fn show(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -
     let query = Form::encoded(uri.query().unwrap_or_default().as_bytes())?;
     let said = match query.value("said") {
         "erased" => Some("Your session is erased. Nothing of it is shown any more."),
+        "ended" => Some(
+            "Your session could not be opened any more, so nothing was erased: what it said is forgotten 30 days after it was last said.",
+        ),
         "dismissed" => Some("You will not see that home again."),
         _ => None,
     };
@@ -111,13 +115,14 @@ pub async fn show(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -
     let Some(User { session: id, .. }) = user else { return first(&page, said, cookies).await };
     let min_version: Option<u64> = query.value("v").parse().ok();
     let ask = Ask { min_version, wait: if min_version.is_some() { PATIENCE } else { Duration::ZERO } };
-    match session(&page, id, ask, said, cookies).await {
+    let outcome = match session(&page, id, ask, said).await {
         Err(problem) if problem.kind == Kind::SessionNotFound => {
             let said = "Your session has ended. Say again what you want.";
             first(&page, Some(said), visitor::forget(&page.app, &headers)?).await
         }
         outcome => outcome,
-    }
+    };
+    visitor::kept(cookies, outcome)
 }
 
 /// The page of who has no session.
@@ -129,16 +134,10 @@ async fn first(page: &Page, said: Option<&'static str>, cookies: Vec<HeaderValue
 }
 
 /// The page of a session.
-async fn session(
-    page: &Page,
-    session: SessionId,
-    ask: Ask,
-    said: Option<&'static str>,
-    cookies: Vec<HeaderValue>,
-) -> Result<Response, Problem> {
+async fn session(page: &Page, session: SessionId, ask: Ask, said: Option<&'static str>) -> Result<Response, Problem> {
     let app = &page.app;
     let row = read_asked(app, session, ask, Away::Recall).await?;
-    let stated = stated::read_asked(app, session, ask).await?;
+    let stated = read_statement(app, session, ask).await?;
     let markets = page.places.read(app).await?;
     let form = stated.as_ref().map(|cell| form_of(&cell.preferences)).unwrap_or_default();
     let wanted = stated.as_ref().map(summary).unwrap_or_default();
@@ -146,7 +145,7 @@ async fn session(
     let picks = Picks { wanted, ..picks(app, session, row.map(|shown| shown.row)).await? };
     let frame = Frame::of("Your three homes", "picks");
     let page = PicksPage { frame, wishes: Wishes::of(form, &markets), said, picks: Some(picks), dismissed };
-    Ok(private(answer(StatusCode::OK, &page)?, cookies))
+    Ok(private(answer(StatusCode::OK, &page)?, Vec::new()))
 }
 
 async fn picks(app: &App, session: SessionId, row: Option<RecommendationRow>) -> Result<Picks, Problem> {
@@ -208,17 +207,28 @@ fn summary(cell: &SessionCell) -> String {
 pub async fn state(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let app = &page.app;
     let form = Form::posted(&headers, body, app.config.body_timeout).await?;
-    let Visitor { user, mut cookies } = Visitor::of(app, &headers).await?;
+    let Visitor { user, cookies } = Visitor::of(app, &headers).await?;
+    visitor::kept(cookies.clone(), stated(&page, form, user, cookies, &headers).await)
+}
+
+async fn stated(
+    page: &Page,
+    form: Form,
+    user: Option<User>,
+    mut cookies: Vec<HeaderValue>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let app = &page.app;
     if let Some(user) = &user {
-        cookies.extend(visitor::keep(app, user, &headers)?);
+        cookies.extend(visitor::keep(app, user, headers)?);
     }
     let (session, cookies, kept) = match user {
-        None => visitor::begin(app, &headers).map(|(session, cookies)| (session, cookies, None))?,
-        Some(user) => match stated::read_asked(app, user.session, Ask::default()).await {
+        None => visitor::begin(app, headers).map(|(session, cookies)| (session, cookies, None))?,
+        Some(user) => match read_statement(app, user.session, Ask::default()).await {
             Ok(cell) => (user.session, cookies, cell.map(|cell| cell.preferences)),
             // What is erased stays so: another session begins.
             Err(problem) if problem.kind == Kind::SessionNotFound => {
-                let (session, cookies) = visitor::begin_after(app, &user, &headers)?;
+                let (session, cookies) = visitor::begin_after(app, &user, headers)?;
                 (session, cookies, None)
             }
             Err(problem) => return Err(problem),
@@ -233,7 +243,7 @@ pub async fn state(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body
             return Ok(private(answer(StatusCode::UNPROCESSABLE_ENTITY, &page)?, Vec::new()));
         }
     };
-    let delivered = append(app, session, Some(statement.to_json()), &headers).await?;
+    let delivered = append(app, session, Some(statement.to_json()), headers).await?;
     Ok(private(see(&format!("/?v={}#picks", delivered.offset))?, cookies))
 }
 
@@ -241,18 +251,25 @@ pub async fn state(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body
 pub async fn dismiss(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let form = Form::posted(&headers, body, page.app.config.body_timeout).await?;
     let Visitor { user: Some(user), cookies } = Visitor::of(&page.app, &headers).await? else { return see("/") };
-    let id: Result<ListingId, _> = form.value("listing_id").parse();
-    let id = id.map_err(|fault| Problem::new(Kind::ValidationFailed, fault.to_string()))?;
-    let cell = dismiss_home(&page.app, user.session, id, &headers).await?;
-    Ok(private(see(&format!("/?v={}&said=dismissed#picks", cell.version))?, cookies))
+    let outcome = async {
+        let id: Result<ListingId, _> = form.value("listing_id").parse();
+        let id = id.map_err(|fault| Problem::new(Kind::ValidationFailed, fault.to_string()))?;
+        let cell = dismiss_home(&page.app, user.session, id, &headers).await?;
+        Ok(private(see(&format!("/?v={}&said=dismissed#picks", cell.version))?, Vec::new()))
+    };
+    visitor::kept(cookies, outcome.await)
 }
 
 /// Takes “forget me”.
 pub async fn erase(State(page): State<Arc<Page>>, headers: HeaderMap) -> Result<Response, Problem> {
-    if let Visitor { user: Some(user), .. } = Visitor::of(&page.app, &headers).await? {
-        erase_session(&page.app, user.session, &headers).await?;
+    let forgotten = visitor::forget(&page.app, &headers)?;
+    let Visitor { user: Some(user), cookies } = Visitor::of(&page.app, &headers).await? else {
+        return Ok(private(see("/?said=ended")?, forgotten));
+    };
+    match erase_session(&page.app, user.session, &headers).await {
+        Ok(()) => Ok(private(see("/?said=erased")?, forgotten)),
+        Err(problem) => visitor::kept(cookies, Err(problem)),
     }
-    Ok(private(see("/?said=erased")?, visitor::forget(&page.app, &headers)?))
 }
 
 /// Leads on to a page that a reload may ask for again.

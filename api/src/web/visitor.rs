@@ -8,6 +8,7 @@
 
 use access::{Issued, Mode, NotRenewed, Refused, User};
 use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::Response;
 use schemas::id::{SessionId, SessionToken};
 
 use crate::app::App;
@@ -16,7 +17,7 @@ use crate::problem::{Kind, Problem};
 use crate::routes::preferences::{appointed, issued};
 
 /// Opens the session.
-const NAME: &str = "roost_session";
+pub const NAME: &str = "roost_session";
 /// Renews what opens it, in mode `tokens`.
 const REFRESH: &str = "roost_refresh";
 /// Before a refresh token that was given over https: when it is renewed, the request does not tell that.
@@ -51,6 +52,20 @@ impl Visitor {
         match cookie_of(headers, REFRESH).filter(|_| mode == Mode::Tokens) {
             Some(refresh) => renewed(app, headers, refresh).await,
             None => Ok(Self::default()),
+        }
+    }
+}
+
+/// The answer, with what the browser is to remember of a renewal: the token that it sent is good no more, whatever became of the request.
+pub fn kept(renewed: Vec<HeaderValue>, outcome: Result<Response, Problem>) -> Result<Response, Problem> {
+    match outcome {
+        Ok(mut response) if !response.headers().contains_key(header::SET_COOKIE) => {
+            response.headers_mut().extend(renewed.into_iter().map(|cookie| (header::SET_COOKIE, cookie)));
+            Ok(response)
+        }
+        Ok(response) => Ok(response),
+        Err(problem) => {
+            Err(renewed.into_iter().fold(problem, |problem, cookie| problem.with_header(header::SET_COOKIE, cookie)))
         }
     }
 }
@@ -118,7 +133,7 @@ fn is_secure(app: &App, headers: &HeaderMap) -> bool {
 }
 
 /// The text of a cookie.
-fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(other, _)| *other == name).map(|(_, value)| value).filter(|value| !value.is_empty())

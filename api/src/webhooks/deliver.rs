@@ -140,7 +140,8 @@ fn classify(error: &Error) -> &'static str {
         Error::Timeout(_) => "timeout",
         Error::HostNotFound => "name",
         Error::Tls(_) | Error::Rustls(_) | Error::Pem(_) | Error::TlsRequired => "tls",
-        Error::Other(error) if error.is::<NotPublic>() => "private_address",
+        // As a name that is none: who asks learns nothing of the names of the network that roost stands in.
+        Error::Other(error) if error.is::<NotPublic>() => "name",
         Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => "timeout",
         // The handshake and the look-up of names tell their errors as those of the connection.
         Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => "tls",
@@ -198,7 +199,7 @@ mod tests {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
-            assert_eq!(send(&format!("http://{host}:{port}/"), false).error, Some("private_address"), "{host}");
+            assert_eq!(send(&format!("http://{host}:{port}/"), false).error, Some("name"), "{host}");
         }
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
     }

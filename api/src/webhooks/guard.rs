@@ -47,6 +47,9 @@ pub fn read(text: &str, allowed: Allowed) -> Result<Url, String> {
     if let Some(bare) = bare {
         url.set_host(Some(&bare)).map_err(|error| format!("its host is none: {error}"))?;
     }
+    if url.host_str().is_some_and(|host| host.split('.').any(str::is_empty)) {
+        return Err("its host has an empty label (expected a name without '..')".to_owned());
+    }
     let refused = match url.host() {
         None => return Err("it has no host".to_owned()),
         Some(Host::Ipv4(address)) => why_not_public(IpAddr::V4(address)),

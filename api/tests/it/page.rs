@@ -1,11 +1,14 @@
 //! The page over HTTP, as a browser without scripts sees it: forms, escaping, headers, the cookie, and who may not send what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use access::Mode;
 use api::Config;
 use serde_json::{Value, json};
 use store::Row;
 
+use crate::access::settings;
 use crate::appraisal::PerSquareFoot;
 use crate::desk::{Answer, Desk, item, preferences, session};
 use crate::streams::Listening;
@@ -448,4 +451,45 @@ fn a_home_is_valued_with_what_moved_it_and_mistakes_stand_beside_the_fields() {
     let page = Browser::new(&without).get("/predict?market=us/wa/seattle&LivingArea=1500");
     assert!(page.status == 503 && page.text.contains("no model"), "{}", page.text);
     assert!(page.header("retry-after").is_some());
+}
+
+/// The cookies of an answer, as they are sent back.
+fn cookies_of(answer: &Answer) -> Vec<String> {
+    let lines = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+    lines.map(|line| line.split(';').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_token_that_has_ended_is_renewed_and_a_form_with_a_mistake_does_not_lose_the_renewal() {
+    let (_secret, mut config) = settings(Mode::Tokens);
+    config.auth.token_ttl = Duration::from_secs(1);
+    config.auth.leeway = Duration::ZERO;
+    config.auth.refresh_grace = Duration::ZERO;
+    let desk = Desk::start_with(config, None);
+    let stated = desk.ask("POST", "/", &[HTML, FORM], WISHES);
+    let mut cookies = cookies_of(&stated);
+    assert!(stated.status == 303 && cookies.len() == 2, "{cookies:?}");
+    // More than once: a lost renewal would be taken for a theft the next time.
+    for (method, path, body, status) in [
+        ("POST", "/", &b"budget="[..], 422),
+        ("POST", "/page/dismiss", b"listing_id=zzz", 422),
+        ("GET", "/", b"", 200),
+        ("POST", "/", b"budget=", 422),
+    ] {
+        desk.eventually("the token ends and is renewed", || {
+            let answer = desk.ask(method, path, &[HTML, FORM, ("cookie", &cookies.join("; "))], body);
+            assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+            let renewed = cookies_of(&answer);
+            if renewed.is_empty() {
+                return false;
+            }
+            assert!(renewed.len() == 2 && renewed.iter().all(|cookie| !cookie.ends_with('=')), "{renewed:?}");
+            cookies = renewed;
+            true
+        });
+    }
+    let erased = desk.ask("POST", "/page/erase", &[HTML, FORM, ("cookie", &cookies.join("; "))], b"");
+    assert!(erased.header("location").unwrap().contains("said=erased"));
+    let again = desk.ask("POST", "/page/erase", &[HTML, FORM, ("cookie", &cookies.join("; "))], b"");
+    assert!(again.header("location").unwrap().contains("said=ended"), "nothing was erased by that");
 }
