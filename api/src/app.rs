@@ -14,6 +14,7 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
+use crate::known::Known;
 use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
 use crate::statements::{Statements, now_ms};
@@ -36,6 +37,8 @@ pub struct App {
     pub _changes: Changes,
     /// Who listens for which session.
     pub listeners: Arc<Listeners>,
+    /// The tags of rows that were read lately.
+    pub known: Arc<Known>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
     /// Values homes on demand.

@@ -1,4 +1,5 @@
-//! Follows topic `recommendations` on a thread of its own, and hands every change to who listens for its session. Reads
+//! Follows topic `recommendations` on a thread of its own, and hands every change to who listens for its session, and its timestamp to
+//! the memory of tags. Reads
 //! from its end at the start: what was before stands in the tables.
 //!
 //! Records of sessions that nobody listens for are not even decoded.
@@ -8,11 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::Thread;
 use std::time::Duration;
 
+use schemas::header;
 use schemas::id::SessionId;
 use schemas::recommendation::RecommendationEvent;
 use schemas::topic::Topic;
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
+use crate::feed::EventId;
+use crate::known::Known;
 use crate::listeners::{Listeners, Picks};
 use crate::metrics;
 use crate::statements::Ended;
@@ -28,6 +32,7 @@ pub struct Changes {
 
 struct Shared {
     listeners: Arc<Listeners>,
+    known: Arc<Known>,
     /// Why changes may be missed, while they may.
     behind: RwLock<Option<String>>,
     stop: AtomicBool,
@@ -35,7 +40,7 @@ struct Shared {
 
 impl Changes {
     /// Starts following. Blocks while it asks the log for its ends.
-    pub fn start(log: &Log, listeners: Arc<Listeners>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+    pub fn start(log: &Log, listeners: Arc<Listeners>, known: Arc<Known>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
         let mut starts = Vec::new();
         for partition in 0..log.partitions() {
             // Not `Latest`, which is wherever the reader finds the end later on: a change in between would be missed.
@@ -43,7 +48,7 @@ impl Changes {
             starts.push((Topic::Recommendations, partition, Start::Offset(next)));
         }
         let reader = log.follow(&starts)?;
-        let shared = Arc::new(Shared { listeners, behind: RwLock::default(), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { listeners, known, behind: RwLock::default(), stop: AtomicBool::new(false) });
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
         let told = Fatal::clone(&fatal);
@@ -78,13 +83,30 @@ impl Shared {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
+        self.known.set_followed(reason.is_none());
         metrics::record_changes_behind(reason.is_some());
         *behind = reason;
     }
 
+    /// Lets the memory of tags know; the whole record is not decoded for that.
+    fn note(&self, session: SessionId, record: &Record) {
+        if !self.known.watches(session) {
+            return;
+        }
+        let id = header::text(&record.headers, header::CE_ID).and_then(EventId::parse);
+        match id.filter(|_| record.value.is_some()) {
+            Some(id) => self.known.announced(session, id.write_timestamp()),
+            None => self.known.forget(session),
+        }
+    }
+
     fn take(&self, record: &Record) {
         let session = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse::<SessionId>().ok());
-        let Some(session) = session.filter(|session| self.listeners.listens(*session)) else { return };
+        let Some(session) = session else { return };
+        self.note(session, record);
+        if !self.listeners.listens(session) {
+            return;
+        }
         let event = record.value.as_deref().map(serde_json::from_slice::<RecommendationEvent>);
         match event {
             Some(Ok(event)) if event.session_id == session => {

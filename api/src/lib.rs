@@ -5,7 +5,7 @@
 //! page are not here.
 //!
 //! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `known` (tags without a read), `wait` (for a
 //! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
 //! `problem`.
 
@@ -23,6 +23,7 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
+mod known;
 mod listeners;
 pub mod metrics;
 mod openapi;

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
+use crate::known::Known;
 use crate::listeners::Listeners;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
@@ -72,7 +73,9 @@ impl Api {
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
         let listeners = Arc::new(Listeners::default());
-        let ways = open_log(&config, &log, &listeners, fatal).await?;
+        // Longer would be stale, were an announcement lost.
+        let known = Arc::new(Known::new(config.stale_after));
+        let ways = open_log(&config, &log, &listeners, &known, fatal).await?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
@@ -108,6 +111,7 @@ impl Api {
             follower: ways.follower,
             _changes: ways.changes,
             listeners,
+            known,
             freshness,
             appraiser,
             stop: stopped.clone(),
@@ -157,12 +161,19 @@ struct Ways {
 }
 
 /// Opens the ways to the log, on a thread that may block.
-async fn open_log(config: &Config, log: &Log, listeners: &Arc<Listeners>, fatal: Fatal) -> Result<Ways, StartError> {
-    let (log, deadline, listeners) = (Arc::clone(log), config.statement_deadline, Arc::clone(listeners));
+async fn open_log(
+    config: &Config,
+    log: &Log,
+    listeners: &Arc<Listeners>,
+    known: &Arc<Known>,
+    fatal: Fatal,
+) -> Result<Ways, StartError> {
+    let (log, deadline) = (Arc::clone(log), config.statement_deadline);
+    let (listeners, known) = (Arc::clone(listeners), Arc::clone(known));
     let opened = tokio::task::spawn_blocking(move || {
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, fatal)?;
+        let (changes, changed) = Changes::start(&log, listeners, known, fatal)?;
         Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;

@@ -1,11 +1,12 @@
-//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items.
+//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items; none where
+//! `known.rs` says that a client has the newest.
 
 use std::sync::Arc;
 use std::time::Instant as Moment;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::id::SessionId;
@@ -16,6 +17,7 @@ use store::RecommendationRow;
 
 use crate::app::App;
 use crate::etag;
+use crate::known::{Tag, Watch};
 use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::session::Bearer;
@@ -84,12 +86,25 @@ pub async fn read(
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
     let session = token.session_id();
+    let now = Moment::now();
+    // A statement that is waited for, or none that is named, is looked for in the row.
+    if ask == Ask::default()
+        && let Some(unchanged) = unchanged(&app, session, &headers, now)?
+    {
+        return Ok(unchanged);
+    }
+    let watch = app.known.watch(session, now);
     let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
     match look.step {
         Step::Answer => {
-            // `Answer` is only ever decided for a row.
-            let row = look.row.ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
-            answer(&app, session, row, &headers)
+            // `Answer` is only ever decided for a row and its statement.
+            let (row, preference_version) = look
+                .row
+                .zip(look.version)
+                .ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
+            let tag = Tag { items_hash: items_hash(&row.items.json), preference_version };
+            remember(&app, session, (watch, now), &row, &tag);
+            answer(&app, session, row, &tag, &headers)
         }
         Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
@@ -122,17 +137,60 @@ pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>
     (StatusCode::ACCEPTED, headers, body).into_response()
 }
 
-fn answer(app: &App, session_id: SessionId, row: RecommendationRow, headers: &HeaderMap) -> Result<Response, Problem> {
+/// 304, where the client has what the row is known to say without reading it.
+fn unchanged(
+    app: &App,
+    session: SessionId,
+    headers: &HeaderMap,
+    now: Moment,
+) -> Result<Option<Response>, Problem> {
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return Ok(None);
+    }
+    let Some(tag) = app.known.tag(session, now).filter(|tag| has(headers, tag)) else { return Ok(None) };
+    // An erased session is told of by the row's way, and so is one that this process knows too little of.
+    if app.verdict(session, Some(tag.preference_version))? != Verdict::Serve {
+        return Ok(None);
+    }
+    if app.as_of(session).1 {
+        metrics::record_stale_read();
+    }
+    metrics::record_known_tag();
+    Ok(Some((StatusCode::NOT_MODIFIED, head(&tag)?).into_response()))
+}
+
+/// Remembers what the row said, for [`unchanged`]. `since` is when it was begun to be watched.
+fn remember(app: &App, session: SessionId, since: (Watch, Moment), row: &RecommendationRow, tag: &Tag) {
+    let (watch, now) = since;
+    app.known.read(session, watch, row.items.timestamp.raw(), tag.clone(), now);
+}
+
+/// Whether the client has it.
+fn has(headers: &HeaderMap, tag: &Tag) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
+    etag::any_matches(known, &tag.items_hash)
+}
+
+fn head(tag: &Tag) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
+    // Hexadecimal digits within quotes are a header's value.
+    let etag = HeaderValue::from_str(&format!("\"{}\"", tag.items_hash))
+        .map_err(|error| Problem::internal(&error.to_string()))?;
+    Ok([(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))])
+}
+
+fn answer(
+    app: &App,
+    session_id: SessionId,
+    row: RecommendationRow,
+    tag: &Tag,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let (as_of, stale) = app.as_of(session_id);
     if stale {
         metrics::record_stale_read();
     }
-    let tag = items_hash(&row.items.json);
-    // Hexadecimal digits within quotes are a header's value.
-    let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(|error| Problem::internal(&error.to_string()))?;
-    let head = [(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
-    if etag::any_matches(known, &tag) {
+    let head = head(tag)?;
+    if has(headers, tag) {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
     let recommendation: Recommendation = serde_json::from_str(&row.items.json)
