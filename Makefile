@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test test-long lint bench bench-api bench-correctness bench-plot bench-model fmt model test-model
+.PHONY: help up test test-long lint bench bench-api bench-correctness bench-plot bench-model fmt model test-model clients schemathesis
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,11 @@ test: .ort/libonnxruntime.so test-model ## Every test, with a real Kafka and Cas
 	dev/promtool test rules grafana/prometheus/alerts_test.yml
 	$(CARGO) test --locked --workspace --no-run
 	dev/servers run $(CARGO) test --locked --workspace --no-fail-fast
+	e2e/clients/run
+
+clients: .ort/libonnxruntime.so ## Clients in Python and TypeScript, generated from the OpenAPI document, against a live API
+	$(CARGO) build --locked --bin roost
+	e2e/clients/run
 
 test-long: ## The simulator over 100,000 seeds, and without each of its guards: about 12 min
 	ROOST_TEST_LONG=1 $(CARGO) test --locked --workspace --test it sim:: -- --nocapture

@@ -14,11 +14,15 @@ use crate::changes::Changes;
 use crate::config::Config;
 use crate::follow::Follower;
 use crate::freshness::{Freshness, is_stale};
-use crate::known::Known;
+use crate::lent::Lent;
+use crate::limits::Limits;
 use crate::listeners::Listeners;
 use crate::problem::{Kind, Problem};
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
+use crate::tags::Tags;
 use crate::tail::Verdict;
 
 /// Shared by all requests.
@@ -38,11 +42,19 @@ pub struct App {
     /// Who listens for which session.
     pub listeners: Arc<Listeners>,
     /// The tags of rows that were read lately.
-    pub known: Arc<Known>,
+    pub tags: Arc<Tags>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
+    /// The newest rows seen, for when the store is away.
+    pub recent: Arc<Recent>,
+    /// Answers given lately, for when the store is away.
+    pub answers: Answers,
+    /// How often who may ask.
+    pub limits: Limits,
     /// Values homes on demand.
     pub appraiser: Option<Arc<dyn Appraiser>>,
+    /// What else other parts of the process do for the API.
+    pub lent: Lent,
     /// One permit per request under way.
     pub in_flight: Semaphore,
     /// One permit per request that waits for a version.
@@ -55,6 +67,10 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// One permit per preview under way.
+    pub previews: Semaphore,
+    /// One permit per request that counts homes.
+    pub scans: Semaphore,
     /// The sign that the service takes no more work.
     pub stop: Stop,
 }

@@ -1,5 +1,4 @@
-//! Follows topic `recommendations` on a thread of its own, and hands every change to who listens for its session, and its timestamp to
-//! the memory of tags. Reads
+//! Follows topic `recommendations` on a thread of its own, and hands every change to who listens for its session. Reads
 //! from its end at the start: what was before stands in the tables.
 //!
 //! Records of sessions that nobody listens for are not even decoded.
@@ -11,15 +10,20 @@ use std::time::Duration;
 
 use schemas::header;
 use schemas::id::SessionId;
-use schemas::recommendation::RecommendationEvent;
+use schemas::recommendation::{RecommendationEvent, items_hash};
 use schemas::topic::Topic;
+use schemas::units::Instant;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use store::{Cell, RecommendationRow, WriteTimestamp};
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
 use crate::feed::EventId;
-use crate::known::Known;
 use crate::listeners::{Listeners, Picks};
 use crate::metrics;
+use crate::recent::Recent;
 use crate::statements::Ended;
+use crate::tags::Tags;
 
 /// How long one poll waits: how soon the thread sees that it must end.
 const POLL: Duration = Duration::from_millis(100);
@@ -32,7 +36,10 @@ pub struct Changes {
 
 struct Shared {
     listeners: Arc<Listeners>,
-    known: Arc<Known>,
+    /// Where the rows of those sessions are renewed.
+    recent: Arc<Recent>,
+    /// What is told here that no longer is what the rows say.
+    tags: Arc<Tags>,
     /// Why changes may be missed, while they may.
     behind: RwLock<Option<String>>,
     stop: AtomicBool,
@@ -40,7 +47,12 @@ struct Shared {
 
 impl Changes {
     /// Starts following. Blocks while it asks the log for its ends.
-    pub fn start(log: &Log, listeners: Arc<Listeners>, known: Arc<Known>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+    pub fn start(
+        log: &Log,
+        listeners: Arc<Listeners>,
+        (recent, tags): (Arc<Recent>, Arc<Tags>),
+        fatal: Fatal,
+    ) -> Result<(Self, Ended), LogError> {
         let mut starts = Vec::new();
         for partition in 0..log.partitions() {
             // Not `Latest`, which is wherever the reader finds the end later on: a change in between would be missed.
@@ -48,7 +60,8 @@ impl Changes {
             starts.push((Topic::Recommendations, partition, Start::Offset(next)));
         }
         let reader = log.follow(&starts)?;
-        let shared = Arc::new(Shared { listeners, known, behind: RwLock::default(), stop: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { listeners, recent, tags, behind: RwLock::default(), stop: AtomicBool::new(false) });
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
         let told = Fatal::clone(&fatal);
@@ -83,20 +96,20 @@ impl Shared {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
-        self.known.set_followed(reason.is_none());
+        self.tags.set_followed(reason.is_none());
         metrics::record_changes_behind(reason.is_some());
         *behind = reason;
     }
 
-    /// Lets the memory of tags know; the whole record is not decoded for that.
+    /// Lets the memory of tags know; the record is not decoded for that.
     fn note(&self, session: SessionId, record: &Record) {
-        if !self.known.watches(session) {
+        if !self.tags.watches(session) {
             return;
         }
         let id = header::text(&record.headers, header::CE_ID).and_then(EventId::parse);
         match id.filter(|_| record.value.is_some()) {
-            Some(id) => self.known.announced(session, id.write_timestamp()),
-            None => self.known.forget(session),
+            Some(id) => self.tags.announced(session, id.write_timestamp()),
+            None => self.tags.forget(session),
         }
     }
 
@@ -110,6 +123,7 @@ impl Shared {
         let event = record.value.as_deref().map(serde_json::from_slice::<RecommendationEvent>);
         match event {
             Some(Ok(event)) if event.session_id == session => {
+                self.renew(session, record);
                 let RecommendationEvent { write_timestamp, items_hash, recommendation, .. } = event;
                 self.listeners.tell(session, Picks { write_timestamp, items_hash, recommendation });
             }
@@ -125,6 +139,31 @@ impl Shared {
             }
             // The row is gone; whether the session is, topic `preferences` says.
             None => self.listeners.look_again(session),
+        }
+    }
+
+    /// Renews the row that is answered while the store is away, if there is one: a row that nobody has read is not kept.
+    fn renew(&self, session: SessionId, record: &Record) {
+        #[derive(Deserialize)]
+        struct Whole<'a> {
+            write_timestamp: i64,
+            items_hash: String,
+            /// The cell as it was written: its hash is the entity tag.
+            #[serde(borrow)]
+            recommendation: &'a RawValue,
+        }
+        let Some(known) = self.recent.get(session) else { return };
+        let Some(Ok(Whole { write_timestamp, items_hash: hash, recommendation })) =
+            record.value.as_deref().map(serde_json::from_slice)
+        else {
+            return;
+        };
+        let json = recommendation.get().to_owned();
+        if items_hash(&json) == hash {
+            let timestamp = WriteTimestamp::from_raw(write_timestamp);
+            // What was counted was so for the old row.
+            let row = RecommendationRow { items: Cell { json, timestamp }, counts: None };
+            self.recent.keep(session, &row, known.as_of.max(Instant::from_ms(record.append_time_ms)));
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::origin::Origin;
+
 /// The settings; the default is what is shipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,6 +57,81 @@ pub struct Config {
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
+    /// Most previews of statements under way; further ones are answered 503. Each looks at up to 20,000 listings, a second or two of
+    /// one core: people try out a statement, they do not do so all day.
+    pub max_previews: usize,
+    /// Most requests at a time that count homes for the numbered pages of the older names, of up to 20,000 listings each; further ones wait for 3 s,
+    /// then they are answered 503.
+    pub max_scans: usize,
+    /// Whether the page's cookie is always `Secure`, so that browsers never send it over plain http. Without it the cookie is so where the
+    /// browser says that it is on https, in the `Origin` of a form.
+    pub page_always_secure: bool,
+    /// How many proxies of ours stand in front, each of which appends to `X-Forwarded-For`: the client's address is the one so far
+    /// from its right. None by default: anybody can write that header.
+    pub trusted_hops: u8,
+    /// Pages of which other sites may use the API (CORS, WebSockets). None by default.
+    #[serde(deserialize_with = "origins")]
+    pub allowed_origins: Vec<Origin>,
+    /// How often who may ask.
+    pub limits: Limits,
+}
+
+/// How often who may ask. Each is a token bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Whether connections from this machine are not limited: what runs here has better means to do harm, benchmarks and tests ask
+    /// tens of thousands of times a second, and behind a proxy on this machine that `trusted_hops` does not count all clients would
+    /// be one.
+    pub exempt_loopback: bool,
+    /// All requests from one address: a page polls a few times a second, and a house of people shares an address.
+    pub requests: Rate,
+    /// Those that write, from one address; new sessions among them.
+    pub writes: Rate,
+    /// Those that value homes, from one address: each costs a thread for some milliseconds; a batch counts once, and few run at a time.
+    pub valuations: Rate,
+    /// All requests of one caller: of who has the bearer token.
+    pub callers: Rate,
+    /// Statements, dismissals and erasures of one session: each goes through the log to the scorer. A person states nothing faster.
+    pub statements: Rate,
+}
+
+/// How much is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Requests a second in the long run; 0: no limit.
+    pub per_second: u32,
+    /// Requests at once.
+    pub burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            exempt_loopback: true,
+            requests: Rate { per_second: 500, burst: 2_000 },
+            writes: Rate { per_second: 50, burst: 200 },
+            valuations: Rate { per_second: 20, burst: 100 },
+            callers: Rate { per_second: 100, burst: 500 },
+            statements: Rate { per_second: 1, burst: 5 },
+        }
+    }
+}
+
+/// A list, or a text with commas, as an environment variable has it.
+fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Origin>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        List(Vec<String>),
+        Text(String),
+    }
+    let texts = match Given::deserialize(deserializer)? {
+        Given::List(texts) => texts,
+        Given::Text(text) => text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+    };
+    texts.into_iter().map(Origin::try_from).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
 }
 
 impl Default for Config {
@@ -76,6 +153,12 @@ impl Default for Config {
             stream_keep_alive: Duration::from_secs(15),
             max_appraisals: 4,
             max_batches: 4,
+            page_always_secure: false,
+            trusted_hops: 0,
+            allowed_origins: Vec::new(),
+            limits: Limits::default(),
+            max_previews: 2,
+            max_scans: 4,
         }
     }
 }

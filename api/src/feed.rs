@@ -21,7 +21,7 @@ use crate::freshness::{Freshness, is_stale};
 use crate::listeners::{Listener, Listeners, Picks};
 use crate::metrics::{self, StreamKind};
 use crate::problem::{Kind, Problem};
-use crate::routes::recommendations::{Recommendations, look_now, read_now};
+use crate::routes::recommendations::{Away, Recommendations, look_now, read_now};
 use crate::statements::now_ms;
 use crate::stop::Stop;
 use crate::tail::Verdict;
@@ -131,7 +131,7 @@ impl Feed {
             ));
         }
         let looked = listener.signal().looks;
-        let row = read_now(app, session).await?;
+        let row = read_now(app, session, Away::Refuse).await?.map(|shown| shown.row);
         let mut feed = Self {
             app: Arc::clone(app),
             session,

@@ -155,7 +155,7 @@ impl Filters {
 }
 
 /// An index entry is a hint: the listing itself must still say the same.
-fn agrees(entry: &ByMarket, listing: &Listing) -> bool {
+pub fn agrees(entry: &ByMarket, listing: &Listing) -> bool {
     listing.market == entry.market
         && listing.transaction == entry.transaction
         && listing.list_price == Some(entry.list_price)

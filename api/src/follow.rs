@@ -12,6 +12,7 @@ use stream::{Event, Fatal, Log, LogError, Reader, Start};
 
 use crate::listeners::Listeners;
 use crate::overheard::{Hearing, Overheard};
+use crate::recent::Recent;
 use crate::statements::Ended;
 use crate::tail::{Note, Tail, Verdict};
 
@@ -31,6 +32,8 @@ struct Shared {
     tail: RwLock<Tail>,
     /// Who wants to know of an erasure.
     listeners: Arc<Listeners>,
+    /// What must not show who is erased.
+    recent: Arc<Recent>,
     /// Who wants to know of statements.
     overheard: Arc<Overheard>,
     /// Why the tail is not known, while it is not.
@@ -42,7 +45,12 @@ struct Shared {
 
 impl Follower {
     /// Starts following. Blocks while it asks the log for its ends.
-    pub fn start(log: &Log, listeners: Arc<Listeners>, fatal: Fatal) -> Result<(Self, Ended), LogError> {
+    pub fn start(
+        log: &Log,
+        listeners: Arc<Listeners>,
+        recent: Arc<Recent>,
+        fatal: Fatal,
+    ) -> Result<(Self, Ended), LogError> {
         let partitions = log.partitions();
         let mut starts = Vec::new();
         for partition in 0..partitions {
@@ -53,6 +61,7 @@ impl Follower {
         let shared = Arc::new(Shared {
             tail: RwLock::default(),
             listeners,
+            recent,
             overheard: Arc::default(),
             behind: RwLock::new(Some("not read to its end yet".to_owned())),
             was_read: AtomicBool::new(false),
@@ -116,6 +125,8 @@ impl Shared {
     fn note(&self, note: Note) {
         self.tail.write().unwrap_or_else(PoisonError::into_inner).note(note);
         if note.erases {
+            // After the tail: who keeps a row asks the tail afterwards.
+            self.recent.forget(note.session);
             self.listeners.wake(note.session);
         }
     }

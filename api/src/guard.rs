@@ -18,9 +18,14 @@ use futures::FutureExt as _;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::web::{Whole, page_of_problem, wants_page};
 
 /// The header that names a request, both ways.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Marks an answer that is no problem document, whatever its status.
+#[derive(Clone, Copy, Debug)]
+pub struct AsItIs;
+
 /// The label of requests that no route took.
 const NO_ROUTE: &str = "none";
 
@@ -31,16 +36,19 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = request.uri().path().to_owned();
+    let wants_page = wants_page(&path, request.headers());
 
     let mut response = within_bounds(&app, request, next).await;
 
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
-    let bare = || (status.is_client_error() || status.is_server_error()).then(|| Problem::of_status(status));
+    let is_whole =
+        response.extensions().get::<AsItIs>().is_some() || response.extensions_mut().remove::<Whole>().is_some();
+    let is_bare = !is_whole && (status.is_client_error() || status.is_server_error());
+    let bare = || is_bare.then(|| Problem::of_status(status));
     if let Some(mut problem) = problem.or_else(bare) {
-        // What a library found out about the answer, such as `Allow`.
         keep_headers(&mut problem, response.headers());
-        response = problem.render(status, &path, &id);
+        response = if wants_page { page_of_problem(problem, status, &id) } else { problem.render(status, &path, &id) };
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -75,10 +83,11 @@ fn timed_out(limit: Duration) -> Response {
         .into_response()
 }
 
+/// What layers found out about the answer, such as `Allow` or `RateLimit`; not what describes the body that is replaced.
 fn keep_headers(problem: &mut Problem, headers: &HeaderMap) {
-    if let Some(allow) = headers.get(header::ALLOW) {
-        problem.headers.push((header::ALLOW, allow.clone()));
-    }
+    let of_body = [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING];
+    let kept = headers.iter().filter(|(name, _)| !of_body.contains(name));
+    problem.headers.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
 }
 
 /// The client's id for the request if it is harmless, else a new one: 16 digits of this process, 16 of the request.

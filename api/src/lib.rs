@@ -1,13 +1,12 @@
 //! The counter: accepts what a session wants, reads what it gets, over HTTP.
 //!
 //! Reads the tables and appends to `preferences` and `interactions`; keeps no state of its own but what the log's tail tells it. It
-//! has no formula: scores and valuations come from the scorer and the enricher. Accounts, roles, rate limits and the web
-//! page are not here.
+//! has no formula: scores and valuations come from the scorer and the enricher. Accounts and roles are not here.
 //!
-//! The files: `service` (start and stop), `server` (connections), `router` and `guard` (all requests), `routes/` (each
-//! request), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `known` (tags without a read), `wait` (for a
-//! statement's row), and the pure rest: `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`,
-//! `problem`.
+//! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
+//! request), `older` (names of the APIs that roost replaces), `web` (the page at `/`), `statements`, `follow` and `overheard` (the log), `changes`, `listeners` and `feed` (streams), `wait` (for a
+//! statement's row), `tags` (what needs no read), `recent` and `recall` (while the store is away), `scan` (looks at many listings), `lent` (what other parts of the process do for it), and the pure rest:
+//! `query`, `cursor`, `etag`, `page`, `filters`, `property`, `alike`, `bots`, `tail`, `origin`, `places`, `preview`, `problem`.
 
 mod alike;
 mod app;
@@ -23,27 +22,42 @@ mod filters;
 mod follow;
 mod freshness;
 mod guard;
-mod known;
+mod lent;
+mod limits;
 mod listeners;
 pub mod metrics;
+mod older;
 mod openapi;
+mod origin;
 mod overheard;
 mod page;
+mod places;
+mod preview;
 pub mod problem;
 mod property;
 mod query;
+mod recall;
+mod recent;
 mod router;
 mod routes;
+mod scan;
 mod service;
 mod session;
 mod statements;
 mod stop;
+mod surround;
+mod tags;
 mod tail;
 mod wait;
+mod web;
 
 pub use self::appraise::{
     Appraisal, Appraiser, Candidate, Contribution, Explanation, Manifest, ModelInfo, NotAppraised,
 };
-pub use self::config::Config;
+pub use self::config::{Config, Limits, Rate};
+pub use self::lent::{Lent, RenderMetrics};
+pub use self::limits::CallerKey;
+pub use self::origin::Origin;
+pub use self::preview::{Judge, Survey, Surveyed};
 pub use self::router::openapi;
 pub use self::service::{Api, Drained, StartError};

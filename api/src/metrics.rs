@@ -15,6 +15,7 @@ const INTERACTIONS: &str = "roost_api_interactions_total";
 const STREAMS: &str = "roost_api_streams";
 const STREAM_EVENTS: &str = "roost_api_stream_events_total";
 const STREAMS_BEHIND: &str = "roost_api_streams_behind";
+const RATE_LIMITED: &str = "roost_api_rate_limited_total";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
 
 /// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
@@ -48,6 +49,7 @@ pub fn describe() {
         STREAMS_REFUSED,
         "Streams refused because `api.max_streams`, or 32 of one session, were open, by kind."
     );
+    describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit that was used up.");
     describe_gauge!(STREAMS_BEHIND, "1 while topic `recommendations` cannot be followed: streams stand still.");
     // Counters that alerts look at are there before they first count.
     counter!(STALE_READS).increment(0);
@@ -143,4 +145,9 @@ pub fn record_changes_behind(is_behind: bool) {
 /// A stream was refused.
 pub fn record_stream_refused(kind: StreamKind) {
     counter!(STREAMS_REFUSED, "kind" => kind.label()).increment(1);
+}
+
+/// A request was answered 429.
+pub fn record_rate_limited(limit: &'static str) {
+    counter!(RATE_LIMITED, "limit" => limit).increment(1);
 }

@@ -1,5 +1,13 @@
 //! The OpenAPI 3.1 document: routes from the handlers' own annotations, messages from the dictionary's own types, so that
-//! neither can say something else than the code does.
+//! neither can say something else than the code does; and what neither can say: `parameters`, `refusals`, `examples`, `words`,
+//! `defaults`.
+
+mod defaults;
+mod examples;
+mod operations;
+mod parameters;
+mod refusals;
+mod words;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -8,7 +16,9 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
+use self::operations::operations;
 use crate::appraise::ModelInfo;
+use crate::older;
 use crate::problem::Document as ProblemDocument;
 use crate::property::{History, Property};
 use crate::routes::appraisal::Prediction;
@@ -18,6 +28,7 @@ use crate::routes::interactions::{Recorded, ReportedOneOrMany};
 use crate::routes::markets::{MarketDetail, Markets};
 use crate::routes::pick::Pick;
 use crate::routes::preferences::Accepted;
+use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
 use crate::routes::similar::Similar;
@@ -38,6 +49,7 @@ use crate::routes::stated::Stated;
         (name = "properties", description = "Homes."),
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
+        (name = "older names", description = "The un-versioned names of the APIs that roost replaces, for the clients that there are."),
     ),
     modifiers(&SessionToken),
 )]
@@ -68,24 +80,17 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
     // Cannot fail: the types of utoipa are made to be written as JSON.
     let mut document = serde_json::to_value(routes).unwrap_or_default();
     document["components"]["schemas"] = messages();
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for operation in paths.values_mut().filter_map(Value::as_object_mut).flat_map(|path| path.values_mut()) {
-            describe_problems(operation);
+    for (at, operation) in operations(&mut document) {
+        parameters::bound(&at, operation);
+        refusals::describe(&at, operation);
+        older::deprecate(operation);
+        // No route that takes a body does without.
+        if let Some(body) = operation.get_mut("requestBody") {
+            body["required"] = json!(true);
         }
     }
+    examples::add(&mut document);
     document
-}
-
-/// Every error of every route has the same shape, so it is written once, here.
-fn describe_problems(operation: &mut Value) {
-    let Some(responses) = operation["responses"].as_object_mut() else { return };
-    let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-    for (status, response) in responses.iter_mut() {
-        if status.starts_with(['4', '5']) {
-            response["content"] = content.clone();
-        }
-    }
-    responses.insert("default".to_owned(), json!({"description": "Any other problem.", "content": content}));
 }
 
 /// The messages of requests and answers, and all that they consist of.
@@ -103,6 +108,7 @@ fn messages() -> Value {
     }
     for add in [
         add::<Accepted>,
+        add::<Preview>,
         add::<Stated>,
         add::<Pick>,
         add::<Recorded>,
@@ -121,15 +127,26 @@ fn messages() -> Value {
     ] {
         add(&mut answers);
     }
+    older::answers(&mut answers);
     let mut messages = answers.take_definitions(true);
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
     // The type is the canonical statement; the reader at the door fills in the currency.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
-    messages["Preferences"]["example"] = json!({
-        "budget": 750_000, "place": {"cities": ["us/wa/seattle"]}, "min_bedrooms": 3, "preferred_amenities": ["garage"],
-    });
+    // What `recall.rs` adds while the store is away.
+    for message in ["Property", "History", "Markets", "MarketDetail"] {
+        let description = "True while the store is away, and this is the last answer that was given; else absent.";
+        messages[message]["properties"]["stale"] = json!({"type": "boolean", "description": description});
+        let description = "With `stale`: when the answer was true.";
+        messages[message]["properties"]["as_of"] =
+            json!({"type": "string", "format": "date-time", "description": description});
+    }
     messages.insert("ResoProperty".to_owned(), reso_property());
+    messages.extend(older::requests());
+    messages.values_mut().for_each(|schema| {
+        words::gather(schema);
+        defaults::tell(schema);
+    });
     Value::Object(messages)
 }
 

@@ -40,7 +40,7 @@ kinds! {
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
     /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
-    /// A page of another site tried to open a WebSocket: only pages of this host may, and programs, which send no `Origin`.
+    /// A page of another site tried to open a WebSocket or sent a form: only pages of this host may (WebSockets also those of the sites that setting `api.allowed_origins` lists), and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
     NotFound = "not-found", NOT_FOUND, "No such route";
@@ -68,6 +68,8 @@ kinds! {
     MarketNotCovered = "market-not-covered", UNPROCESSABLE_ENTITY, "The model does not cover this market";
     /// The route speaks WebSocket (RFC 6455) alone: open it as one.
     UpgradeRequired = "upgrade-required", UPGRADE_REQUIRED, "A WebSocket is needed";
+    /// You ask too often: the headers `RateLimit-Policy` and `RateLimit` say what is allowed and what is left; try again after `Retry-After`.
+    RateLimited = "rate-limited", TOO_MANY_REQUESTS, "Too many requests";
     /// A fault of ours. The operator finds it in the log under the request id.
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too many requests are under way, or this one took too long; try again after `Retry-After`.
@@ -163,6 +165,8 @@ pub struct Problem {
     pub detail: String,
     /// Each wrong part.
     pub errors: Vec<Wrong>,
+    /// What may be written instead of a text that means several things.
+    pub candidates: Vec<String>,
     /// Seconds until a repeat makes sense.
     pub retry_after: Option<u32>,
     /// Further headers that the status asks for.
@@ -173,7 +177,14 @@ impl Problem {
     /// A problem without parts.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let retry_after = (kind.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after, headers: Vec::new() }
+        Self {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            candidates: Vec::new(),
+            retry_after,
+            headers: Vec::new(),
+        }
     }
 
     /// A problem of several parts; its detail counts them.
@@ -208,6 +219,7 @@ impl Problem {
             instance: instance.to_owned(),
             request_id: request_id.to_owned(),
             errors: self.errors,
+            candidates: self.candidates,
         };
         // Cannot fail: texts and numbers only.
         let body = serde_json::to_vec(&document).unwrap_or_default();
@@ -242,6 +254,9 @@ pub struct Document {
     /// Each wrong part of the request, all of them at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Wrong>,
+    /// What may be sent instead of a text that means several things.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<String>,
 }
 
 impl IntoResponse for Problem {

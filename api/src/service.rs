@@ -6,7 +6,6 @@ use std::time::{Duration, Instant as Moment};
 
 use store::Tables;
 use stream::{Fatal, Log, LogError};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
@@ -17,11 +16,15 @@ use crate::config::Config;
 use crate::feed::{self, LOOKS_AT_ONCE};
 use crate::follow::Follower;
 use crate::freshness::{self, Freshness};
-use crate::known::Known;
+use crate::lent::Lent;
+use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::recall::Answers;
+use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
+use crate::tags::Tags;
 
 /// Why the API did not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +72,17 @@ impl Api {
         log: Log,
         tables: Tables,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
         let listeners = Arc::new(Listeners::default());
+        let recent = Arc::new(Recent::default());
         // Longer would be stale, were an announcement lost.
-        let known = Arc::new(Known::new(config.stale_after));
-        let ways = open_log(&config, &log, &listeners, &known, fatal).await?;
-        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        let tags = Arc::new(Tags::new(config.stale_after));
+        let seen = (Arc::clone(&recent), Arc::clone(&tags));
+        let ways = open_log(&config, &log, &listeners, seen, fatal).await?;
+        let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
                 config.listen
@@ -104,6 +110,11 @@ impl Api {
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
             batches: Arc::new(Semaphore::new(config.max_batches)),
+            recent,
+            answers: Answers::default(),
+            limits: Limits::new(&config),
+            previews: Semaphore::new(config.max_previews),
+            scans: Semaphore::new(config.max_scans),
             config,
             log,
             tables,
@@ -111,9 +122,10 @@ impl Api {
             follower: ways.follower,
             _changes: ways.changes,
             listeners,
-            known,
+            tags,
             freshness,
             appraiser,
+            lent,
             stop: stopped.clone(),
         });
         let server = tokio::spawn(serve::serve(listener, router(Arc::clone(&app)), limits, stopped.receiver()));
@@ -165,15 +177,16 @@ async fn open_log(
     config: &Config,
     log: &Log,
     listeners: &Arc<Listeners>,
-    known: &Arc<Known>,
+    (recent, tags): (Arc<Recent>, Arc<Tags>),
     fatal: Fatal,
 ) -> Result<Ways, StartError> {
     let (log, deadline) = (Arc::clone(log), config.statement_deadline);
-    let (listeners, known) = (Arc::clone(listeners), Arc::clone(known));
+    let listeners = Arc::clone(listeners);
     let opened = tokio::task::spawn_blocking(move || {
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
-        let (follower, followed) = Follower::start(&log, Arc::clone(&listeners), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, known, fatal)?;
+        let (follower, followed) =
+            Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, (recent, tags), fatal)?;
         Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;

@@ -49,6 +49,11 @@ pub fn of_stream(headers: &HeaderMap, query: &mut Query) -> Result<SessionToken,
     }
 }
 
+/// The token of the header, if there is one.
+pub fn bearer_of(headers: &HeaderMap) -> Result<Option<Bearer>, Problem> {
+    token(headers).map(|token| token.map(Bearer)).map_err(unauthenticated)
+}
+
 fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Kind::Unauthenticated, detail)
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roost\""))
@@ -68,7 +73,7 @@ impl<S: Sync> FromRequestParts<S> for Bearer {
 impl<S: Sync> OptionalFromRequestParts<S> for Bearer {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
-        token(&parts.headers).map(|token| token.map(Self)).map_err(unauthenticated)
+        bearer_of(&parts.headers)
     }
 }
 

@@ -82,7 +82,7 @@ impl Parts {
         let ingest = ingest::Ingest::start(settings, log.clone(), fatal.clone()).await?;
         let mut settings = api::Config::default();
         settings.listen.set_port(0);
-        let api = api::Api::start(settings, log.clone(), tables.clone(), None, fatal).await?;
+        let api = api::Api::start(settings, log.clone(), tables.clone(), None, api::Lent::default(), fatal).await?;
         Ok(Self { scorer, enricher, ingest, api })
     }
 }

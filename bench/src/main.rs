@@ -214,7 +214,11 @@ fn main() -> Result<ExitCode> {
     if chosen(Which::Embedded) {
         latency::embedded(&mut report)?;
     }
-    let requests = if chosen(Which::Api) { Some(counter::run(&servers, Stock(arguments.stock).each(), arguments.classic, &mut report)?) } else { None };
+    let requests = if chosen(Which::Api) {
+        Some(counter::run(&servers, Stock(arguments.stock).each(), arguments.classic, &mut report)?)
+    } else {
+        None
+    };
     if chosen(Which::Comparables) {
         comparables::run(&mut report)?;
     }

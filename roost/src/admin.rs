@@ -41,7 +41,7 @@ pub type Check = Arc<dyn Fn() -> Vec<(&'static str, Result<(), String>)> + Send 
 
 /// Binds the port and serves it until the process ends. Returns the address.
 pub async fn serve(config: &Config, metrics: PrometheusHandle, check: Check) -> anyhow::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(config.listen).await.map_err(|error| {
+    let listener = serve::listen(config.listen).map_err(|error| {
         anyhow::anyhow!(
             "admin.listen: {} cannot be bound: {error}; choose another port or stop what holds it",
             config.listen

@@ -53,7 +53,7 @@ impl Demo {
     pub fn greeting(&self) -> String {
         let Self { api, token, preferences, .. } = self;
         format!(
-            "\nThe market is open. See the API at http://{api}/docs, and two commands to begin with:\n\n  \
+            "\nThe market is open. See its page at http://{api}/ and the API at http://{api}/docs; two commands to begin with:\n\n  \
              # the three best homes of a session that watches the market; ask again in a few seconds\n  \
              curl -s http://{api}/api/v1/recommendations -H 'Authorization: Bearer {token}'\n\n  \
              # a session of your own: the answer holds its token\n  \

@@ -5,6 +5,7 @@ mod appraiser;
 mod command;
 mod config;
 mod demo;
+mod judge;
 mod services;
 mod telemetry;
 

@@ -123,7 +123,12 @@ impl Services {
         }
         if let Some(tables) = tables.filter(|_| has(Role::Api)) {
             let appraiser = appraiser.map(|a| crate::appraiser::bridge(a, &settings.enricher)).transpose()?;
-            let api = api::Api::start(settings.api.clone(), log.clone(), tables, appraiser, fatal()).await?;
+            let render = metrics.clone();
+            let lent = api::Lent {
+                judge: Some(crate::judge::bridge(&settings.scorer)),
+                metrics: Some(Arc::new(move || render.render())),
+            };
+            let api = api::Api::start(settings.api.clone(), log.clone(), tables, appraiser, lent, fatal()).await?;
             addresses.push(("api", api.local_addr()));
             parts.api = Some(api);
         }

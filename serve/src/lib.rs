@@ -2,9 +2,13 @@
 //! handlers that may panic. Knows no route and no form of an answer.
 
 mod discard;
+mod head;
+mod linger;
 mod panic;
 mod server;
+mod wire;
 
 pub use self::discard::discard;
 pub use self::panic::{guarded, panic_text};
-pub use self::server::{Limits, serve};
+pub use self::server::{Limits, listen, serve};
+pub use self::wire::Inbound;

@@ -83,16 +83,21 @@ pub async fn predict(
     let extra = Extra::asked(&mut query);
     query.finish()?;
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
+    value(&app, &body, explains, extra).await.map(Json)
+}
+
+/// Values the home that a body describes, within the bound on valuations.
+pub async fn value(app: &App, body: &[u8], explains: bool, extra: Extra) -> Result<Prediction, Problem> {
     let Some(appraiser) = app.appraiser.clone() else {
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
-    let listing = extra.known_to(&*appraiser).home(&body, now_ms())?;
+    let listing = extra.known_to(&*appraiser).home(body, now_ms())?;
     let permit = Arc::clone(&app.appraisals).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
     // The permit goes along: a client that goes away does not end the valuation.
     let valued = tokio::task::spawn_blocking(move || (prediction(listing, explains, &*appraiser), permit)).await;
     let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
-    outcome.map(Json)
+    outcome
 }
 
 /// What becomes of members that nobody sees.

@@ -42,7 +42,7 @@ pub struct BatchLine {
 
 /// A problem document without what belongs to a whole request.
 #[derive(Debug, Serialize, JsonSchema)]
-struct LineProblem {
+pub struct LineProblem {
     /// `/problems/<slug>`, served by this API.
     #[serde(rename = "type")]
     kind: String,
@@ -65,9 +65,11 @@ struct LineProblem {
 #[utoipa::path(
     post, path = "/ml/predict-price/batch", tag = "models", operation_id = "predict_prices",
     params(("extra" = Option<String>, Query, description = "`ignore`: members that nobody sees are no mistake.")),
-    request_body(content = String, content_type = "application/x-ndjson"),
+    request_body(content = String, content_type = "application/x-ndjson", description = "One home a line.",
+                 example = "{\"Country\": \"US\", \"StateOrProvince\": \"WA\", \"City\": \"Seattle\", \"LivingArea\": 1500, \"BedroomsTotal\": 3}\n"),
     responses(
-        (status = 200, description = "A line for each home.", body = ref("#/components/schemas/BatchLine"), content_type = "application/x-ndjson"),
+        (status = 200, description = "A line for each home, each a `BatchLine`.", body = String, content_type = "application/x-ndjson",
+         example = "{\"line\":1,\"prediction\":{\"market\":\"us/wa/seattle\",\"currency\":\"USD\",\"valuation\":{\"p10\":135000,\"p50\":150000,\"p90\":165000,\"model\":\"price\",\"model_version\":\"1\"}}}\n"),
         (status = 415, description = "The body is not declared as lines of JSON."),
         (status = 503, description = "No model, or too many batches under way."),
     ),
@@ -227,7 +229,8 @@ impl Batch {
 }
 
 impl LineProblem {
-    fn of(problem: Problem) -> Self {
+    /// Of a problem.
+    pub fn of(problem: Problem) -> Self {
         Self {
             kind: format!("/problems/{}", problem.kind.slug()),
             title: problem.kind.title(),

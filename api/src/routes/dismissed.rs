@@ -70,6 +70,17 @@ pub async fn dismiss(
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Dismissal { listing_id } = parse(&body)?;
     let session = token.session_id();
+    let cell = dismiss_home(&app, session, listing_id, &headers).await?;
+    Ok(Stated::answer(session, cell))
+}
+
+/// Adds a home to what a session does not want to see. Gives the statement that has it, once the tables have that.
+pub async fn dismiss_home(
+    app: &App,
+    session: SessionId,
+    listing_id: ListingId,
+    headers: &HeaderMap,
+) -> Result<SessionCell, Problem> {
     let Ok(_permit) = app.waiting.try_acquire() else {
         return Err(Problem::new(Kind::Overloaded, format!("{} requests wait already", app.config.max_waiting)));
     };
@@ -80,7 +91,7 @@ pub async fn dismiss(
     let mut wanted = BTreeSet::from([listing_id.clone()]);
     let mut appended = None;
     for _ in 0..MAX_TRIES {
-        let Some(cell) = applied(&app, session, &hearing, appended, until).await? else { break };
+        let Some(cell) = applied(app, session, &hearing, appended, until).await? else { break };
         let mut statement = cell.preferences.clone();
         if let Some((from, to)) = appended {
             let overwritten = hearing.between(from, to);
@@ -88,7 +99,7 @@ pub async fn dismiss(
             match overwritten.newest {
                 // Ours came after the erasure, and was made of what it erased.
                 Some(None) => {
-                    append(&app, session, None, &headers).await?;
+                    append(app, session, None, headers).await?;
                     return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
                 }
                 // What was stated since holds, but for what is dismissed. If something newer than ours is applied, that does.
@@ -99,7 +110,7 @@ pub async fn dismiss(
         let dismissed: BTreeSet<ListingId> = statement.dismissed.iter().cloned().collect();
         statement.dismissed = dismissed.union(&wanted).cloned().collect();
         if says_the_same(&statement, &cell.preferences) {
-            return Ok(Stated::answer(session, cell));
+            return Ok(cell);
         }
         let is_too_much = statement.dismissed.len() > MAX_DISMISSED;
         if is_too_much && appended.is_none() {
@@ -110,7 +121,7 @@ pub async fn dismiss(
             statement.dismissed.retain(|id| *id != listing_id);
             statement.dismissed.truncate(MAX_DISMISSED);
         }
-        let delivered = append(&app, session, Some(statement.to_json()), &headers).await?;
+        let delivered = append(app, session, Some(statement.to_json()), headers).await?;
         if is_too_much {
             return Err(too_many());
         }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::preferences::traceparent;
-use super::recommendations::read_now;
+use super::recommendations::{Away, read_now};
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
@@ -101,11 +101,14 @@ pub async fn record(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let session = token.session_id();
+    // Whoever invents a token has no session: nothing is recorded of it, and nothing read.
+    if let Err(refused) = read_now(&app, session, Away::Refuse).await {
+        serve::discard(&mut body.into_data_stream()).await;
+        return Err(refused);
+    }
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let reported = parse(&body, now_ms())?;
-    let session = token.session_id();
-    // Whoever invents a token has no session: nothing is recorded of it.
-    read_now(&app, session).await?;
     let agent = headers.get(header::USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()).into_owned());
     let of_bot = agent.is_some_and(|agent| is_bot(&agent));
     let all = reported.len();

@@ -50,6 +50,8 @@ pub struct Markets {
 }
 
 /// Lists the markets in which listings were seen, with their current numbers.
+///
+/// In order of their names, a page at a time. A market of which nothing is on offer any more stays in the list for three days.
 #[utoipa::path(
     get, path = "/markets", tag = "markets", operation_id = "list_markets",
     params(
@@ -75,14 +77,20 @@ pub async fn list(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<Markets>
     let more = markets.len() > limit;
     markets.truncate(limit);
     let next_cursor = markets.last().filter(|_| more).map(|(market, _)| cursor::encode(&question, market.as_str()));
-    let items = markets
-        .into_iter()
-        .map(|(market, cell)| {
-            let numbers = read_cell(&market, &cell)?;
-            Ok(MarketSummary { market, sale: numbers.sale, lease: numbers.lease })
-        })
-        .collect::<Result<_, Problem>>()?;
-    Ok(Json(Markets { items, next_cursor }))
+    Ok(Json(Markets { items: summaries(markets)?, next_cursor }))
+}
+
+/// The markets of one country or of all with their numbers, in order of their names.
+pub async fn all(app: &App, country: Option<Country>) -> Result<Vec<MarketSummary>, Problem> {
+    summaries(markets_of(app, country).await?)
+}
+
+fn summaries(markets: Vec<(Market, Cell)>) -> Result<Vec<MarketSummary>, Problem> {
+    let summary = |(market, cell): (Market, Cell)| {
+        let numbers = read_cell(&market, &cell)?;
+        Ok(MarketSummary { market, sale: numbers.sale, lease: numbers.lease })
+    };
+    markets.into_iter().map(summary).collect()
 }
 
 /// One market's days.
@@ -111,6 +119,8 @@ pub struct Day {
 }
 
 /// Reads one market: its current numbers and its days.
+///
+/// One observation per UTC day, the newest first; today's is refreshed. Numbers of different currencies are never mixed.
 #[utoipa::path(
     get, path = "/markets/{country}/{state}/{city}", tag = "markets", operation_id = "read_market",
     params(
@@ -136,9 +146,19 @@ pub async fn read(
         .parsed("days", "1 to 366", |text| text.parse().ok().filter(|days| (1..=MAX_DAYS).contains(days)))
         .unwrap_or(DEFAULT_DAYS);
     query.finish()?;
+    detail(&app, (&country, &state, &city), transaction, days).await.map(Json)
+}
+
+/// One market: its current numbers and its newest days.
+pub async fn detail(
+    app: &App,
+    (country, state, city): (&str, &str, &str),
+    transaction: Transaction,
+    days: u32,
+) -> Result<MarketDetail, Problem> {
     let not_found = || Problem::new(Kind::MarketNotFound, Kind::MarketNotFound.meaning());
     let country: Country = country.parse().map_err(|_| not_found())?;
-    let market = Market::of(country, Some(&state), Some(&city));
+    let market = Market::of(country, Some(state), Some(city));
     let (cell, days) = futures::future::try_join(
         app.tables.read(Row::Market(market.clone())),
         app.tables.market_days(market.clone(), transaction, days),
@@ -152,7 +172,7 @@ pub async fn read(
         None => None,
     };
     let days = days.into_iter().map(|(_, cell)| read_day(&market, &cell)).collect::<Result<_, _>>()?;
-    Ok(Json(MarketDetail { market, transaction, numbers, days }))
+    Ok(MarketDetail { market, transaction, numbers, days })
 }
 
 /// The markets of one country or of all, in order of their names.

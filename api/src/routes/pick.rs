@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::header;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use schemas::id::{ListingId, SessionId};
@@ -12,7 +13,7 @@ use schemas::recommendation::{Recommendation, RecommendedItem};
 use schemas::units::Instant;
 use serde::Serialize;
 
-use super::recommendations::{pending, read_now};
+use super::recommendations::{Away, Shown, pending, read_now};
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::query::NoQuery;
@@ -36,6 +37,8 @@ pub struct Pick {
 }
 
 /// Explains one of the three best of the token's session: points and reason of each component, what changed, valuation and deal.
+///
+/// As the row holds it, nothing is computed for this. Any other home is 404 `not-recommended`.
 #[utoipa::path(
     get, path = "/recommendations/{listing_id}/explain", tag = "sessions", operation_id = "explain_recommendation",
     params(("listing_id" = String, Path, description = "`<feed>:<ListingKey>` of one of the three.", example = "seattle:171727")),
@@ -50,21 +53,23 @@ pub struct Pick {
 pub async fn explain(
     State(app): State<Arc<App>>,
     Bearer(token): Bearer,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let session_id = token.session_id();
-    let Some(row) = read_now(&app, session_id).await? else {
+    let Some(shown) = read_now(&app, session_id, Away::Recall).await? else {
         return Ok(pending(&app, session_id, None));
     };
-    let recommendation: Recommendation = serde_json::from_str(&row.items.json)
+    let recommendation: Recommendation = serde_json::from_str(&shown.row.items.json)
         .map_err(|error| Problem::internal(&format!("recommendations of {session_id}: cell items: {error}")))?;
-    // A text that is no id names nothing.
-    let id: Option<ListingId> = id.parse().ok();
+    // A text that is no id, or no text, names nothing.
+    let id: Option<ListingId> = id.ok().and_then(|Path(id)| id.parse().ok());
     let item = recommendation.items.into_iter().find(|item| Some(&item.listing_id) == id.as_ref());
     let item = item.ok_or_else(|| Problem::new(Kind::NotRecommended, Kind::NotRecommended.meaning()))?;
-    let (as_of, stale) = app.as_of(session_id);
     let preference_version = recommendation.preference_version;
+    let mut head = HeaderMap::from_iter(shown.age());
+    head.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    let Shown { row, as_of, stale, .. } = shown;
     let body = Pick { session_id, preference_version, version: row.items.timestamp.raw(), as_of, stale, item };
-    Ok(([(header::CACHE_CONTROL, "private, no-cache")], Json(body)).into_response())
+    Ok((head, Json(body)).into_response())
 }

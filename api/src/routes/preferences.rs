@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use schemas::field_error::Fault;
+use schemas::field_error::{Fault, FieldError};
 use schemas::header as log_header;
 use schemas::id::{SessionId, SessionToken};
 use schemas::preferences::{MAX_PREFERENCES_BYTES, Preferences};
@@ -127,16 +127,20 @@ pub async fn append(
     Ok(delivered)
 }
 
-fn parse(body: &[u8]) -> Result<Preferences, Problem> {
-    Preferences::parse(body).map_err(|faults| {
-        let of_body = faults.iter().find(|fault| fault.field.is_empty());
-        let kind = match of_body.map(|fault| fault.fault) {
-            Some(Fault::NotJson | Fault::WrongEncoding | Fault::WrongShape | Fault::TooDeep) => Kind::NotJson,
-            Some(Fault::TooLarge) => Kind::PayloadTooLarge,
-            _ => Kind::ValidationFailed,
-        };
-        Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
-    })
+/// Reads a statement.
+pub fn parse(body: &[u8]) -> Result<Preferences, Problem> {
+    Preferences::parse(body).map_err(|faults| refused(&faults))
+}
+
+/// What a client is told of a statement with these faults.
+pub fn refused(faults: &[FieldError]) -> Problem {
+    let of_body = faults.iter().find(|fault| fault.field.is_empty());
+    let kind = match of_body.map(|fault| fault.fault) {
+        Some(Fault::NotJson | Fault::WrongEncoding | Fault::WrongShape | Fault::TooDeep) => Kind::NotJson,
+        Some(Fault::TooLarge) => Kind::PayloadTooLarge,
+        _ => Kind::ValidationFailed,
+    };
+    Problem::of_parts(kind, faults.iter().map(Wrong::field).collect())
 }
 
 /// The request's W3C trace context, if it is well-formed: it travels with the statement.

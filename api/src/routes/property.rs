@@ -16,6 +16,9 @@ use crate::property::{History, Property};
 use crate::query::NoQuery;
 
 /// Reads one property, whatever its status; what its seller hides stays hidden.
+///
+/// Without leave to show the address there is no position, remark, link or further attribute either; without leave to value it no
+/// valuation and no deal. One whose seller forbids display is not there at all.
 #[utoipa::path(
     get, path = "/properties/{id}", tag = "properties", operation_id = "read_property",
     params(("id" = String, Path, description = "`<feed>:<ListingKey>`.", example = "seattle:171727")),
@@ -30,6 +33,8 @@ pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuer
 }
 
 /// Reads the prices and statuses that a property had, the oldest first.
+///
+/// The newest 64 of them, each with when it began and what changed.
 #[utoipa::path(
     get, path = "/properties/{id}/history", tag = "properties", operation_id = "read_property_history",
     params(("id" = String, Path, description = "`<feed>:<ListingKey>`.", example = "seattle:171727")),

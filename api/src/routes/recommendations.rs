@@ -1,5 +1,5 @@
-//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items; none where
-//! `known.rs` says that a client has the newest.
+//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items; no read
+//! where `tags.rs` says that the client has the newest.
 
 use std::sync::Arc;
 use std::time::Instant as Moment;
@@ -13,14 +13,16 @@ use schemas::id::SessionId;
 use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_hash};
 use schemas::units::Instant;
 use serde::{Deserialize, Serialize};
-use store::RecommendationRow;
+use store::{RecommendationRow, StoreError};
 
 use crate::app::App;
 use crate::etag;
-use crate::known::{Tag, Watch};
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::recent::Known;
 use crate::session::Bearer;
+use crate::statements::now_ms;
+use crate::tags::Tag;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
@@ -35,7 +37,7 @@ pub struct Recommendations {
     pub version: i64,
     /// Up to when the listings and statements that this follows from are known; absent when nobody has said so yet.
     pub as_of: Option<Instant>,
-    /// Whether that is more than ten seconds ago.
+    /// Whether that is more than ten seconds ago, or the store is away.
     pub stale: bool,
     /// What was counted off the hot path, and when; absent when it was not yet.
     pub counts: Option<Counts>,
@@ -58,6 +60,8 @@ pub struct Pending {
 
 /// Reads the three best of the token's session.
 ///
+/// While the store is away the answer is the last that this process has seen of the session, `stale` and with its own `as_of`, or 503.
+///
 /// `ETag` is the hash of the items: send it as `If-None-Match` and get 304 until they change. With `min_version` the
 /// answer is that of this statement or a newer one; while there is none, the request waits for up to `wait` and then is
 /// answered 202.
@@ -70,7 +74,7 @@ pub struct Pending {
     ),
     responses(
         (status = 200, description = "The three best.", body = ref("#/components/schemas/Recommendations"),
-         headers(("ETag" = String, description = "Hash of the items."))),
+         headers(("ETag" = String, description = "Hash of the items."), ("Age" = u64, description = "Whole seconds since `as_of`."))),
         (status = 202, description = "Not there yet: ask again after `Retry-After`.", body = ref("#/components/schemas/Pending")),
         (status = 304, description = "The items are those that the client has."),
         (status = 401, description = "No token."),
@@ -87,35 +91,68 @@ pub async fn read(
     let ask = Ask::read(&uri, app.config.max_wait)?;
     let session = token.session_id();
     let now = Moment::now();
-    // A statement that is waited for, or none that is named, is looked for in the row.
+    // A statement that is waited for is looked for in the row.
     if ask == Ask::default()
         && let Some(unchanged) = unchanged(&app, session, &headers, now)?
     {
         return Ok(unchanged);
     }
-    let watch = app.known.watch(session, now);
-    let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
+    let watch = app.tags.watch(session, now);
+    let look = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     match look.step {
         Step::Answer => {
             // `Answer` is only ever decided for a row and its statement.
-            let (row, preference_version) = look
-                .row
-                .zip(look.version)
-                .ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
-            let tag = Tag { items_hash: items_hash(&row.items.json), preference_version };
-            remember(&app, session, (watch, now), &row, &tag);
-            answer(&app, session, row, &tag, &headers)
+            let (shown, preference_version) =
+                look.row.zip(look.version).ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
+            let tag = Tag { items_hash: items_hash(&shown.row.items.json), preference_version };
+            if !shown.is_recalled {
+                app.tags.read(session, watch, shown.row.items.timestamp.raw(), tag.clone(), now);
+            }
+            answer(session, shown, &tag, &headers)
         }
         Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
     }
 }
 
+/// A row that may be answered with.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The row.
+    pub row: RecommendationRow,
+    /// Up to when it is true.
+    pub as_of: Option<Instant>,
+    /// Whether that is too long ago, or the store is away and the row is the last that was seen.
+    pub stale: bool,
+    /// Whether it is the last that was seen, for the store is away.
+    pub is_recalled: bool,
+}
+
+impl Shown {
+    /// `Age`: whole seconds since it was true.
+    pub fn age(&self) -> Option<(HeaderName, HeaderValue)> {
+        age(self.as_of)
+    }
+}
+
+/// What to do while the store is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Away {
+    /// Answer with the last row that was seen of the session, if there is one.
+    Recall,
+    /// Say so.
+    Refuse,
+}
+
 /// The row of a session that is there, as it is now; `None` while it has none for its statement. Like a plain read, it
 /// looks for a session that nobody here knows for a moment.
-pub async fn read_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
-    let ask = Ask::default();
-    let look = wait_for(app, ask, || look(app, session, ask)).await?;
+pub async fn read_now(app: &App, session: SessionId, away: Away) -> Result<Option<Shown>, Problem> {
+    read_asked(app, session, Ask::default(), away).await
+}
+
+/// The row of a session that answers what was asked; `None` while it has none.
+pub async fn read_asked(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Option<Shown>, Problem> {
+    let look = wait_for(app, ask, || look(app, session, ask, away)).await?;
     match look.step {
         Step::Answer => Ok(look.row),
         Step::NotYet => Ok(None),
@@ -125,8 +162,8 @@ pub async fn read_now(app: &App, session: SessionId) -> Result<Option<Recommenda
 
 /// The row of a session that was there, if it may be shown.
 pub async fn look_now(app: &App, session: SessionId) -> Result<Option<RecommendationRow>, Problem> {
-    let look = look(app, session, Ask::default()).await?;
-    Ok(look.row.filter(|_| look.step == Step::Answer))
+    let look = look(app, session, Ask::default(), Away::Refuse).await?;
+    Ok(look.row.filter(|_| look.step == Step::Answer).map(|shown| shown.row))
 }
 
 /// The session is there; ask again.
@@ -138,31 +175,21 @@ pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>
 }
 
 /// 304, where the client has what the row is known to say without reading it.
-fn unchanged(
-    app: &App,
-    session: SessionId,
-    headers: &HeaderMap,
-    now: Moment,
-) -> Result<Option<Response>, Problem> {
+fn unchanged(app: &App, session: SessionId, headers: &HeaderMap, now: Moment) -> Result<Option<Response>, Problem> {
     if !headers.contains_key(header::IF_NONE_MATCH) {
         return Ok(None);
     }
-    let Some(tag) = app.known.tag(session, now).filter(|tag| has(headers, tag)) else { return Ok(None) };
-    // An erased session is told of by the row's way, and so is one that this process knows too little of.
+    let Some(tag) = app.tags.get(session, now).filter(|tag| has(headers, tag)) else { return Ok(None) };
+    // The row's way tells of an erased session, and of one that this process knows too little of.
     if app.verdict(session, Some(tag.preference_version))? != Verdict::Serve {
         return Ok(None);
     }
-    if app.as_of(session).1 {
+    let (as_of, stale) = app.as_of(session);
+    if stale {
         metrics::record_stale_read();
     }
     metrics::record_known_tag();
-    Ok(Some((StatusCode::NOT_MODIFIED, head(&tag)?).into_response()))
-}
-
-/// Remembers what the row said, for [`unchanged`]. `since` is when it was begun to be watched.
-fn remember(app: &App, session: SessionId, since: (Watch, Moment), row: &RecommendationRow, tag: &Tag) {
-    let (watch, now) = since;
-    app.known.read(session, watch, row.items.timestamp.raw(), tag.clone(), now);
+    Ok(Some((StatusCode::NOT_MODIFIED, head(&tag, age(as_of))?).into_response()))
 }
 
 /// Whether the client has it.
@@ -171,25 +198,30 @@ fn has(headers: &HeaderMap, tag: &Tag) -> bool {
     etag::any_matches(known, &tag.items_hash)
 }
 
-fn head(tag: &Tag) -> Result<[(HeaderName, HeaderValue); 2], Problem> {
+fn head(tag: &Tag, age: Option<(HeaderName, HeaderValue)>) -> Result<HeaderMap, Problem> {
     // Hexadecimal digits within quotes are a header's value.
     let etag = HeaderValue::from_str(&format!("\"{}\"", tag.items_hash))
         .map_err(|error| Problem::internal(&error.to_string()))?;
-    Ok([(header::ETAG, etag), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))])
+    let mut head = HeaderMap::from_iter([
+        (header::ETAG, etag),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ]);
+    head.extend(age);
+    Ok(head)
 }
 
-fn answer(
-    app: &App,
-    session_id: SessionId,
-    row: RecommendationRow,
-    tag: &Tag,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let (as_of, stale) = app.as_of(session_id);
+/// `Age`: whole seconds since it was true.
+fn age(as_of: Option<Instant>) -> Option<(HeaderName, HeaderValue)> {
+    let seconds = now_ms().saturating_sub(as_of?.ms()).max(0) / 1_000;
+    Some((header::AGE, HeaderValue::from(seconds)))
+}
+
+fn answer(session_id: SessionId, shown: Shown, tag: &Tag, headers: &HeaderMap) -> Result<Response, Problem> {
+    let head = head(tag, shown.age())?;
+    let Shown { row, as_of, stale, .. } = shown;
     if stale {
         metrics::record_stale_read();
     }
-    let head = head(tag)?;
     if has(headers, tag) {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
@@ -208,20 +240,43 @@ fn answer(
     Ok((head, Json(body)).into_response())
 }
 
-async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<RecommendationRow>, Problem> {
+/// One look at the row.
+pub async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result<Look<Shown>, Problem> {
     #[derive(Deserialize)]
     struct Head {
         preference_version: u64,
     }
     let started = Moment::now();
-    let row = app.tables.recommendation(session).await?;
+    let read = app.tables.recommendation(session).await;
     metrics::record_row_read("recommendations", started.elapsed());
-    let head = row.as_ref().map(|row| serde_json::from_str::<Head>(&row.items.json)).transpose();
+    let row = match read {
+        Ok(row) => row.map(|row| {
+            let (as_of, stale) = app.as_of(session);
+            app.recent.keep(session, &row, as_of);
+            Shown { row, as_of, stale, is_recalled: false }
+        }),
+        Err(error @ StoreError::Unavailable(_)) if away == Away::Recall => {
+            Some(recalled(app, session).ok_or_else(|| Problem::from(error))?)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let head = row.as_ref().map(|shown| serde_json::from_str::<Head>(&shown.row.items.json)).transpose();
     let version = head
         .map_err(|error| Problem::internal(&format!("recommendations of {session}: cell items: {error}")))?
         .map(|head| head.preference_version);
+    // After the row is kept: an erasure that comes later drops it.
     let verdict = app.verdict(session, version)?;
+    if row.is_some() && verdict != Verdict::Serve {
+        app.recent.forget(session);
+    }
     // An erased or replaced row is not told of.
     let version = version.filter(|_| verdict == Verdict::Serve);
     Ok(Look { step: decide(verdict, version, ask.min_version), row, version })
+}
+
+/// The last row seen of a session. Only while it is known who was erased: the log is read to its end.
+fn recalled(app: &App, session: SessionId) -> Option<Shown> {
+    app.follower.ready().ok()?;
+    let Known { row, as_of } = app.recent.get(session)?;
+    Some(Shown { row, as_of, stale: true, is_recalled: true })
 }

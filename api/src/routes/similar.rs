@@ -65,15 +65,20 @@ pub async fn similar(
     _: NoQuery,
 ) -> Result<Json<Similar>, Problem> {
     let home = fact_of(&app, &id).await?.filter(may_be_shown).ok_or_else(not_found)?.listing;
+    find(&app, home).await.map(Json)
+}
+
+/// Homes like one that may be shown.
+pub async fn find(app: &App, home: Listing) -> Result<Similar, Problem> {
     let Some(price) = home.list_price else {
-        return Ok(Json(Similar { listing_id: home.listing_id, items: Vec::new() }));
+        return Ok(Similar { listing_id: home.listing_id, items: Vec::new() });
     };
-    let mut entries = below(&app, &home, price).await?;
-    entries.extend(above(&app, &home, price).await?);
+    let mut entries = below(app, &home, price).await?;
+    entries.extend(above(app, &home, price).await?);
     entries.retain(|entry| entry.listing_id != home.listing_id);
     let filters = Filters::default();
     let found: Vec<Option<(Distance, PricedListing)>> =
-        futures::stream::iter(entries.into_iter().map(|entry| alike(&app, &home, &filters, entry)))
+        futures::stream::iter(entries.into_iter().map(|entry| alike(app, &home, &filters, entry)))
             .buffered(READS_AT_ONCE)
             .try_collect()
             .await?;
@@ -81,7 +86,7 @@ pub async fn similar(
     let items = found.into_iter().filter_map(|(distance, fact)| {
         Some(SimilarProperty { distance: distance.thousandths, property: Property::of(fact)? })
     });
-    Ok(Json(Similar { items: items.collect(), listing_id: home.listing_id }))
+    Ok(Similar { items: items.collect(), listing_id: home.listing_id })
 }
 
 /// The home that an index entry names, if it is as the entry says, on offer, and comparable.

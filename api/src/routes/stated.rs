@@ -72,6 +72,16 @@ pub async fn read(State(app): State<Arc<App>>, Bearer(token): Bearer, uri: Uri) 
     }
 }
 
+/// The statement of a session that answers what was asked; `None` while there is none.
+pub async fn read_asked(app: &App, session: SessionId, ask: Ask) -> Result<Option<SessionCell>, Problem> {
+    let look = wait_for(app, ask, || look(app, session, ask)).await?;
+    match look.step {
+        Step::Answer => Ok(look.row),
+        Step::NotYet => Ok(None),
+        Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
+    }
+}
+
 /// One look at the row.
 pub async fn look(app: &App, session: SessionId, ask: Ask) -> Result<Look<SessionCell>, Problem> {
     let started = Moment::now();

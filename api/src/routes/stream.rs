@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
+use futures::Stream;
 use schemas::id::{SessionId, SessionToken};
 
 use crate::app::App;
@@ -49,14 +50,22 @@ pub async fn stream(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -
     let (token, seen) = asked(&uri, &headers)?;
     let session = token.session_id();
     let feed = Feed::open(&app, session, seen, StreamKind::Sse).await?;
-    let keep_alive = KeepAlive::new().interval(app.config.stream_keep_alive);
+    let events =
+        futures::stream::unfold(feed, async |mut feed| Some((Ok::<_, Infallible>(event(feed.next().await?)), feed)));
+    Ok(answer(events, session, app.config.stream_keep_alive))
+}
+
+/// The answer that streams these events of a session.
+pub fn answer(
+    events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    session: SessionId,
+    keep_alive: Duration,
+) -> Response {
     // The first lines say at once that the stream is open.
     let first = Event::default().retry(retry_of(session));
-    let rest = futures::stream::unfold(feed, async |mut feed| Some((event(feed.next().await?), feed)));
-    let events = futures::StreamExt::chain(futures::stream::iter([first]), rest);
-    let events = futures::StreamExt::map(events, Ok::<_, Infallible>);
+    let events = futures::StreamExt::chain(futures::stream::iter([Ok(first)]), events);
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
-    Ok((head, Sse::new(events).keep_alive(keep_alive)).into_response())
+    (head, Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive))).into_response()
 }
 
 /// Whose stream, and what the client has already.
@@ -71,11 +80,12 @@ pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(SessionToken, Option<Eve
 }
 
 /// When a client whose stream ended asks again: spread over two seconds, lest all come back at once after a restart.
-fn retry_of(session: SessionId) -> Duration {
+pub fn retry_of(session: SessionId) -> Duration {
     Duration::from_millis(1_000 + (session.bits() % 2_000) as u64)
 }
 
-fn event(Told { name, id, data }: Told) -> Event {
+/// What is told, as an event of its name.
+pub fn event(Told { name, id, data }: Told) -> Event {
     let event = Event::default().event(name).data(data);
     match id {
         Some(id) => event.id(id),

@@ -15,7 +15,7 @@ use crate::desk::Desk;
 const PATH: &str = "/api/v1/ml/predict-price";
 
 /// 100 per square foot in Seattle; not made for other places.
-struct PerSquareFoot;
+pub struct PerSquareFoot;
 
 impl Appraiser for PerSquareFoot {
     fn appraise(&self, listing: &Listing) -> Result<Appraisal, NotAppraised> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use api::{Api, Appraiser, Config};
+use api::{Api, Appraiser, Config, Lent};
 use schemas::id::{ListingId, SessionId, SessionToken};
 use schemas::listing::Listing;
 use schemas::recommendation::items_hash;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tracing::Dispatch;
 
+use crate::contract::CONTRACT;
 use crate::faults::{Delivery, FaultyLog, FaultyTables};
 
 /// A running API.
@@ -63,7 +64,7 @@ impl Answer {
             assert!(document[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {document:#}");
         }
         assert_eq!(document["request_id"].as_str(), self.header("x-request-id"));
-        assert_eq!(self.header("retry-after").is_some(), status == 503, "{document:#}");
+        assert_eq!(self.header("retry-after").is_some(), status == 503 || status == 429, "{document:#}");
         document
     }
 }
@@ -74,15 +75,20 @@ impl Desk {
     }
 
     pub fn start_with(config: Config, appraiser: Option<Arc<dyn Appraiser>>) -> Self {
-        Self::open(config, appraiser, None)
+        Self::open(config, appraiser, Lent::default(), None)
+    }
+
+    /// An API to which other parts of the process lend something.
+    pub fn start_lent(config: Config, lent: Lent) -> Self {
+        Self::open(config, None, lent, None)
     }
 
     /// An API whose threads log to this.
     pub fn start_watched(watch: Dispatch) -> Self {
-        Self::open(Config::default(), None, Some(watch))
+        Self::open(Config::default(), None, Lent::default(), Some(watch))
     }
 
-    fn open(config: Config, appraiser: Option<Arc<dyn Appraiser>>, watch: Option<Dispatch>) -> Self {
+    fn open(config: Config, appraiser: Option<Arc<dyn Appraiser>>, lent: Lent, watch: Option<Dispatch>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = StoreConfig {
             backend: store::BackendKind::Embedded,
@@ -104,7 +110,7 @@ impl Desk {
         let log = stream::open(&log).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let tables = runtime.block_on(store::open(&store)).unwrap();
-        let mut desk = Self::run(config, appraiser, log, tables, watch, false);
+        let mut desk = Self::run(config, appraiser, lent, log, tables, watch, false);
         desk.eventually("the API is ready", || desk.api().ready().is_ok());
         desk.directory = Some(directory);
         desk
@@ -124,12 +130,13 @@ impl Desk {
 
     fn start_endless_or_not(other: &Self, endless: bool) -> Self {
         let (log, tables) = (Arc::clone(&other.log), Arc::clone(&other.tables.inner));
-        Self::run(Config::default(), None, log, tables, None, endless)
+        Self::run(Config::default(), None, Lent::default(), log, tables, None, endless)
     }
 
     fn run(
         config: Config,
         appraiser: Option<Arc<dyn Appraiser>>,
+        lent: Lent,
         log: stream::Log,
         tables: store::Tables,
         watch: Option<Dispatch>,
@@ -148,7 +155,7 @@ impl Desk {
         let config = Config { listen: ([127, 0, 0, 1], 0).into(), ..config };
         let lines = Arc::clone(&fatal);
         let tell: stream::Fatal = Arc::new(move |line| lines.lock().unwrap().push(line));
-        let api = runtime.block_on(Api::start(config, faulty, tables.clone(), appraiser, tell)).unwrap();
+        let api = runtime.block_on(Api::start(config, faulty, tables.clone(), appraiser, lent, tell)).unwrap();
         let base = format!("http://{}", api.local_addr());
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -182,7 +189,9 @@ impl Desk {
         };
         let mut response = outcome.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         let text = String::from_utf8_lossy(&response.body_mut().read_to_vec().unwrap()).into_owned();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+        let answer = Answer { status: response.status().as_u16(), headers: response.headers().clone(), text };
+        CONTRACT.judge(method, path, &answer).unwrap_or_else(|wrong| panic!("{wrong}"));
+        answer
     }
 
     pub fn get(&self, path: &str) -> Answer {

@@ -153,7 +153,14 @@ fn an_address_in_use_is_a_start_error_that_names_it() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let config = Config { listen, ..Config::default() };
     let fatal = std::sync::Arc::new(|_: String| {});
-    let started = runtime.block_on(api::Api::start(config, desk.log.clone(), desk.tables.clone(), None, fatal));
+    let started = runtime.block_on(api::Api::start(
+        config,
+        desk.log.clone(),
+        desk.tables.clone(),
+        None,
+        api::Lent::default(),
+        fatal,
+    ));
     let error = started.err().unwrap().to_string();
     assert!(error.contains(&listen.to_string()), "{error}");
 }

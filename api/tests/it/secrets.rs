@@ -47,6 +47,11 @@ fn a_token_is_in_no_log_line() {
     let stream = format!("/api/v1/recommendations/stream?token={token}");
     assert_eq!(desk.ask("HEAD", &stream, &[], b"").status, 200);
     assert_eq!(desk.get(&format!("{stream}x")).status, 401);
+    let older = format!("/api/recommendations?session_id={token}");
+    assert_eq!(desk.get(&older).status, 200);
+    assert_eq!(desk.get(&format!("{older}x")).status, 404);
+    let stated_again = json!({"budget": 1, "location": "nowhere", "session_id": token});
+    assert_eq!(desk.post("/api/preferences", &stated_again).status, 422);
     assert_eq!(desk.get(&format!("/api/v1/recommendations/ws?token={token}")).status, 426);
     assert_eq!(desk.get_as(token, &format!("/api/v1/properties?session=true&token={token}")).status, 400);
     assert_eq!(desk.get(&format!("/nowhere/{token}")).status, 404);

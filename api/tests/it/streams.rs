@@ -19,21 +19,21 @@ const PATH: &str = "/api/v1/recommendations/stream";
 
 /// An event as a client sees it.
 #[derive(Debug, PartialEq)]
-struct Event {
-    name: String,
-    id: Option<String>,
-    data: Value,
+pub struct Event {
+    pub name: String,
+    pub id: Option<String>,
+    pub data: Value,
 }
 
 /// A client of server-sent events.
-struct Listening {
+pub struct Listening {
     reader: BufReader<TcpStream>,
-    head: String,
+    pub head: String,
     text: String,
 }
 
 impl Listening {
-    fn open(desk: &Desk, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub fn open(desk: &Desk, path: &str, headers: &[(&str, &str)]) -> Self {
         let mut stream = TcpStream::connect(desk.base.trim_start_matches("http://")).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -72,7 +72,7 @@ impl Listening {
     }
 
     /// The next event that is of one of these names; `None` when the stream has ended.
-    fn next_of(&mut self, names: &[&str]) -> Option<Event> {
+    pub fn next_of(&mut self, names: &[&str]) -> Option<Event> {
         loop {
             let block = self.block()?;
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
@@ -81,7 +81,7 @@ impl Listening {
         }
     }
 
-    fn next(&mut self) -> Option<Event> {
+    pub fn next(&mut self) -> Option<Event> {
         self.next_of(&["recommendations", "erased"])
     }
 

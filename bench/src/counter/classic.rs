@@ -26,7 +26,11 @@ impl Databases {
     /// Starts both and fills them; `directory` takes their data. Returns what the seed says of itself, too.
     pub fn start(directory: &Path, town: &Town) -> Result<(Self, String)> {
         let here = repository().join("bench/peers/classic");
-        succeed(Command::new(repository().join("dev/python-env")).arg(here.join(".venv")).arg(here.join("requirements.txt")))?;
+        succeed(
+            Command::new(repository().join("dev/python-env"))
+                .arg(here.join(".venv"))
+                .arg(here.join("requirements.txt")),
+        )?;
         let directory = std::path::absolute(directory)?;
         let mut this = Self { here, directory, variables: BTreeMap::new() };
         let said = succeed(Command::new(this.here.join("cluster")).arg("start").arg(&this.directory))?;
@@ -35,7 +39,10 @@ impl Databases {
         let files = this.directory.join("files");
         town.write(&files)?;
         let said = succeed(
-            Command::new(this.here.join(".venv/bin/python")).arg(this.here.join("seed.py")).arg(files).envs(&this.variables),
+            Command::new(this.here.join(".venv/bin/python"))
+                .arg(this.here.join("seed.py"))
+                .arg(files)
+                .envs(&this.variables),
         )?;
         Ok((this, said.trim().to_owned()))
     }

@@ -152,7 +152,11 @@ impl Roost {
 
     /// A connection of a feed's own.
     pub fn publisher(&self, feed: &str) -> Result<Publisher> {
-        Ok(Publisher { connection: Connection::open(&self.push)?, address: self.push.clone(), path: format!("/feeds/{feed}/listings") })
+        Ok(Publisher {
+            connection: Connection::open(&self.push)?,
+            address: self.push.clone(),
+            path: format!("/feeds/{feed}/listings"),
+        })
     }
 
     /// The request that states what a session wants.
@@ -216,7 +220,12 @@ impl Publisher {
         let mut answer = Vec::new();
         let status =
             self.connection.ask(&with_body("POST", &self.address, &self.path, "", body.as_bytes()), &mut answer)?;
-        ensure!(status == 200, "{}: {status}: {}", self.path, String::from_utf8_lossy(&answer[..answer.len().min(600)]));
+        ensure!(
+            status == 200,
+            "{}: {status}: {}",
+            self.path,
+            String::from_utf8_lossy(&answer[..answer.len().min(600)])
+        );
         Ok(())
     }
 }

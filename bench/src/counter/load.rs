@@ -82,12 +82,7 @@ impl Requests {
         // Less than a tick of the clock is no measurement.
         let per_cpu = used().zip(before).map(|(after, before)| count / (after - before).max(0.01)).collect();
         ensure!(count > 0.0, "{}: nothing was asked", self.address);
-        Ok(Asked {
-            rate: count / seconds,
-            per_cpu,
-            body: bytes / times.len(),
-            times: Spread::of(times),
-        })
+        Ok(Asked { rate: count / seconds, per_cpu, body: bytes / times.len(), times: Spread::of(times) })
     }
 
     fn ask_as_one(&self, pace: Pace, begun: Instant, next: &AtomicUsize) -> Result<(Vec<f64>, usize)> {

@@ -122,7 +122,9 @@ fn handler(table: &mut Table, report: &mut Report) -> Result<()> {
     let ours = of_roost(Point::NotModified, Load::Full(MOST))?;
     let ours_paced = of_roost(Point::NotModified, Load::Half)?;
     let bare = Bare::start(size)?;
-    for (point, header, status) in [(Point::NotModified, "If-None-Match: \"0\"\r\n", 304), (Point::Recommendations, "", 200)] {
+    for (point, header, status) in
+        [(Point::NotModified, "If-None-Match: \"0\"\r\n", 304), (Point::Recommendations, "", 200)]
+    {
         let each = vec![request(&bare.address, "/", header)].into();
         let requests = Requests { address: bare.address.clone(), each, status };
         measure(NAME, point, &requests, &[vec![bare.pid()]], table)?;
@@ -148,14 +150,22 @@ fn said(house: &str, ours: &readable::Readable, relay: Option<&readable::Readabl
         seen: format!("{} / {} (n = {})", two(&ours.accepted), two(&ours.read), ours.read.len()),
         peer: relay.map_or("–".to_owned(), |relay| {
             let [p50, p99] = [0.5, 0.99].map(|share| ours.read.at(share) / relay.read.at(share));
-            format!("relay, acknowledged / row read: {} / {}; {p50:.1}× / {p99:.1}×", two(&relay.accepted), two(&relay.read))
+            format!(
+                "relay, acknowledged / row read: {} / {}; {p50:.1}× / {p99:.1}×",
+                two(&relay.accepted),
+                two(&relay.read)
+            )
         }),
         goal: "p50 ≤ 5 ms, p99 ≤ 25 ms".to_owned(),
     }
 }
 
 /// Sessions that have a best listing, each another one, and what they see.
-fn watched(address: &str, town: &Town, ask: impl Fn(&synthetic::Session) -> Vec<u8>) -> Result<Vec<(Watched, Vec<u8>, String)>> {
+fn watched(
+    address: &str,
+    town: &Town,
+    ask: impl Fn(&synthetic::Session) -> Vec<u8>,
+) -> Result<Vec<(Watched, Vec<u8>, String)>> {
     let (mut connection, mut body) = (Connection::open(address)?, Vec::new());
     let (mut found, mut listings) = (Vec::new(), Vec::new());
     for session in &town.sessions[..ASKED] {
@@ -176,7 +186,8 @@ fn staleness(roost: &Roost, town: &Town, report: &mut Report) -> Result<()> {
     report.say("staleness");
     let ask = |session: &synthetic::Session| request(&roost.api, "/api/v1/recommendations", &bearer(session.token));
     let found = watched(&roost.api, town, ask)?;
-    let (sessions, records): (Vec<_>, Vec<_>) = found.into_iter().map(|(session, json, feed)| (session, (feed, json))).unzip();
+    let (sessions, records): (Vec<_>, Vec<_>) =
+        found.into_iter().map(|(session, json, feed)| (session, (feed, json))).unzip();
     let change = || records.into_iter().try_for_each(|(feed, json)| roost.push(&feed, std::iter::once(json)));
     let outcome = stale::measure(&roost.api, &sessions, Duration::from_secs(2), Duration::from_secs(30), change)?;
     report.add(old(roost.name, &outcome));
@@ -186,7 +197,9 @@ fn staleness(roost: &Roost, town: &Town, report: &mut Report) -> Result<()> {
 fn old(server: &str, (times, unseen): &(Spread, usize)) -> Line {
     let [median, p90, most] = [0.5, 0.9, 1.0].map(|share| times.at(share) / 1e3);
     line(
-        format!("{server}: the price of a session's best home changes, until a poll every 100 ms shows it, median / p90 / most"),
+        format!(
+            "{server}: the price of a session's best home changes, until a poll every 100 ms shows it, median / p90 / most"
+        ),
         format!("{median:.2} / {p90:.2} / {most:.2} s ({} sessions, {unseen} never)", times.len() + unseen),
         "roost: never more than a second",
     )
@@ -233,14 +246,16 @@ fn classic(town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
             let (mut connection, mut body) = (Connection::open(&classic.address)?, Vec::new());
             for Watched { listing, price, .. } in &sessions {
                 let path = format!("/api/properties/{listing}/price");
-                let put = with_body("PUT", &classic.address, &path, "", format!(r#"{{"list_price":{price}}}"#).as_bytes());
+                let put =
+                    with_body("PUT", &classic.address, &path, "", format!(r#"{{"list_price":{price}}}"#).as_bytes());
                 ensure!(connection.ask(&put, &mut body)? == 200, "{path}: {}", String::from_utf8_lossy(&body));
             }
             Ok(())
         };
         // Entries of every age: as long as they live.
         let spread = Duration::from_secs(u64::from(seconds).max(2));
-        let outcome = stale::measure(&classic.address, &sessions, spread, spread * 2 + Duration::from_secs(10), change)?;
+        let outcome =
+            stale::measure(&classic.address, &sessions, spread, spread * 2 + Duration::from_secs(10), change)?;
         report.add(old(name, &outcome));
         outcomes.push(name);
     }

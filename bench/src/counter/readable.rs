@@ -74,10 +74,12 @@ pub fn of_relay(servers: &Servers, town: &Town) -> Result<Readable> {
     let consumer = bare::consumer(servers, &name, Offset::Beginning)?;
     let is_over = Arc::new(AtomicBool::new(false));
     let (over, handle, writer) = (Arc::clone(&is_over), runtime.handle().clone(), Arc::clone(&session));
-    let hop = std::thread::spawn(move || write_rows(&consumer, &over, |key, value| {
-        handle.block_on(writer.execute_unpaged(&insert, (key, value)))?;
-        Ok(())
-    }));
+    let hop = std::thread::spawn(move || {
+        write_rows(&consumer, &over, |key, value| {
+            handle.block_on(writer.execute_unpaged(&insert, (key, value)))?;
+            Ok(())
+        })
+    });
 
     // One statement is under way at a time.
     let (acknowledged, acknowledgements) = bounded(1);

@@ -59,7 +59,8 @@ pub fn measure(
         // From before it is handed over, as with all other times here.
         *changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         change()?;
-        let outcomes = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a session panicked"))?);
+        let outcomes =
+            threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a session panicked"))?);
         outcomes.collect::<Result<Vec<_>>>()
     })?;
     let times: Vec<Option<f64>> = outcomes.into_iter().flatten().collect();

@@ -86,7 +86,13 @@ pub fn measure(roost: &Roost, clients: usize) -> Result<Heard> {
     push(0, LISTINGS)?;
     let (listings, sessions) = (roost.metric("roost_listings_known")?, roost.metric("roost_sessions_active")?);
     let statement = |client| {
-        with_body("POST", &roost.api, "/api/v1/preferences", &bearer(token(client)), probes::wish(client % LISTINGS).as_bytes())
+        with_body(
+            "POST",
+            &roost.api,
+            "/api/v1/preferences",
+            &bearer(token(client)),
+            probes::wish(client % LISTINGS).as_bytes(),
+        )
     };
     roost.post((0..clients).map(statement).collect())?;
     roost.settle("roost_listings_known", (listings as usize).max(LISTINGS))?;
@@ -96,14 +102,19 @@ pub fn measure(roost: &Roost, clients: usize) -> Result<Heard> {
     let runtime = crate::services::runtime()?;
     let listeners: Vec<_> = (0..clients)
         .map(|client| {
-            let ask = request(&roost.api, "/api/v1/recommendations/stream", &format!("{}Accept: text/event-stream\r\n", bearer(token(client))));
+            let ask = request(
+                &roost.api,
+                "/api/v1/recommendations/stream",
+                &format!("{}Accept: text/event-stream\r\n", bearer(token(client))),
+            );
             let told = Arc::new(std::sync::Mutex::new(Told::new()));
             let task = runtime.spawn(listen(roost.api.clone(), ask, Arc::clone(&scene), Arc::clone(&told)));
             (task, told)
         })
         .collect();
     let have = |least: usize| {
-        let knows = |told: &Arc<std::sync::Mutex<Told>>| locked(told).last().is_some_and(|(change, _)| *change >= least);
+        let knows =
+            |told: &Arc<std::sync::Mutex<Told>>| locked(told).last().is_some_and(|(change, _)| *change >= least);
         listeners.iter().filter(|(_, told)| knows(told)).count()
     };
     until(&format!("{clients} clients were told what is there"), PATIENCE, || {

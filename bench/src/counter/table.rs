@@ -43,10 +43,12 @@ impl Table {
                 servers.push(server);
             }
         }
-        let mut text = format!("| point | load | {} |\n|---|---|{}\n", servers.join(" | "), "---|".repeat(servers.len()));
+        let mut text =
+            format!("| point | load | {} |\n|---|---|{}\n", servers.join(" | "), "---|".repeat(servers.len()));
         for point in Point::ALL {
             for load in Load::ALL {
-                let cells = servers.iter().map(|server| self.get(server, point, load).map_or("–".to_owned(), Asked::to_string));
+                let cells =
+                    servers.iter().map(|server| self.get(server, point, load).map_or("–".to_owned(), Asked::to_string));
                 let cells: Vec<String> = cells.collect();
                 let (name, load) = match load {
                     Load::Full(4) => (point.name(), "4 connections".to_owned()),
@@ -73,7 +75,10 @@ mod tests {
         table.add("a", Point::Property, Load::Full(4), asked.clone());
         table.add("b", Point::Property, Load::Full(16), asked);
         let text = table.markdown();
-        assert!(text.contains("| `GET /properties/{id}` | 4 connections | 10/s (20; 15), 2.00 / 2.00 ms | – |"), "{text}");
+        assert!(
+            text.contains("| `GET /properties/{id}` | 4 connections | 10/s (20; 15), 2.00 / 2.00 ms | – |"),
+            "{text}"
+        );
         assert_eq!(text.lines().count(), 2 + 18);
     }
 }

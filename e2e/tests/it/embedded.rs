@@ -63,7 +63,7 @@ fn a_process_that_is_started_again_starts_from_its_snapshot_and_its_tables_equal
 }
 
 /// `roost up` on a directory.
-struct Up {
+pub struct Up {
     process: Running,
     api: u16,
     push: u16,
@@ -71,7 +71,8 @@ struct Up {
 }
 
 impl Up {
-    fn start(directory: &Path, data: &str) -> Result<Self> {
+    /// Starts it and waits until everything is ready.
+    pub fn start(directory: &Path, data: &str) -> Result<Self> {
         let settings = directory.join("up.toml");
         std::fs::write(&settings, SETTINGS)?;
         let (api, push, admin) = (free_port()?, free_port()?, free_port()?);
@@ -88,6 +89,16 @@ impl Up {
         let up = Self { process: Running::spawn(&mut command)?, api, push, admin };
         until("everything is ready", patience(60), || up.ask("readyz").map(Some))?;
         Ok(up)
+    }
+
+    /// Where the API listens.
+    pub fn api_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.api)
+    }
+
+    /// Where feeds are pushed to.
+    pub fn push_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.push)
     }
 
     fn ask(&self, path: &str) -> Result<String> {
@@ -108,22 +119,9 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
     let data = data.to_str().context("a path in UTF-8")?;
     let up = Up::start(directory, data)?;
     ensure!(up.warm_starts()? == 0, "there is a snapshot before the first start");
-    state(&format!("http://127.0.0.1:{}", up.api), sessions)?;
-    feeds.publish(&[], &["--push", &format!("http://127.0.0.1:{}", up.push)])?;
-    until("everything is taken in and written", patience(120), || {
-        let metrics = up.ask("metrics")?;
-        let sum = |metric| http::sum(&metrics, metric);
-        let canonical = sum("roost_ingest_listings_total");
-        ensure!(canonical + sum("roost_ingest_refused_total") == feeds.records as f64, "{canonical} taken in");
-        ensure!(
-            sum("roost_enricher_statements_total") == canonical,
-            "{} valued",
-            sum("roost_enricher_statements_total")
-        );
-        Ok(Some(()))
-    })?;
-    // The enricher's last facts are on the log and acknowledged; the judge sees them at once, and markets within a second.
-    come_to_rest_in(&up)?;
+    state(&up.api_url(), sessions)?;
+    feeds.publish(&[], &["--push", &up.push_url()])?;
+    taken_in(&up, feeds)?;
     up.process.stop("roost up")?;
 
     // What it wrote when it stopped is what it starts from, and every row is written again from that.
@@ -143,6 +141,24 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
     Installation::with_settings(settings)
 }
 
+/// Waits until all that was published is valued and written.
+pub fn taken_in(up: &Up, feeds: &Feeds) -> Result<()> {
+    until("everything is taken in and written", patience(120), || {
+        let metrics = up.ask("metrics")?;
+        let sum = |metric| http::sum(&metrics, metric);
+        let canonical = sum("roost_ingest_listings_total");
+        ensure!(canonical + sum("roost_ingest_refused_total") == feeds.records as f64, "{canonical} taken in");
+        ensure!(
+            sum("roost_enricher_statements_total") == canonical,
+            "{} valued",
+            sum("roost_enricher_statements_total")
+        );
+        Ok(Some(()))
+    })?;
+    // The enricher's last facts are on the log and acknowledged; the judge sees them at once, and markets within a second.
+    come_to_rest_in(up)
+}
+
 fn come_to_rest_in(up: &Up) -> Result<()> {
     let mut quiet_since = None;
     until("nothing more happens", patience(120), || {
@@ -158,7 +174,7 @@ fn come_to_rest_in(up: &Up) -> Result<()> {
 }
 
 /// The Seattle feed where there is one, and the synthetic market, as files.
-struct Feeds {
+pub struct Feeds {
     /// File, feed, mapping.
     files: Vec<(String, &'static str, &'static str)>,
     records: usize,
@@ -175,7 +191,7 @@ impl Feeds {
     }
 
     /// The synthetic market alone.
-    fn synthetic(directory: &Path) -> Result<Self> {
+    pub fn synthetic(directory: &Path) -> Result<Self> {
         let file = directory.join("market.jsonl").display().to_string();
         run(harness::roost()?.args([
             "synthetic",
@@ -189,7 +205,8 @@ impl Feeds {
         Ok(Self { files: vec![(file, "market", "reso")], records: EVENTS })
     }
 
-    fn publish(&self, before: &[&str], after: &[&str]) -> Result<()> {
+    /// Publishes each file, with arguments before and after.
+    pub fn publish(&self, before: &[&str], after: &[&str]) -> Result<()> {
         for (file, feed, map) in &self.files {
             run(harness::roost()?.args(before).args(["publish", file, "--feed", feed, "--map", map]).args(after))?;
         }

@@ -61,7 +61,7 @@ impl Push {
             write_timeout: config.write_timeout,
         };
         let failed = |source| PushError::Listen { listen, source };
-        let listener = tokio::net::TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = serve::listen(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let keys = Keys::new(log.clone(), config.keys_idle, fatal.clone());
         let shared = Arc::new(Shared::new(config, Appender::new(log)?, keys));

@@ -35,11 +35,13 @@ enum Rule {
     Model,
     /// A list of them, each another one.
     Models,
+    /// A list of origins of web pages, or a text with commas.
+    Origins,
     /// Text that is not empty.
     Filled,
 }
 
-use Rule::{Address, Bool, Filled, Filter, Model, Models, OneOf, Shares, Time, TimeOrZero, Whole};
+use Rule::{Address, Bool, Filled, Filter, Model, Models, OneOf, Origins, Shares, Time, TimeOrZero, Whole};
 
 /// Most memory that pushes may take is sixteen of these bodies, and as much again: 2 GiB.
 const MAX_PUSH_BYTES: i64 = 64 << 20;
@@ -138,6 +140,22 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.stream_keep_alive", Time("100ms", "10m")),
     ("api.max_appraisals", Whole(1, 1_024)),
     ("api.max_batches", Whole(1, 1_024)),
+    ("api.trusted_hops", Whole(0, 16)),
+    ("api.allowed_origins", Origins),
+    ("api.limits.exempt_loopback", Bool),
+    ("api.limits.requests.per_second", Whole(0, 1_000_000)),
+    ("api.limits.requests.burst", Whole(1, 1_000_000)),
+    ("api.limits.writes.per_second", Whole(0, 1_000_000)),
+    ("api.limits.writes.burst", Whole(1, 1_000_000)),
+    ("api.limits.valuations.per_second", Whole(0, 1_000_000)),
+    ("api.limits.valuations.burst", Whole(1, 1_000_000)),
+    ("api.limits.callers.per_second", Whole(0, 1_000_000)),
+    ("api.limits.callers.burst", Whole(1, 1_000_000)),
+    ("api.limits.statements.per_second", Whole(0, 1_000_000)),
+    ("api.limits.statements.burst", Whole(1, 1_000_000)),
+    ("api.max_previews", Whole(1, 64)),
+    ("api.max_scans", Whole(1, 64)),
+    ("api.page_always_secure", Bool),
 ];
 
 /// The first key whose value is not allowed, and why.
@@ -193,6 +211,7 @@ impl Rule {
             Filter => return filter(&given).map_err(|message| (String::new(), message)),
             Model => (ModelName::parse(&given).is_some(), "<name>/<version>, such as \"synthetic-us/2\"".to_owned()),
             Models => (are_models(value), "a list of <name>/<version>, such as [\"synthetic-us/2\"]".to_owned()),
+            Origins => return origins(value).map_err(|message| (String::new(), message)),
             Filled => (!given.trim().is_empty(), "some text".to_owned()),
             // Above.
             Shares => (true, String::new()),
@@ -213,6 +232,15 @@ fn filter(directives: &str) -> Result<(), String> {
             Err(format!("\"{directives}\": {error} (expected for example \"info\" or \"warn,scorer=debug\")"))
         }
     }
+}
+
+fn origins(value: &Value) -> Result<(), String> {
+    let texts = match value.clone().into_array() {
+        Ok(list) => list.iter().map(text).collect(),
+        Err(_) => text(value).split(',').map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()).collect(),
+    };
+    let texts: Vec<String> = texts;
+    texts.into_iter().try_for_each(|text| api::Origin::try_from(text).map(drop))
 }
 
 fn are_models(value: &Value) -> bool {
@@ -302,6 +330,7 @@ mod tests {
             Shares => vec!["{ x = 7 }".into(), "{ x = \"much\" }".into(), "{ \"a b\" = 0.5 }".into(), "1".into()],
             Model => ["x", "/1", "x/", "../1"].map(quote).to_vec(),
             Models => ["\"x/1\"", "[\"x\"]", "[\"x/1\", \"/1\"]", "1"].map(str::to_owned).to_vec(),
+            Origins => ["\"*\"", "[\"https://a.org/\"]", "[\"https://a.org\", \"b\"]", "1"].map(str::to_owned).to_vec(),
             Filled => vec![quote(""), quote(" ")],
         }
     }
@@ -319,6 +348,9 @@ mod tests {
                 Whole(least, most) => vec![least.to_string(), most.to_string(), format!("\"{most}\"")],
                 Time(least, most) | TimeOrZero(least, most, _) => vec![format!("\"{least}\""), format!("\"{most}\"")],
                 OneOf(words) => words.iter().map(|word| format!("\"{word}\"")).collect(),
+                Origins => {
+                    vec!["[]".to_owned(), "\"\"".to_owned(), "[\"https://a.org\", \"http://b.org:3000\"]".to_owned()]
+                }
                 Models => vec!["[]".to_owned(), "[\"x/1\", \"y/2\"]".to_owned()],
                 Address | Bool | Filter | Shares | Model | Filled => Vec::new(),
             };

@@ -22,7 +22,7 @@ const CAPACITY: usize = 3_000;
 
 /// The memory.
 #[derive(Debug)]
-pub struct Known {
+pub struct Tags {
     shards: [Mutex<Shard>; SHARDS],
     /// Names watches.
     next: AtomicU64,
@@ -60,7 +60,7 @@ pub struct Tag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch(u64);
 
-impl Known {
+impl Tags {
     /// Remembers nothing yet. A tag is believed for so long after its row was read.
     pub fn new(believed_for: Duration) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
@@ -68,7 +68,7 @@ impl Known {
     }
 
     /// What the session's row says now, if that is known.
-    pub fn tag(&self, session: SessionId, now: Moment) -> Option<Tag> {
+    pub fn get(&self, session: SessionId, now: Moment) -> Option<Tag> {
         if !self.is_followed.load(Ordering::Acquire) {
             return None;
         }
@@ -165,86 +165,86 @@ mod tests {
         Tag { items_hash: hash.to_owned(), preference_version: 7 }
     }
 
-    fn known() -> Known {
-        let known = Known::new(10 * SECOND);
-        known.set_followed(true);
-        known
+    fn tags() -> Tags {
+        let tags = Tags::new(10 * SECOND);
+        tags.set_followed(true);
+        tags
     }
 
     #[test]
     fn what_was_read_is_known_until_something_newer_is_announced() {
-        let (known, one, now) = (known(), session(1), Moment::now());
-        assert_eq!(known.tag(one, now), None);
-        let watch = known.watch(one, now);
-        known.read(one, watch, 5, tag("a"), now);
-        assert_eq!(known.tag(one, now), Some(tag("a")));
+        let (tags, one, now) = (tags(), session(1), Moment::now());
+        assert_eq!(tags.get(one, now), None);
+        let watch = tags.watch(one, now);
+        tags.read(one, watch, 5, tag("a"), now);
+        assert_eq!(tags.get(one, now), Some(tag("a")));
         // The announcement of what was read, and of something before it.
-        known.announced(one, 5);
-        known.announced(one, 4);
-        assert_eq!(known.tag(one, now), Some(tag("a")));
-        known.announced(one, 6);
-        assert_eq!(known.tag(one, now), None);
+        tags.announced(one, 5);
+        tags.announced(one, 4);
+        assert_eq!(tags.get(one, now), Some(tag("a")));
+        tags.announced(one, 6);
+        assert_eq!(tags.get(one, now), None);
         // The row does not show it yet.
-        known.read(one, known.watch(one, now), 5, tag("a"), now);
-        assert_eq!(known.tag(one, now), None);
-        known.read(one, known.watch(one, now), 6, tag("b"), now);
-        assert_eq!(known.tag(one, now), Some(tag("b")));
+        tags.read(one, tags.watch(one, now), 5, tag("a"), now);
+        assert_eq!(tags.get(one, now), None);
+        tags.read(one, tags.watch(one, now), 6, tag("b"), now);
+        assert_eq!(tags.get(one, now), Some(tag("b")));
     }
 
     #[test]
     fn what_was_announced_between_watch_and_read_is_not_lost() {
-        let (known, one, now) = (known(), session(1), Moment::now());
-        let watch = known.watch(one, now);
-        known.announced(one, 6);
-        known.read(one, watch, 5, tag("a"), now);
-        assert_eq!(known.tag(one, now), None);
+        let (tags, one, now) = (tags(), session(1), Moment::now());
+        let watch = tags.watch(one, now);
+        tags.announced(one, 6);
+        tags.read(one, watch, 5, tag("a"), now);
+        assert_eq!(tags.get(one, now), None);
     }
 
     #[test]
     fn a_row_read_before_its_session_was_watched_anew_is_not_remembered() {
-        let (known, one, now) = (known(), session(1), Moment::now());
-        let watch = known.watch(one, now);
-        known.forget(one);
+        let (tags, one, now) = (tags(), session(1), Moment::now());
+        let watch = tags.watch(one, now);
+        tags.forget(one);
         // Nobody notes this one.
-        known.announced(one, 6);
-        let other = known.watch(one, now);
-        known.read(one, watch, 5, tag("a"), now);
-        assert_eq!(known.tag(one, now), None);
-        known.read(one, other, 6, tag("b"), now);
-        assert_eq!(known.tag(one, now), Some(tag("b")));
+        tags.announced(one, 6);
+        let other = tags.watch(one, now);
+        tags.read(one, watch, 5, tag("a"), now);
+        assert_eq!(tags.get(one, now), None);
+        tags.read(one, other, 6, tag("b"), now);
+        assert_eq!(tags.get(one, now), Some(tag("b")));
     }
 
     #[test]
     fn a_tag_is_believed_for_a_time_and_while_the_topic_is_followed() {
-        let (known, one, now) = (known(), session(1), Moment::now());
-        let watch = known.watch(one, now);
-        known.read(one, watch, 5, tag("a"), now);
-        assert_eq!(known.tag(one, now + 9 * SECOND), Some(tag("a")));
-        assert_eq!(known.tag(one, now + 10 * SECOND), None);
-        known.set_followed(true);
-        assert_eq!(known.tag(one, now), Some(tag("a")));
-        known.set_followed(false);
-        known.set_followed(true);
-        assert_eq!(known.tag(one, now), None);
+        let (tags, one, now) = (tags(), session(1), Moment::now());
+        let watch = tags.watch(one, now);
+        tags.read(one, watch, 5, tag("a"), now);
+        assert_eq!(tags.get(one, now + 9 * SECOND), Some(tag("a")));
+        assert_eq!(tags.get(one, now + 10 * SECOND), None);
+        tags.set_followed(true);
+        assert_eq!(tags.get(one, now), Some(tag("a")));
+        tags.set_followed(false);
+        tags.set_followed(true);
+        assert_eq!(tags.get(one, now), None);
         // A read that was under way meanwhile.
-        known.read(one, watch, 5, tag("a"), now);
-        assert_eq!(known.tag(one, now), None);
+        tags.read(one, watch, 5, tag("a"), now);
+        assert_eq!(tags.get(one, now), None);
     }
 
     #[test]
     fn it_never_grows_beyond_its_bound_and_keeps_those_that_are_asked_for() {
-        let (known, now) = (known(), Moment::now());
+        let (tags, now) = (tags(), Moment::now());
         let kept = session(0);
-        let watch = known.watch(kept, now);
-        known.read(kept, watch, 5, tag("a"), now);
+        let watch = tags.watch(kept, now);
+        tags.read(kept, watch, 5, tag("a"), now);
         for n in 1..=4 * (SHARDS * CAPACITY) as u128 {
-            known.watch(session(n), now);
+            tags.watch(session(n), now);
             if n % 1_000 == 0 {
-                known.watch(kept, now);
+                tags.watch(kept, now);
             }
         }
-        let count: usize = known.shards.iter().map(|shard| lock(shard).young.len() + lock(shard).old.len()).sum();
+        let count: usize = tags.shards.iter().map(|shard| lock(shard).young.len() + lock(shard).old.len()).sum();
         assert!(count <= 2 * SHARDS * CAPACITY, "{count}");
-        assert_eq!(known.tag(kept, now), Some(tag("a")));
+        assert_eq!(tags.get(kept, now), Some(tag("a")));
     }
 }
