@@ -24,7 +24,11 @@ clients: .ort/libonnxruntime.so ## Clients in Python and TypeScript, generated f
 	$(CARGO) build --locked --bin roost
 	e2e/clients/run
 
-test-long: ## The simulator over 100,000 seeds, and without each of its guards: about 12 min
+schemathesis: .ort/libonnxruntime.so ## A live API against its own document, over 20,000 requests that schemathesis makes up; CASES=100 is quick
+	$(CARGO) build --locked --bin roost
+	e2e/schemathesis/run
+
+test-long: schemathesis ## That, and the simulator over 100,000 seeds, with and without each of its guards: about 12 min more
 	ROOST_TEST_LONG=1 $(CARGO) test --locked --workspace --test it sim:: -- --nocapture
 
 lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors

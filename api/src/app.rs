@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use access::Access;
 use schemas::id::SessionId;
 use schemas::topic::{partition_of, session_key};
 use schemas::units::Instant;
@@ -17,6 +18,7 @@ use crate::freshness::{Freshness, is_stale};
 use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::problem::{Kind, Problem};
 use crate::recall::Answers;
 use crate::recent::Recent;
@@ -24,15 +26,20 @@ use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
 use crate::tags::Tags;
 use crate::tail::Verdict;
+use crate::webhooks::Webhooks;
 
 /// Shared by all requests.
 pub struct App {
     /// The settings.
     pub config: Config,
+    /// Who asks, and who may do what.
+    pub access: Arc<Access>,
     /// The log: asked for its health.
     pub log: Log,
     /// The tables.
     pub tables: Tables,
+    /// What is sent to webhooks.
+    pub webhooks: Webhooks,
     /// The way to topic `preferences`.
     pub statements: Statements,
     /// The tail of topic `preferences`.
@@ -67,6 +74,8 @@ pub struct App {
     pub appraisals: Arc<Semaphore>,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
+    /// Which markets there are.
+    pub names: Names,
     /// One permit per preview under way.
     pub previews: Semaphore,
     /// One permit per request that counts homes.
@@ -93,6 +102,7 @@ impl App {
     pub fn ready(&self) -> Result<(), String> {
         self.log.health()?;
         self.follower.ready()?;
+        self.access.ready()?;
         self.freshness.ready()
     }
 }

@@ -1,6 +1,7 @@
 //! Every setting of the API.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,9 @@ use crate::origin::Origin;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Who may do what: the table `[auth]`, which ingest has too.
+    #[serde(skip)]
+    pub auth: access::Config,
     /// Where to listen. Only this machine unless told otherwise: there is no TLS, a proxy in front does that.
     pub listen: SocketAddr,
     /// A statement that the log appends later than this is none (DESIGN §3: 5 s).
@@ -74,6 +78,8 @@ pub struct Config {
     pub allowed_origins: Vec<Origin>,
     /// How often who may ask.
     pub limits: Limits,
+    /// What is sent to webhooks.
+    pub webhooks: WebhookConfig,
 }
 
 /// How often who may ask. Each is a token bucket.
@@ -137,6 +143,7 @@ fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Orig
 impl Default for Config {
     fn default() -> Self {
         Self {
+            auth: access::Config::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             statement_deadline: Duration::from_secs(5),
             max_wait: Duration::from_secs(30),
@@ -159,6 +166,58 @@ impl Default for Config {
             limits: Limits::default(),
             max_previews: 2,
             max_scans: 4,
+            webhooks: WebhookConfig::default(),
+        }
+    }
+}
+
+/// The settings of `[api.webhooks]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookConfig {
+    /// Whether webhooks are registered and sent to. They need `auth.secret_file` besides, from which they are signed.
+    pub enabled: bool,
+    /// Most requests under way, each on a thread of its own with a connection.
+    pub workers: usize,
+    /// Most of them to one host, so that a slow receiver leaves the rest to the others.
+    pub per_host: usize,
+    /// Most changes that wait, about 4 kB each: beyond, the oldest of the webhook with most is given up.
+    pub max_pending: usize,
+    /// Longest time of one request, from the look-up of the name to the end of the answer.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// The pause after a first failure; it doubles with each further one,
+    #[serde(with = "humantime_serde")]
+    pub first_pause: Duration,
+    /// up to this.
+    #[serde(with = "humantime_serde")]
+    pub longest_pause: Duration,
+    /// How old a change may become that the receiver does not take; then it is a dead letter.
+    #[serde(with = "humantime_serde")]
+    pub give_up_after: Duration,
+    /// Whether addresses without TLS are taken: for receivers in the same machine or network alone.
+    pub allow_http: bool,
+    /// Whether addresses of this machine and of private networks are taken. With strangers among the clients this lets them
+    /// send requests into the network that roost stands in.
+    pub allow_private_addresses: bool,
+    /// A PEM file of certificates that are trusted besides the public ones. Empty: none.
+    pub extra_roots: PathBuf,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            workers: 32,
+            per_host: 4,
+            max_pending: 100_000,
+            timeout: Duration::from_secs(10),
+            first_pause: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(3_600),
+            give_up_after: Duration::from_secs(86_400),
+            allow_http: false,
+            allow_private_addresses: false,
+            extra_roots: PathBuf::new(),
         }
     }
 }

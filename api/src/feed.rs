@@ -272,17 +272,22 @@ impl Feed {
 pub async fn tell_staleness(freshness: Arc<Freshness>, listeners: Arc<Listeners>, shards: u32, stale_after: Duration) {
     let mut ticks = tokio::time::interval(crate::freshness::EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    // Who begins to listen looks for itself first.
-    let mut was_stale = vec![false; shards as usize];
+    let mut was: Vec<(Option<Instant>, bool)> = vec![(None, false); shards as usize];
     loop {
         ticks.tick().await;
         let now_ms = now_ms();
-        let stale: Vec<bool> = (0..shards).map(|shard| is_stale(freshness.as_of(shard), now_ms, stale_after)).collect();
-        if stale != was_stale {
-            let shard_of = |session| partition_of(&session_key(session), shards) as usize;
-            listeners.wake_where(|session| stale[shard_of(session)] != was_stale[shard_of(session)]);
-            was_stale = stale;
+        let stale_at = |as_of| is_stale(as_of, now_ms, stale_after);
+        let is: Vec<_> =
+            (0..shards).map(|shard| freshness.as_of(shard)).map(|as_of| (as_of, stale_at(as_of))).collect();
+        let may_have_changed = |shard: usize| {
+            let ((was_as_of, was_stale), (as_of, stale)) = (was[shard], is[shard]);
+            // A listener looks by itself, too: it may have said what was so between two ticks, and is no more.
+            stale != was_stale || as_of != was_as_of && (stale || stale_at(was_as_of))
+        };
+        if (0..shards as usize).any(may_have_changed) {
+            listeners.wake_where(|session| may_have_changed(partition_of(&session_key(session), shards) as usize));
         }
+        was = is;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What surrounds every request: its id, the bound on requests under way, its time, panics, problem documents, metrics.
+//! What surrounds every request: its id and trace, the bound on requests under way, its time, panics, problem documents, metrics.
 //!
 //! The one place that knows both the request and what became of it. It never looks at the query or at `Authorization`: both
 //! may hold a secret, and what is not looked at is in no log line.
@@ -18,6 +18,7 @@ use futures::FutureExt as _;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
+use crate::trace;
 use crate::web::{Whole, page_of_problem, wants_page};
 
 /// The header that names a request, both ways.
@@ -30,13 +31,14 @@ pub struct AsItIs;
 const NO_ROUTE: &str = "none";
 
 /// Runs one request within its bounds, and writes out what became of it.
-pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub async fn guard(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Moment::now();
     let id = request_id(request.headers());
     let method = method_label(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let path = request.uri().path().to_owned();
     let wants_page = wants_page(&path, request.headers());
+    let trace = trace::complete(&request.method().clone(), request.headers_mut(), &id);
 
     let mut response = within_bounds(&app, request, next).await;
 
@@ -58,7 +60,16 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     }
     let (took, route) = (started.elapsed(), route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str));
     metrics::record_request(method, route, status.as_u16(), took);
-    tracing::debug!(request_id = id, method, route, status = status.as_u16(), ?took, "{method} {route}: {status}");
+    let trace_id = trace.as_deref().map(trace::id);
+    tracing::debug!(
+        request_id = id,
+        trace_id,
+        method,
+        route,
+        status = status.as_u16(),
+        ?took,
+        "{method} {route}: {status}"
+    );
     response
 }
 

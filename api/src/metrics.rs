@@ -15,12 +15,18 @@ const INTERACTIONS: &str = "roost_api_interactions_total";
 const STREAMS: &str = "roost_api_streams";
 const STREAM_EVENTS: &str = "roost_api_stream_events_total";
 const STREAMS_BEHIND: &str = "roost_api_streams_behind";
+const WEBHOOK_CHANGES: &str = "roost_webhook_changes_total";
+const WEBHOOK_ATTEMPTS: &str = "roost_webhook_attempts_total";
+const WEBHOOK_PENDING: &str = "roost_webhook_pending";
+const WEBHOOK_OLDEST: &str = "roost_webhook_oldest_pending_seconds";
+const WEBHOOK_DELAY: &str = "roost_webhook_delay_seconds";
 const RATE_LIMITED: &str = "roost_api_rate_limited_total";
 const STREAMS_REFUSED: &str = "roost_api_streams_refused_total";
 
 /// Bounds of the histograms, seconds: from a row out of memory to a long poll that runs out.
 pub const BUCKETS: &[(&str, &[f64])] = &[
     (REQUEST_DURATION, &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]),
+    (WEBHOOK_DELAY, &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0, 86400.0]),
     (ROW_READ_DURATION, &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]),
 ];
 
@@ -51,6 +57,25 @@ pub fn describe() {
     );
     describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit that was used up.");
     describe_gauge!(STREAMS_BEHIND, "1 while topic `recommendations` cannot be followed: streams stand still.");
+    describe_counter!(
+        WEBHOOK_CHANGES,
+        "Changes for webhooks by outcome: delivered, superseded (by a newer one), known (no news), dropped (the webhook is gone), \
+         given_up (a dead letter, after `api.webhooks.give_up_after`) or crowded (a dead letter, for want of room)."
+    );
+    describe_counter!(
+        WEBHOOK_ATTEMPTS,
+        "Requests to webhooks by outcome: taken, refused (a status) or failed (no answer)."
+    );
+    describe_gauge!(WEBHOOK_PENDING, "Changes for webhooks that wait or are under way.");
+    describe_gauge!(WEBHOOK_OLDEST, Unit::Seconds, "Age of the oldest of them that waits.");
+    describe_histogram!(
+        WEBHOOK_DELAY,
+        Unit::Seconds,
+        "From a change on the log to the receiver's answer that it has it."
+    );
+    for outcome in ["delivered", "given_up", "crowded"] {
+        counter!(WEBHOOK_CHANGES, "outcome" => outcome).increment(0);
+    }
     // Counters that alerts look at are there before they first count.
     counter!(STALE_READS).increment(0);
     counter!(KNOWN_TAGS).increment(0);
@@ -145,6 +170,27 @@ pub fn record_changes_behind(is_behind: bool) {
 /// A stream was refused.
 pub fn record_stream_refused(kind: StreamKind) {
     counter!(STREAMS_REFUSED, "kind" => kind.label()).increment(1);
+}
+
+/// What became of a change for a webhook.
+pub fn record_webhook_change(outcome: &'static str) {
+    counter!(WEBHOOK_CHANGES, "outcome" => outcome).increment(1);
+}
+
+/// A request to a webhook has ended.
+pub fn record_webhook_attempt(outcome: &'static str) {
+    counter!(WEBHOOK_ATTEMPTS, "outcome" => outcome).increment(1);
+}
+
+/// A receiver has a change, so long after it was on the log.
+pub fn record_webhook_delay(took: Duration) {
+    histogram!(WEBHOOK_DELAY).record(took);
+}
+
+/// How much waits for webhooks, and how long the oldest has.
+pub fn record_webhooks_pending(pending: usize, oldest: Duration) {
+    gauge!(WEBHOOK_PENDING).set(pending as f64);
+    gauge!(WEBHOOK_OLDEST).set(oldest.as_secs_f64());
 }
 
 /// A request was answered 429.

@@ -72,8 +72,6 @@ pub fn requests() -> serde_json::Map<String, Value> {
             "preferred_amenities": {"type": "array", "items": {"type": "string"}},
             "session_id": {"type": "string", "description": "Of the session whose statement this replaces; left out: a new session."},
         },
-        "example": {"budget": 750_000, "location": "Seattle, WA", "min_bedrooms": 3, "max_commute_time": 45, "min_school_rating": 7,
-                    "preferred_amenities": ["pool"]},
     });
     let home = json!({
         "description": "A home to be valued, in the older words; a RESO object is taken too.",
@@ -88,8 +86,6 @@ pub fn requests() -> serde_json::Map<String, Value> {
             "amenities": {"type": "array", "items": {"type": "string"}}, "price": {"type": "number"},
         },
         "additionalProperties": true,
-        "example": {"city": "Seattle", "state": "WA", "zip_code": "98101", "bedrooms": 3, "bathrooms": 2.5, "size_sqft": 1_800,
-                    "year_built": 1_962, "property_type": "house"},
     });
     let homes = json!({
         "description": "Homes to be valued: `properties`, or the list by itself.",

@@ -12,7 +12,7 @@ mod words;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemas::preferences::Preferences;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -31,8 +31,10 @@ use crate::routes::preferences::Accepted;
 use crate::routes::preview::Preview;
 use crate::routes::properties::Page;
 use crate::routes::recommendations::{Pending, Recommendations};
+use crate::routes::refresh::{Renewal, Renewed};
 use crate::routes::similar::Similar;
 use crate::routes::stated::Stated;
+use crate::routes::webhooks::{Registered, Registration, Shown, Tested, Webhooks};
 
 /// What is not a route.
 #[derive(OpenApi)]
@@ -41,7 +43,7 @@ use crate::routes::stated::Stated;
         title = "roost",
         version = env!("CARGO_PKG_VERSION"),
         description = "The three best homes of every session, kept current while the market moves. Errors are RFC 9457 problem documents; \
-                       `/problems` lists their types.",
+                       `/problems` lists their types. What stands on the log is described by `/asyncapi.json`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
@@ -50,6 +52,7 @@ use crate::routes::stated::Stated;
         (name = "markets", description = "Markets and their days."),
         (name = "models", description = "The price model."),
         (name = "older names", description = "The un-versioned names of the APIs that roost replaces, for the clients that there are."),
+        (name = "webhooks", description = "Addresses that are told when the three best change."),
     ),
     modifiers(&SessionToken),
 )]
@@ -61,7 +64,8 @@ impl utoipa::Modify for SessionToken {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "The token that `POST /preferences` gave: the capability to read and change one session.",
+                "The token that `POST /preferences` or `POST /sessions/refresh` gave, or the other issuer's: it reads and \
+                 changes one session.",
             ))
             .build();
         let in_query = ApiKeyValue::with_description(
@@ -71,6 +75,11 @@ impl utoipa::Modify for SessionToken {
         );
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("session", SecurityScheme::Http(scheme));
+        let key = ApiKeyValue::with_description(
+            "X-Api-Key",
+            "An API key of a service or an administrator, `roost_<id>_<secret>`; also as `Authorization: Bearer`.",
+        );
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(ApiKey::Header(key)));
         components.add_security_scheme("session_in_query", SecurityScheme::ApiKey(ApiKey::Query(in_query)));
     }
 }
@@ -84,6 +93,12 @@ pub fn document(routes: &utoipa::openapi::OpenApi) -> Value {
         parameters::bound(&at, operation);
         refusals::describe(&at, operation);
         older::deprecate(operation);
+        // An event has a text form of its own, of which a schema can say nothing: the description does.
+        if let Some(events) =
+            operation.pointer_mut("/responses/200/content/text~1event-stream").and_then(Value::as_object_mut)
+        {
+            events.remove("schema");
+        }
         // No route that takes a body does without.
         if let Some(body) = operation.get_mut("requestBody") {
             body["required"] = json!(true);
@@ -102,6 +117,8 @@ fn messages() -> Value {
     generator.subschema_for::<Preferences>();
     generator.subschema_for::<Dismissal>();
     generator.subschema_for::<ReportedOneOrMany>();
+    generator.subschema_for::<Renewal>();
+    generator.subschema_for::<Registration>();
     let mut answers = settings.for_serialize().into_generator();
     fn add<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) {
         generator.subschema_for::<T>();
@@ -109,6 +126,7 @@ fn messages() -> Value {
     for add in [
         add::<Accepted>,
         add::<Preview>,
+        add::<Renewed>,
         add::<Stated>,
         add::<Pick>,
         add::<Recorded>,
@@ -123,15 +141,19 @@ fn messages() -> Value {
         add::<Prediction>,
         add::<BatchLine>,
         add::<ModelInfo>,
+        add::<Registered>,
+        add::<Shown>,
+        add::<Webhooks>,
+        add::<Tested>,
         add::<ProblemDocument>,
     ] {
         add(&mut answers);
     }
     older::answers(&mut answers);
-    let mut messages = answers.take_definitions(true);
+    let mut messages = told_apart(answers.take_definitions(true));
     // A message that is both sent and answered is described as it may be sent: with its defaults left out.
     messages.extend(generator.take_definitions(true));
-    // The type is the canonical statement; the reader at the door fills in the currency.
+    // The type is the canonical statement; the reader at the door fills in the currency, and takes `null` for what is left out.
     messages["Preferences"]["required"] = json!(["budget", "place"]);
     // What `recall.rs` adds while the store is away.
     for message in ["Property", "History", "Markets", "MarketDetail"] {
@@ -141,6 +163,13 @@ fn messages() -> Value {
         messages[message]["properties"]["as_of"] =
             json!({"type": "string", "format": "date-time", "description": description});
     }
+    nullable_unless(&mut messages["Preferences"], &["budget", "place"]);
+    nullable_unless(&mut messages["Place"], &[]);
+    // Nor does it mind repeats, nor small letters, nor a postal code whose country another part of the place tells.
+    if let Some(amenities) = messages["AmenitySet"].as_object_mut() {
+        amenities.remove("uniqueItems");
+    }
+    messages["PostalCode"]["pattern"] = json!("^([A-Za-z]{2}/)?[A-Za-z0-9 -]{1,10}$");
     messages.insert("ResoProperty".to_owned(), reso_property());
     messages.extend(older::requests());
     messages.values_mut().for_each(|schema| {
@@ -148,6 +177,42 @@ fn messages() -> Value {
         defaults::tell(schema);
     });
     Value::Object(messages)
+}
+
+/// Preferences are the one message whose answer is stricter than its request: canonical, and nothing in it is `null`. It has a name
+/// of its own, `StatedPreferences`.
+fn told_apart(mut answers: Map<String, Value>) -> Map<String, Value> {
+    if let Some(canonical) = answers.remove("Preferences") {
+        answers.insert("StatedPreferences".to_owned(), canonical);
+    }
+    answers
+        .values_mut()
+        .for_each(|schema| refer(schema, "#/components/schemas/Preferences", "#/components/schemas/StatedPreferences"));
+    answers
+}
+
+fn refer(schema: &mut Value, from: &str, to: &str) {
+    match schema {
+        Value::Object(members) => members.values_mut().for_each(|member| refer(member, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, from, to)),
+        Value::String(text) if text == from => to.clone_into(text),
+        _ => {}
+    }
+}
+
+/// Lets every member of a message be `null` but these.
+fn nullable_unless(message: &mut Value, but: &[&str]) {
+    for (name, member) in message["properties"].as_object_mut().into_iter().flatten() {
+        let Some(own) = member.as_object_mut() else { continue };
+        if but.contains(&name.as_str()) || own.contains_key("anyOf") {
+            continue;
+        }
+        if let Some(kind) = own.get("type").and_then(Value::as_str).map(str::to_owned) {
+            own.insert("type".to_owned(), json!([kind, "null"]));
+        } else if let Some(reference) = own.remove("$ref") {
+            own.insert("anyOf".to_owned(), json!([{"$ref": reference}, {"type": "null"}]));
+        }
+    }
 }
 
 /// What `POST /ml/predict-price` takes: the reader of feeds knows some seventy fields, these are the ones that matter most.

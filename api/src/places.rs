@@ -354,4 +354,21 @@ mod tests {
         let named = |text: &str| markets_named(text, &markets()).len();
         assert_eq!((named("Portland"), named("Portland, OR"), named("Nowhere"), named("Bend, OR")), (2, 1, 0, 0));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_is_a_place_or_is_none(text in "([A-Za-z0-9/ ,'é-]{0,14}(, ?)?){0,4}|\\PC{0,20}") {
+            if let Ok(place) = resolve(&text, &markets()) {
+                proptest::prop_assert!(place.cities.len() + place.postal_codes.len() > 0);
+                for market in &place.cities {
+                    proptest::prop_assert!(market.as_str().parse::<Market>().is_ok(), "{market}");
+                }
+                // What is meant can be said again, whatever there is by then.
+                for market in &place.cities {
+                    let again = resolve(&written(market), &place.cities).unwrap();
+                    proptest::prop_assert!(again.cities.contains(market), "{market}: {}", written(market));
+                }
+            }
+        }
+    }
 }

@@ -9,6 +9,8 @@ use schemas::field_error::{Fault, FieldError};
 use serde::Serialize;
 use store::StoreError;
 
+use crate::redact::redact;
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $slug:literal, $status:ident, $title:literal;)+) => {
         /// The kind of a problem: one per thing that a client can do about it.
@@ -38,8 +40,10 @@ kinds! {
     UnknownParameter = "unknown-parameter", BAD_REQUEST, "Unknown query parameter";
     /// A query parameter has a value that is not allowed; each error says what is.
     InvalidParameter = "invalid-parameter", BAD_REQUEST, "Invalid query parameter";
-    /// The session's token is missing or is none: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`.
-    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A session's token is needed";
+    /// The token or API key is missing, is none, or has ended: send `Authorization: Bearer <token>` with the token of `POST /api/v1/preferences`, or `X-Api-Key: <key>` where a service asks.
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "A token is needed";
+    /// The caller is known and may not do this; the detail says who may.
+    Forbidden = "forbidden", FORBIDDEN, "Not for this caller";
     /// A page of another site tried to open a WebSocket or sent a form: only pages of this host may (WebSockets also those of the sites that setting `api.allowed_origins` lists), and programs, which send no `Origin`. Behind a proxy see that it passes `Host` on, or list the origin.
     ForbiddenOrigin = "forbidden-origin", FORBIDDEN, "Another site's page";
     /// There is no such route; `/openapi.json` lists them all.
@@ -52,6 +56,12 @@ kinds! {
     NotRecommended = "not-recommended", NOT_FOUND, "Not one of the three";
     /// No listing was ever seen in that market.
     MarketNotFound = "market-not-found", NOT_FOUND, "No such market";
+    /// There is no such webhook, it was deleted, or it is another's.
+    WebhookNotFound = "webhook-not-found", NOT_FOUND, "No such webhook";
+    /// This installation sends to no webhooks: `api.webhooks.enabled` is off, or there is no `auth.secret_file` to sign with.
+    WebhooksOff = "webhooks-off", NOT_FOUND, "No webhooks here";
+    /// The caller has as many webhooks as it may have: delete one first.
+    TooManyWebhooks = "too-many-webhooks", CONFLICT, "Too many webhooks";
     /// The route is there but not for this method; the header `Allow` lists those it has.
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The body did not arrive in time; send it again on a better line.
@@ -133,6 +143,17 @@ impl Wrong {
         }
     }
 
+    /// The same without what looks like a token.
+    fn redacted(self) -> Self {
+        let hide = |text: String| redact(&text).into_owned();
+        Self {
+            pointer: self.pointer.map(hide),
+            parameter: self.parameter.map(hide),
+            code: self.code,
+            message: hide(self.message),
+        }
+    }
+
     /// A wrong query parameter.
     pub fn parameter(name: &str, code: &'static str, message: String) -> Self {
         Self { pointer: None, parameter: Some(name.to_owned()), code, message }
@@ -209,16 +230,17 @@ impl Problem {
         Self::new(kind, kind.meaning())
     }
 
-    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret.
+    /// The whole answer: `instance` is the path of the request, never its query, which may hold a secret. What
+    /// looks like a token is left out everywhere.
     pub fn render(self, status: StatusCode, instance: &str, request_id: &str) -> Response {
         let document = Document {
             kind: format!("/problems/{}", self.kind.slug()),
             title: self.kind.title(),
             status: status.as_u16(),
-            detail: self.detail,
-            instance: instance.to_owned(),
+            detail: redact(&self.detail).into_owned(),
+            instance: redact(instance).into_owned(),
             request_id: request_id.to_owned(),
-            errors: self.errors,
+            errors: self.errors.into_iter().map(Wrong::redacted).collect(),
             candidates: self.candidates,
         };
         // Cannot fail: texts and numbers only.

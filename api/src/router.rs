@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue};
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,7 +21,7 @@ use crate::problem::{Kind, Problem};
 use crate::recall::recall;
 use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, preview, problems, properties,
-    property, recommendations, similar, socket, stated, stream,
+    property, recommendations, refresh, similar, socket, stated, stream, webhooks,
 };
 use crate::surround::{compression, cors};
 use crate::web;
@@ -31,6 +34,7 @@ fn v1(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(preview::preview))
         .routes(routes!(dismissed::dismiss))
         .routes(routes!(preferences::erase))
+        .routes(routes!(refresh::refresh))
         .routes(routes!(recommendations::read))
         .routes(routes!(pick::explain))
         .routes(routes!(interactions::record))
@@ -38,7 +42,10 @@ fn v1(app: Option<&Arc<App>>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(socket::socket))
         .routes(routes!(appraisal::predict))
         .routes(routes!(batch::predict_batch))
-        .routes(routes!(model::info));
+        .routes(routes!(model::info))
+        .routes(routes!(webhooks::register, webhooks::list))
+        .routes(routes!(webhooks::read, webhooks::delete))
+        .routes(routes!(webhooks::test));
     // What is the same for everybody.
     let common = OpenApiRouter::new()
         .routes(routes!(property::read))
@@ -74,22 +81,31 @@ pub fn router(app: Arc<App>) -> Router {
         .external_url_unchecked("/openapi.json", openapi())
         // Otherwise the page sends the document's address to a validator elsewhere.
         .config(utoipa_swagger_ui::Config::default().validator_url("none"));
-    let told = Router::from(docs).route("/problems", get(problems::list)).layer(compression());
+    let topics = topics(app.log.partitions());
+    let told = Router::from(docs)
+        .route("/asyncapi.json", get(move || async move { topics }))
+        .route("/problems", get(problems::list))
+        .layer(compression());
     let cors = cors(&app.config.allowed_origins);
-    let router = routes
-        .merge(told)
-        .merge(web::routes(&app))
-        .route("/problems/{slug}", get(problems::read))
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
-        .with_state(app);
-    // Outermost: a preflight is no request yet, and problems carry its headers too.
-    match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+    let within = |routes: Router<Arc<App>>| {
+        routes
+            .method_not_allowed_fallback(no_method)
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), limit))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
+    };
+    let routes = within(routes.merge(told).route("/problems/{slug}", get(problems::read)).fallback(no_route));
+    // Outermost: a preflight is no request yet, and problems carry its headers too. Never around the page, which a cookie opens.
+    let routes = match cors {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.merge(within(web::routes(&app))).with_state(Arc::clone(&app))
+}
+
+/// The AsyncAPI document of the topics, made once: it is the same for everybody.
+fn topics(partitions: u32) -> ([(HeaderName, HeaderValue); 1], Bytes) {
+    let text = schemas::asyncapi::document(env!("CARGO_PKG_VERSION"), partitions).to_string();
+    ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Bytes::from(text))
 }
 
 async fn no_route() -> Problem {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
+use access::Access;
 use store::Tables;
 use stream::{Fatal, Log, LogError};
 use tokio::sync::{Semaphore, watch};
@@ -19,12 +20,14 @@ use crate::freshness::{self, Freshness};
 use crate::lent::Lent;
 use crate::limits::Limits;
 use crate::listeners::Listeners;
+use crate::names::Names;
 use crate::recall::Answers;
 use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
 use crate::tags::Tags;
+use crate::webhooks::Webhooks;
 
 /// Why the API did not start.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +56,7 @@ pub struct Api {
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     background: [JoinHandle<()>; 2],
-    threads: [Ended; 3],
+    threads: Vec<Ended>,
 }
 
 /// How the API ended.
@@ -76,6 +79,7 @@ impl Api {
         fatal: Fatal,
     ) -> Result<Self, StartError> {
         crate::metrics::describe();
+        crate::descriptors::warn_if_too_few(&config);
         let listeners = Arc::new(Listeners::default());
         let recent = Arc::new(Recent::default());
         // Longer would be stale, were an announcement lost.
@@ -113,9 +117,12 @@ impl Api {
             recent,
             answers: Answers::default(),
             limits: Limits::new(&config),
+            names: Names::default(),
             previews: Semaphore::new(config.max_previews),
             scans: Semaphore::new(config.max_scans),
             config,
+            access: ways.access,
+            webhooks: ways.webhooks,
             log,
             tables,
             statements: ways.statements,
@@ -166,10 +173,12 @@ impl Api {
 
 /// The ways to the log, and what tells that their threads have ended.
 struct Ways {
+    access: Arc<Access>,
     statements: Statements,
     follower: Follower,
     changes: Changes,
-    threads: [Ended; 3],
+    webhooks: Webhooks,
+    threads: Vec<Ended>,
 }
 
 /// Opens the ways to the log, on a thread that may block.
@@ -182,12 +191,23 @@ async fn open_log(
 ) -> Result<Ways, StartError> {
     let (log, deadline) = (Arc::clone(log), config.statement_deadline);
     let listeners = Arc::clone(listeners);
+    let (auth, webhooks) = (config.auth.clone(), config.webhooks.clone());
     let opened = tokio::task::spawn_blocking(move || {
+        let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) =
             Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, (recent, tags), fatal)?;
-        Ok::<_, LogError>(Ways { statements, follower, changes, threads: [sent, followed, changed] })
+        let (changes, changed) = Changes::start(&log, listeners, (recent, tags), Arc::clone(&fatal))?;
+        let access = Arc::new(access);
+        let (webhooks, sending) = Webhooks::start(webhooks, &access, &log, &fatal)?;
+        Ok::<_, LogError>(Ways {
+            access,
+            statements,
+            follower,
+            changes,
+            webhooks,
+            threads: [sent, followed, changed, appended, known].into_iter().chain(sending).collect(),
+        })
     });
     let opened = opened.await.map_err(|error| StartError::Fatal(error.to_string()))?;
     Ok(opened?)

@@ -15,7 +15,7 @@ use schemas::recommendation::items_hash;
 use schemas::statement::deadline_header;
 use schemas::topic::{Topic, partition_of, session_key};
 use stream::{AckSink, Delivered, DeliveryError, Fatal, Log, LogError, Outgoing};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::problem::{Kind, Problem};
 
@@ -24,7 +24,7 @@ use crate::problem::{Kind, Problem};
 const QUEUE: usize = 4_096;
 /// Most statements without an acknowledgement: a client that went away leaves its one behind until the log answers.
 const MAX_UNACKNOWLEDGED: usize = 16_384;
-/// Most interactions under way: a quarter of the queue, so that they never keep out statements.
+/// Most interactions without an acknowledgement: a quarter of the queue, so that they never keep out statements.
 const MAX_INTERACTIONS: usize = 1_024;
 /// How long after its deadline a statement without an acknowledgement is answered as unknown (DESIGN §3).
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,7 +34,18 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// CloudEvents `source` of interactions: the same of every process, so that `id` tells a repetition.
 const INTERACTIONS_SOURCE: &str = "/roost/api";
 
-type Answer = oneshot::Sender<Result<Delivered, Undelivered>>;
+/// Where the outcome goes, and the permit that its record keeps until then: its client may be gone long before.
+struct Answer {
+    to: oneshot::Sender<Result<Delivered, Undelivered>>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    fn give(self, outcome: Result<Delivered, Undelivered>) {
+        // The client may have gone: then nobody waits for the answer.
+        let _ = self.to.send(outcome);
+    }
+}
 
 /// Why there is no acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +75,7 @@ pub struct Statements {
     sent: AtomicU64,
     source: String,
     /// One permit per interaction under way.
-    interactions: Semaphore,
+    interactions: Arc<Semaphore>,
 }
 
 impl Statements {
@@ -86,7 +97,7 @@ impl Statements {
             deadline,
             sent: AtomicU64::new(0),
             source: source(),
-            interactions: Semaphore::new(MAX_INTERACTIONS),
+            interactions: Arc::new(Semaphore::new(MAX_INTERACTIONS)),
         };
         Ok((statements, ended))
     }
@@ -105,7 +116,8 @@ impl Statements {
             + i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX / 2);
         let headers = self.headers(value.is_none(), now_ms(), deadline_ms, traceparent);
         let record = Outgoing { topic: Topic::Preferences, partition: None, key: Some(key), value, headers };
-        let (answer, outcome) = oneshot::channel();
+        let (to, outcome) = oneshot::channel();
+        let answer = Answer { to, _permit: None };
         if self.jobs.try_send(Job { record, until: Instant::now() + self.deadline, answer }).is_err() {
             return judge(
                 Some(Err(Undelivered::NotSent("too many statements wait for the log".to_owned()))),
@@ -120,7 +132,8 @@ impl Statements {
     /// Appends what a session did. `Ok` only when the log has all of it.
     pub async fn record(&self, interactions: &[Interaction], traceparent: Option<Vec<u8>>) -> Result<(), Problem> {
         // A batch is far smaller than the bound.
-        let Ok(_permits) = self.interactions.try_acquire_many(interactions.len() as u32) else {
+        let permits = Arc::clone(&self.interactions).try_acquire_many_owned(interactions.len() as u32);
+        let Ok(mut permits) = permits else {
             return Err(Problem::new(
                 Kind::Overloaded,
                 format!("{MAX_INTERACTIONS} interactions are under way already"),
@@ -136,7 +149,8 @@ impl Statements {
             headers.extend(traceparent.clone().map(|value| (header::TRACEPARENT.to_owned(), value)));
             let (key, value) = (Some(key), Some(value));
             let record = Outgoing { topic: Topic::Interactions, partition: None, key, value, headers };
-            let (answer, outcome) = oneshot::channel();
+            let (to, outcome) = oneshot::channel();
+            let answer = Answer { to, _permit: permits.split(1) };
             if self.jobs.try_send(Job { record, until, answer }).is_err() {
                 return Err(judge_interactions(Undelivered::NotSent(
                     "too many statements wait for the log".to_owned(),
@@ -223,8 +237,7 @@ fn send_all(producer: &dyn stream::Producer, acks: &Unacknowledged, mut queue: m
 }
 
 fn refuse(answer: Answer, reason: &str) {
-    // The client may have gone: then nobody waits for the answer.
-    let _ = answer.send(Err(Undelivered::NotSent(reason.to_owned())));
+    answer.give(Err(Undelivered::NotSent(reason.to_owned())));
 }
 
 /// Who waits for which acknowledgement.
@@ -244,8 +257,7 @@ impl Unacknowledged {
     fn answer(&self, token: u64, outcome: Result<Delivered, Undelivered>) {
         let answer = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
         if let Some(answer) = answer {
-            // The client may have gone: then nobody waits for the answer.
-            let _ = answer.send(outcome);
+            answer.give(outcome);
         }
     }
 }

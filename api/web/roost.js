@@ -68,6 +68,14 @@ if (list && "EventSource" in window) {
   addEventListener("pagehide", () => source.close());
 }
 
+// A picture that cannot be shown makes room for the drawing behind it.
+const withoutPicture = (image) => {
+  image.closest(".photo")?.classList.add("none");
+  image.remove();
+};
+document.addEventListener("error", ({ target }) => target instanceof HTMLImageElement && withoutPicture(target), true);
+for (const image of document.querySelectorAll(".photo img")) if (image.complete && !image.naturalWidth) withoutPicture(image);
+
 // A budget that nobody typed follows the market.
 const city = document.querySelector("#city");
 const budget = document.querySelector("#budget");

@@ -23,6 +23,9 @@ pub struct Config {
     pub commit_every: Duration,
     /// The HTTP way in.
     pub push: PushConfig,
+    /// Who may push: the table `[auth]`, which the API has too.
+    #[serde(skip)]
+    pub auth: access::Config,
 }
 
 impl Default for Config {
@@ -34,6 +37,7 @@ impl Default for Config {
             window: 20_000,
             commit_every: Duration::from_secs(1),
             push: PushConfig::default(),
+            auth: access::Config::default(),
         }
     }
 }

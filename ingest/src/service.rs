@@ -65,7 +65,7 @@ impl Ingest {
             return Err(StartError::Workers(config.workers));
         }
         let push = match config.push.enabled {
-            true => Some(Push::start(config.push.clone(), &log, &fatal).await?),
+            true => Some(Push::start(config.push.clone(), &config.auth, &log, &fatal).await?),
             false => None,
         };
         let stop = Arc::new(Stop::default());

@@ -31,6 +31,8 @@ pub struct Settings {
     pub scorer: scorer::Config,
     /// The counter.
     pub api: api::Config,
+    /// Who may do what, at the API and at the feed push.
+    pub auth: access::Config,
     /// Health and metrics.
     pub admin: crate::admin::Config,
     /// Log lines.

@@ -83,3 +83,63 @@ impl api::Survey for Survey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn listing(key: &str, price: u64, bedrooms: u16) -> PricedListing {
+        let version =
+            json!({"timestamp_ms": 1, "raw_partition": 0, "raw_offset": 0, "batch_index": 0, "model_epoch": 0});
+        serde_json::from_value(json!({
+            "listing": {
+                "listing_id": format!("f:{key}"), "version": version, "feed": "f", "standard_status": "Active", "property_type": "Residential",
+                "transaction": "sale", "market": "us/wa/seattle", "country": "us", "currency": "USD", "list_price": price,
+                "bedrooms_total": bedrooms,
+            },
+            "content_version": version, "last_confirmed_at": "2026-01-01T00:00:00Z", "first_seen_at": "2026-01-01T00:00:00Z",
+            "history": [{"version": version, "standard_status": "Active", "list_price": price}], "last_change": "NewListing",
+        }))
+        .unwrap()
+    }
+
+    fn preferences(statement: &Value) -> Preferences {
+        Preferences::parse(statement.to_string().as_bytes()).unwrap()
+    }
+
+    /// What is seen of these listings when they are brought so many at a time.
+    fn surveyed(listings: &[PricedListing], together: usize) -> api::Surveyed {
+        let place = json!({"cities": ["us/wa/seattle"]});
+        let asked = preferences(&json!({"budget": 500, "place": place, "min_bedrooms": 3}));
+        let relaxed = [
+            preferences(&json!({"budget": 600, "place": place, "min_bedrooms": 3})),
+            preferences(&json!({"budget": 500, "place": place, "min_bedrooms": 2})),
+        ];
+        let mut survey = bridge(&scorer::Config::default()).survey(&asked, &relaxed);
+        listings.chunks(together).for_each(|some| survey.look(some.to_vec()));
+        survey.finish()
+    }
+
+    #[test]
+    fn what_is_seen_is_counted_and_ranked_as_the_scorer_does_whatever_it_is_brought_in() {
+        let mut listings: Vec<PricedListing> =
+            [490, 300, 450, 400, 350].iter().enumerate().map(|(n, price)| listing(&n.to_string(), *price, 3)).collect();
+        listings.extend([
+            listing("dear", 550, 3),
+            listing("dearer", 601, 3),
+            listing("small", 300, 2),
+            listing("both", 550, 2),
+        ]);
+        let seen = surveyed(&listings, 100);
+        assert_eq!((seen.matched, seen.gained.as_slice()), (5, &[1, 1][..]));
+        let removed: Vec<_> = seen.removed.iter().map(|one| (one.filter.as_str(), one.removes)).collect();
+        assert_eq!(removed, [("budget", 2), ("min_bedrooms", 1)]);
+        let best: Vec<_> = seen.best.iter().map(|item| (item.rank, item.listing_id.listing_key())).collect();
+        assert_eq!(best, [(1, "1"), (2, "4"), (3, "3")]);
+        for together in [1, 2, 4] {
+            assert_eq!(surveyed(&listings, together), seen);
+        }
+    }
+}

@@ -90,6 +90,23 @@ fn fatal() -> Fatal {
     })
 }
 
+/// A line that nobody should miss where nobody is asked for anything; louder where others can reach the ports.
+fn say_what_is_open(settings: &Settings) {
+    if settings.auth.mode != access::Mode::Open {
+        return;
+    }
+    let ports = [settings.api.listen, settings.ingest.push.listen];
+    match ports.iter().find(|port| !port.ip().is_loopback()) {
+        None => {
+            tracing::warn!("auth.mode is \"open\": every program of this machine may push listings and make sessions")
+        }
+        Some(port) => tracing::error!(
+            "auth.mode is \"open\" and port {port} is reachable from outside: WHOEVER REACHES IT MAY PUSH LISTINGS AND MAKE SESSIONS; \
+             set auth.mode to \"tokens\" (docs/access.md), or have a proxy in front ask for more"
+        ),
+    }
+}
+
 fn lock(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
     parts.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -104,6 +121,9 @@ impl Services {
             true => Some(store::open(&settings.store).await?),
             false => None,
         };
+        if has(Role::Ingest) || has(Role::Api) {
+            say_what_is_open(settings);
+        }
         let mut parts = Parts { log: Some(log.clone()), ..Parts::default() };
         let mut addresses = Vec::new();
         if let Some(tables) = tables.clone().filter(|_| has(Role::Scorer)) {
@@ -117,18 +137,20 @@ impl Services {
             parts.enricher = Some(enricher::Enricher::start(&settings.enricher, &log, appraiser, fatal())?);
         }
         if has(Role::Ingest) {
-            let ingest = ingest::Ingest::start(settings.ingest.clone(), log.clone(), fatal()).await?;
+            let config = ingest::Config { auth: settings.auth.clone(), ..settings.ingest.clone() };
+            let ingest = ingest::Ingest::start(config, log.clone(), fatal()).await?;
             addresses.extend(ingest.push_address().map(|address| ("feed push", address)));
             parts.ingest = Some(ingest);
         }
         if let Some(tables) = tables.filter(|_| has(Role::Api)) {
             let appraiser = appraiser.map(|a| crate::appraiser::bridge(a, &settings.enricher)).transpose()?;
+            let config = api::Config { auth: settings.auth.clone(), ..settings.api.clone() };
             let render = metrics.clone();
             let lent = api::Lent {
                 judge: Some(crate::judge::bridge(&settings.scorer)),
                 metrics: Some(Arc::new(move || render.render())),
             };
-            let api = api::Api::start(settings.api.clone(), log.clone(), tables, appraiser, lent, fatal()).await?;
+            let api = api::Api::start(config, log.clone(), tables, appraiser, lent, fatal()).await?;
             addresses.push(("api", api.local_addr()));
             parts.api = Some(api);
         }

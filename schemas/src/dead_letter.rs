@@ -59,6 +59,8 @@ codes! {
     WrongVersion = "wrong_version",
     /// The reader itself failed on the record: a defect of roost.
     ReaderFailed = "reader_failed",
+    /// The receiver of a webhook did not take a change within `api.webhooks.give_up_after`, or too many others waited for it.
+    WebhookUndeliverable = "webhook_undeliverable",
 }
 
 impl Code {

@@ -253,6 +253,34 @@ impl schemars::JsonSchema for SessionId {
     }
 }
 
+/// What names an API key, a family of tokens or a webhook: 8 to 32 lower-case hexadecimal digits. No secret.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessId(Arc<str>);
+text_newtype!(AccessId, "^[0-9a-f]{8,32}$");
+
+impl AccessId {
+    /// A fresh id of 12 digits: 48 random bits, so that among 10,000 keys two are equal once in 5 million installations.
+    pub fn short() -> Self {
+        Self(format!("{:032x}", SessionToken::random().0)[..12].into())
+    }
+    /// A fresh id of 128 random bits.
+    pub fn random() -> Self {
+        Self(format!("{:032x}", SessionToken::random().0).into())
+    }
+}
+
+impl FromStr for AccessId {
+    type Err = FieldError;
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if (8..=32).contains(&text.len()) && text.bytes().all(hex) {
+            Ok(Self(text.into()))
+        } else {
+            Err(FieldError::new("id", text, Fault::OutOfRange, "8 to 32 lower-case hexadecimal digits"))
+        }
+    }
+}
+
 /// ISO 3166-1 alpha-2, lower case.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Country([u8; 2]);

@@ -3,8 +3,10 @@
 //!
 //! No I/O, no clocks, no runtime: values in, values out.
 
+pub mod access;
 pub mod accuracy;
 pub mod amenities;
+pub mod asyncapi;
 pub mod cells;
 pub mod cql;
 pub mod dead_letter;

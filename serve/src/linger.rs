@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// Longest wait for the client's own end: a way around the world and back, several times. A stop takes so much longer.
-const LINGER: Duration = Duration::from_secs(1);
+/// Longest wait for the client's own end: a way around the world and back. A stop takes so much longer.
+const LINGER: Duration = Duration::from_millis(500);
 /// Most bytes that are dropped: as much as a kernel's buffers hold.
 const MAX_DROPPED_BYTES: usize = 8 * 1024 * 1024;
 /// Read in one go, on the stack.

@@ -39,7 +39,7 @@ const LAST_ACCEPTS: Duration = Duration::from_millis(50);
 /// How long a connection without a request stays open at the end: a client that asks meanwhile is answered, and told with
 /// `Connection: close` that it was the last time, where it would else find a connection that is gone. Above what usual clients
 /// leave between two requests under load, below what an operator notices.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How long a client may leave an answer unread once the service ends: who reads at all has read what is in the kernel's
 /// buffers long before, and one who does not must not delay the end by the whole write time-out.
 const UNREAD_AT_THE_END: Duration = Duration::from_secs(1);

@@ -72,4 +72,19 @@ mod tests {
         assert_eq!(policy["max.compaction.lag.ms"], "691200000");
         assert_eq!(policy["min.insync.replicas"], "2");
     }
+
+    #[test]
+    fn the_document_of_the_topics_tells_the_settings_that_they_get() {
+        for topic in Topic::ALL {
+            let policy = of(topic, 3);
+            for (name, told) in schemas::asyncapi::configuration(topic) {
+                let raw = told.to_string();
+                let words =
+                    told.as_array().map(|words| words.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>());
+                let told = words.map(|words| words.join(",")).or_else(|| told.as_str().map(str::to_owned));
+                let told = told.unwrap_or(raw);
+                assert_eq!(policy.get(&name), Some(&told), "{topic}: {name}");
+            }
+        }
+    }
 }

@@ -148,8 +148,8 @@ mod tests {
 
     #[test]
     fn full_buckets_are_swept_out_when_room_is_needed() {
-        let mut shard = Shard::default();
-        shard.full_at = (1..=MAX_KEYS as u64).map(|key| (key, 100 + key)).collect();
+        let full_at = (1..=MAX_KEYS as u64).map(|key| (key, 100 + key)).collect();
+        let mut shard = Shard { full_at, ..Shard::default() };
         assert_eq!(shard.place(9_999_999, 50), CROWD, "none is full yet");
         assert_eq!(shard.place(9_999_999, 200), CROWD, "a sweep was just now");
         assert_eq!(shard.place(9_999_999, 50 + SWEEP_EVERY), 9_999_999);

@@ -77,19 +77,26 @@ enum Deed {
     Statement,
     /// Appends something else.
     Write,
-    /// Has homes valued.
+    /// Has homes valued, or counted and scored for a statement that nobody has made yet.
     Valuation,
 }
 
 impl Deed {
-    /// By method and pattern: `/api/v1/ml/…` values, and what is sent elsewhere is written.
+    /// By method and pattern: `/ml/…`, `/predict` and `/batch` value, and what is sent elsewhere is written. The page's `/predict` values
+    /// when it is asked with GET, too: its form is a question.
     fn of(method: &Method, pattern: Option<&str>) -> Self {
         let Some(pattern) = pattern else { return Self::Read };
+        if pattern == "/predict" {
+            return Self::Valuation;
+        }
+        let values = ["/ml/", "/predict", "/batch", ":preview"].iter().any(|part| pattern.contains(part));
+        let states =
+            pattern == "/" || ["/preferences", "/sessions/", "/page/"].iter().any(|part| pattern.contains(part));
         if !matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             Self::Read
-        } else if pattern.contains("/ml/") || pattern.contains("predict") {
+        } else if values {
             Self::Valuation
-        } else if pattern.contains("/preferences") || pattern.contains("/sessions/") {
+        } else if states {
             Self::Statement
         } else {
             Self::Write
@@ -238,6 +245,23 @@ mod tests {
             (Method::DELETE, "/api/v1/sessions/{id}", Deed::Statement),
             (Method::POST, "/api/v1/interactions", Deed::Write),
             (Method::POST, "/api/v1/ml/predict-price/batch", Deed::Valuation),
+            (Method::GET, "/api/v1/ml/model-info", Deed::Read),
+            (Method::POST, "/api/v1/preferences:preview", Deed::Valuation),
+            // The older names.
+            (Method::POST, "/api/preferences", Deed::Statement),
+            (Method::POST, "/api/ml/predict-price", Deed::Valuation),
+            (Method::POST, "/api/v1/predict", Deed::Valuation),
+            (Method::POST, "/api/v1/batch", Deed::Valuation),
+            (Method::GET, "/api/recommendations", Deed::Read),
+            (Method::GET, "/api/v1/health", Deed::Read),
+            // The page: its forms are sent, but for the one that asks what a home is worth.
+            (Method::GET, "/", Deed::Read),
+            (Method::POST, "/", Deed::Statement),
+            (Method::POST, "/page/dismiss", Deed::Statement),
+            (Method::POST, "/page/erase", Deed::Statement),
+            (Method::GET, "/page/picks/stream", Deed::Read),
+            (Method::GET, "/predict", Deed::Valuation),
+            (Method::GET, "/homes/{id}", Deed::Read),
         ] {
             assert_eq!(Deed::of(&method, Some(pattern)), deed, "{method} {pattern}");
         }

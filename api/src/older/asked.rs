@@ -3,12 +3,11 @@
 //! Only names and a place differ: everything is judged by the dictionary's reader, whose faults get the older names back.
 
 use schemas::field_error::{Fault, FieldError};
-use schemas::id::{Market, SessionToken};
+use schemas::id::Market;
 use schemas::preferences::{Place, Preferences};
 use serde_json::value::RawValue;
 
 use super::members::{Members, Writer, members};
-use super::session;
 use crate::places::{EXPECTED, Unplaced, resolve};
 use crate::problem::{Kind, Problem, Wrong};
 use crate::routes::preferences::refused;
@@ -21,8 +20,8 @@ const ZERO_IS_OPEN: [&str; 3] = ["min_bedrooms", "min_bathrooms", "min_school_ra
 /// What a body says.
 #[derive(Debug)]
 pub struct Asked {
-    /// Whose statement is replaced.
-    pub session: Option<SessionToken>,
+    /// What opens the session whose statement is replaced.
+    pub session: Option<String>,
     location: Option<Result<String, FieldError>>,
     wrong: Vec<FieldError>,
     rest: Members,
@@ -41,12 +40,10 @@ impl Asked {
             match name.as_str() {
                 // What is null is left open.
                 _ if raw.get() == "null" => {}
-                "session_id" if asked.session.is_none() => {
-                    match text(&raw).and_then(|text| session::opened_by(&text)) {
-                        Some(token) => asked.session = Some(token),
-                        None => asked.wrong.push(no_session()),
-                    }
-                }
+                "session_id" if asked.session.is_none() => match text(&raw) {
+                    Some(text) => asked.session = Some(text),
+                    None => asked.wrong.push(no_session()),
+                },
                 "location" if asked.location.is_none() => {
                     let bad = || FieldError::new("location", raw.get(), Fault::BadType, EXPECTED);
                     asked.location = Some(text(&raw).ok_or_else(bad));
@@ -55,6 +52,11 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+
+    /// The session that it names is none.
+    pub fn refuse_session(&mut self) {
+        self.wrong.push(no_session());
     }
 
     /// The statement, with the place that its location names among `markets`. All faults at once.
@@ -178,7 +180,10 @@ mod tests {
     fn everything_wrong_is_told_at_once_under_its_older_name() {
         let body = json!({"budget": -1, "max_commute_time": "x", "min_bedrooms": -2, "preferred_amenities": ["moat"],
                           "session_id": "5ecret", "garden": true});
-        let problem = preferences(&body).unwrap_err();
+        let mut asked = Asked::read(body.to_string().as_bytes()).unwrap();
+        assert_eq!(asked.session.as_deref(), Some("5ecret"));
+        asked.refuse_session();
+        let problem = asked.preferences(&[]).unwrap_err();
         let mut pointers: Vec<_> = problem.errors.iter().filter_map(|wrong| wrong.pointer.as_deref()).collect();
         pointers.sort_unstable();
         let expected = [

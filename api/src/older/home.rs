@@ -274,4 +274,19 @@ mod tests {
         let home = OlderHome::read(br#"{"bedrooms":1,"stories":2,"grade":7}"#).unwrap();
         assert_eq!(home.ignored(&["grade".to_owned()].into()), ["stories"]);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_home_is_translated_to_json_or_refused(members in proptest::collection::vec(
+            ("city|state|location|country|beds|zip|lat|property_type|x|features|\\PC{0,3}", "null|-?[1-9][0-9]{0,3}|\"[A-Za-z ,]{0,9}\"|[{][}]|\\[1\\]"), 0..6,
+        )) {
+            let mut writer = Writer::default();
+            members.iter().for_each(|(name, raw)| writer.add(name, raw));
+            if let Some(home) = OlderHome::read(&writer.finish())
+                && let Ok(translated) = home.translated(&["us/wa/seattle".parse().unwrap()])
+            {
+                proptest::prop_assert!(self::members(&translated.body).is_some());
+            }
+        }
+    }
 }

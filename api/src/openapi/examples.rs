@@ -15,7 +15,9 @@ macro_rules! examples {
 
 examples! {
     "Accepted" "Dismissal" "History" "MarketDetail" "Markets" "ModelInfo" "Page" "Pending" "Pick" "Prediction" "Preferences"
-    "Property" "Recommendations" "Recorded" "ReportedOneOrMany" "ResoProperty" "Similar" "Stated"
+    "Preview" "Property" "Recommendations" "Recorded" "Renewal" "Renewed" "ReportedOneOrMany" "ResoProperty" "Similar" "Stated"
+    "OlderHealth" "OlderHome" "OlderHomes" "OlderPage" "OlderPrediction" "OlderPredictions" "OlderPreferences" "OlderPropertyDetail"
+    "OlderRecommendations" "OlderSession"
 }
 
 /// Puts the example of a body's schema beside it, wherever the annotation of the route has none of its own.

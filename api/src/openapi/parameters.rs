@@ -7,6 +7,7 @@ use schemas::vocabulary::PropertySubType;
 use serde_json::{Value, json};
 
 use super::operations::Operation;
+use crate::scan::MAX_LISTINGS;
 
 /// Longest value of a parameter, in bytes: `query.rs` refuses longer ones.
 const MAX_VALUE: usize = 1_024;
@@ -25,27 +26,37 @@ pub fn bound(at: &Operation, operation: &mut Value) {
 
 /// Schema and example. An optional header that may be anything keeps its type, without `null`: it is absent, or a text.
 fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
-    let text = json!({"type": "string", "minLength": 1, "maxLength": MAX_VALUE});
+    let text = json!({"type": "string", "maxLength": MAX_VALUE});
     Some(match (at.id.as_str(), name) {
         ("list_markets", "limit") => {
             (json!({"type": "integer", "minimum": 1, "maximum": 1_000, "default": 1_000}), json!(100))
         }
-        ("erase_session", "id") => (pattern("^[0-9a-f]{32}$"), json!("5d41402abc4b2a76b9719d911017c592")),
+        ("erase_session", "id") => (pattern("[0-9a-f]{32}"), json!("5d41402abc4b2a76b9719d911017c592")),
+        ("read_webhook" | "delete_webhook" | "test_webhook", "id") => {
+            (pattern("[0-9a-f]{8,32}"), json!("0f1e2d3c4b5a69788796a5b4c3d2e1f0"))
+        }
         // A name or a slug; what is none is a market that is not there.
-        ("read_market", "country") => (pattern("^[A-Za-z]{2}$"), json!("us")),
-        ("read_market", "state") => (pattern("^[a-z0-9-]{1,80}$"), json!("wa")),
-        ("read_market", "city") => (pattern("^[a-z0-9-]{1,80}$"), json!("seattle")),
+        ("read_market", "country") => (pattern("[A-Za-z]{2}"), json!("us")),
+        ("read_market", "state") => (pattern("[a-z0-9-]{1,80}"), json!("wa")),
+        ("read_market", "city") => (pattern("[a-z0-9-]{1,80}"), json!("seattle")),
         (_, "id" | "listing_id") if at.path.contains("/properties/") || at.path.contains("/recommendations/") => {
             // The readers of ids take more letters; these are the ones that need no escaping in a path.
-            (pattern("^[a-z0-9][a-z0-9_.-]{0,63}:[A-Za-z0-9_.~-]{1,255}$"), json!("seattle:171727"))
+            (pattern("[a-z0-9][a-z0-9_.-]{0,63}:[A-Za-z0-9_.~-]{1,255}"), json!("seattle:171727"))
         }
+        (_, "session_id") => (optional("[0-9a-f]{32}"), Value::Null),
+        (_, "location") => (text, Value::Null),
+        (_, "bedrooms" | "min_bedrooms" | "max_commute_time") => {
+            (json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}), Value::Null)
+        }
+        (_, "page") => (json!({"type": "integer", "minimum": 1, "maximum": MAX_LISTINGS, "default": 1}), Value::Null),
+        (_, "per_page") => (json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}), Value::Null),
         (_, "min_version") => (json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}), json!(0)),
-        (_, "wait") => (pattern("^(([12]?[0-9](\\.[0-9]{1,3})?|30)s?|([12]?[0-9]{1,4}|30000)ms)$"), json!("2s")),
-        (_, "token") => (pattern("^[0-9a-f]{32}$"), Value::Null),
-        (_, "last_event_id") => (pattern("^[0-9]{1,15}-[0-9a-f]{16}$"), json!("1099511627777-0f1e2d3c4b5a6978")),
+        (_, "wait") => (optional("(([12]?[0-9](\\.[0-9]{1,3})?|30)s?|([12]?[0-9]{1,4}|30000)ms)"), json!("2s")),
+        (_, "token") => (optional("[0-9a-f]{32}"), Value::Null),
+        (_, "last_event_id") => (optional("[0-9]{1,15}-[0-9a-f]{16}"), json!("1099511627777-0f1e2d3c4b5a6978")),
         (_, "market") => (list("[a-z]{2}/[a-z0-9-]{1,80}/[a-z0-9-]{1,80}", MAX_CITIES), json!("us/wa/seattle")),
         (_, "city" | "state") => (text, Value::Null),
-        (_, "country") => (pattern("^[A-Za-z]{2}$"), Value::Null),
+        (_, "country") => (optional("[A-Za-z]{2}"), Value::Null),
         (_, "session" | "explain") => (json!({"type": "boolean"}), Value::Null),
         (_, "transaction") => (json!({"type": "string", "enum": ["sale", "lease"]}), json!("sale")),
         (_, "min_price" | "max_price") => {
@@ -54,7 +65,7 @@ fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
         (_, "beds_min" | "commute_max") => (json!({"type": "integer", "minimum": 0, "maximum": u16::MAX}), Value::Null),
         (_, "baths_min") => (json!({"type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.5}), Value::Null),
         (_, "area_min") => (json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}), Value::Null),
-        (_, "school_rating_min") => {
+        (_, "school_rating_min" | "min_school_rating") => {
             (json!({"type": "number", "minimum": 0, "maximum": 10, "multipleOf": 0.1}), Value::Null)
         }
         (_, "property_sub_type") => {
@@ -70,17 +81,23 @@ fn of(at: &Operation, name: &str, written: &Value) -> Option<(Value, Value)> {
         (_, "extra") => (json!({"type": "string", "enum": ["ignore"]}), json!("ignore")),
         (_, "limit") => (json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 20}), json!(20)),
         (_, "days") => (json!({"type": "integer", "minimum": 1, "maximum": 366, "default": 30}), json!(30)),
-        (_, "cursor") => (pattern("^[A-Za-z0-9_-]{10,512}$"), Value::Null),
+        (_, "cursor") => (optional("[A-Za-z0-9_-]{10,512}"), Value::Null),
         _ if written["type"] == json!(["string", "null"]) => (json!({"type": "string"}), Value::Null),
         _ => return None,
     })
 }
 
+/// A part of a path.
 fn pattern(pattern: &str) -> Value {
-    json!({"type": "string", "pattern": pattern})
+    json!({"type": "string", "pattern": format!("^{pattern}$")})
+}
+
+/// A parameter of the query, where an empty value is none: forms send it so.
+fn optional(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": format!("^({pattern})?$")})
 }
 
 /// Words separated by commas: a text, for what is separated otherwise is refused as given twice.
 fn list(word: &str, most: usize) -> Value {
-    json!({"type": "string", "pattern": format!("^{word}(,{word}){{0,{}}}$", most - 1), "maxLength": MAX_VALUE})
+    json!({"type": "string", "pattern": format!("^({word}(,{word}){{0,{}}})?$", most - 1), "maxLength": MAX_VALUE})
 }

@@ -21,8 +21,14 @@ pub fn describe(at: &Operation, operation: &mut Value) {
         let media = &mut response["content"]["application/problem+json"];
         media["schema"] = json!({"$ref": "#/components/schemas/Problem"});
         media["examples"][kind.slug()] = examples::of_problem(kind, &at.path);
-        if status.as_u16() == 503 {
+        if matches!(status.as_u16(), 429 | 503) {
             response["headers"]["Retry-After"] = json!({"description": "Seconds until a repeat makes sense.", "schema": {"type": "integer", "minimum": 1}});
+        }
+        if status.as_u16() == 429 {
+            let said = |what: &str| json!({"description": what, "schema": {"type": "string"}});
+            response["headers"]["RateLimit-Policy"] =
+                said("The limits that the request counts for, each with its quota `q` and its window `w` in seconds.");
+            response["headers"]["RateLimit"] = said("What is left of each: `r` requests, full again in `t` seconds.");
         }
         if status.as_u16() == 401 {
             response["headers"]["WWW-Authenticate"] = json!({"description": "`Bearer`.", "schema": {"type": "string"}});
@@ -40,6 +46,7 @@ struct Facts<'a> {
     is_of_models: bool,
     has_body: bool,
     has_json: bool,
+    has_lines: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -52,10 +59,17 @@ impl<'a> Facts<'a> {
             path: &at.path,
             is_read: at.method == "get",
             is_of_session: secured.is_some_and(|all| all.iter().any(by_session)),
-            is_of_models: operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!("models"))),
+            is_of_models: operation["tags"].as_array().is_some_and(|tags| tags.contains(&json!("models")))
+                || ["/ml/", "/v1/predict", "/v1/batch"].iter().any(|part| at.path.contains(part)),
             has_body: body.is_some(),
             has_json: body.is_some_and(|body| body.contains_key("application/json")),
+            has_lines: at.path.ends_with("/batch"),
         }
+    }
+
+    /// Whether it is the route that renews tokens.
+    fn renews(&self) -> bool {
+        self.path.ends_with("/refresh")
     }
 
     /// Whether the route may answer with this kind.
@@ -63,20 +77,25 @@ impl<'a> Facts<'a> {
         match kind {
             // Of every route: the guard and the query answer with these.
             Kind::BadRequest | Kind::UnknownParameter | Kind::InvalidParameter => true,
-            Kind::Internal | Kind::Overloaded | Kind::StoreUnavailable => true,
-            Kind::Unauthenticated | Kind::Starting => self.is_of_session,
-            Kind::SessionNotFound => self.is_of_session && !(self.path.ends_with("/preferences") && !self.is_read),
-            Kind::LogUnavailable | Kind::OutcomeUnknown => self.is_of_session && !self.is_read,
+            Kind::Internal | Kind::Overloaded | Kind::StoreUnavailable | Kind::RateLimited => true,
+            Kind::Unauthenticated | Kind::Starting => self.is_of_session || self.renews(),
+            Kind::Forbidden => self.is_of_session,
+            Kind::SessionNotFound => self.is_of_session && (self.is_read || !self.path.ends_with("/preferences")),
+            Kind::LogUnavailable | Kind::OutcomeUnknown => (self.is_of_session || self.renews()) && !self.is_read,
             Kind::RequestTimeout | Kind::PayloadTooLarge | Kind::UnsupportedMediaType => self.has_body,
-            Kind::NotJson | Kind::ValidationFailed => self.has_json,
+            Kind::NotJson => self.has_json,
+            // What is wrong with one home of many is told in its place.
+            Kind::ValidationFailed => self.has_json && !self.has_lines,
             Kind::ModelUnavailable => self.is_of_models,
-            Kind::FeatureMissing | Kind::MarketNotCovered => self.is_of_models && self.has_json,
+            Kind::FeatureMissing | Kind::MarketNotCovered => self.is_of_models && self.has_json && !self.has_lines,
             Kind::NotRecommended => self.path.ends_with("/explain"),
             Kind::PropertyNotFound => self.path.contains("/properties/{"),
-            Kind::MarketNotFound => self.path.contains("/markets/{") || self.path.ends_with("/properties"),
+            Kind::MarketNotFound => self.path.contains("/markets/{") || self.path == "/api/v1/properties",
             Kind::ForbiddenOrigin | Kind::UpgradeRequired => self.path.ends_with("/ws"),
-            // Said by the absence of a route or of a method.
-            Kind::NotFound | Kind::MethodNotAllowed => false,
+            // Tokens may not be renewed, and metrics may be absent, where the route is there.
+            Kind::NotFound => self.renews() || self.path.ends_with("/metrics"),
+            // Said by the absence of a method.
+            Kind::MethodNotAllowed => false,
             // A kind without a rule belongs wherever its status is documented.
             #[allow(unreachable_patterns, reason = "kinds that are added get along without a rule")]
             _ => documented.contains_key(kind.status().as_str()),

@@ -22,11 +22,12 @@ use super::preferences::append;
 use super::stated::{Stated, look};
 use crate::app::App;
 use crate::body::read_json;
+use crate::caller::Session;
+use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::overheard::Hearing;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
-use crate::session::Bearer;
 use crate::wait::{Ask, FIRST_PAUSE, Step, next_pause};
 
 /// Largest body: the longest listing id has 320 bytes.
@@ -62,14 +63,13 @@ pub struct Dismissal {
 )]
 pub async fn dismiss(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Dismissal { listing_id } = parse(&body)?;
-    let session = token.session_id();
     let cell = dismiss_home(&app, session, listing_id, &headers).await?;
     Ok(Stated::answer(session, cell))
 }
@@ -191,7 +191,7 @@ fn parse(body: &[u8]) -> Result<Dismissal, Problem> {
     let Some(members) = value.as_object() else {
         return Err(Problem::new(Kind::NotJson, "the body is not an object (expected {\"listing_id\": \"…\"})"));
     };
-    let mut faults = Vec::new();
+    let mut faults = duplicates(body);
     for name in members.keys().filter(|name| *name != "listing_id") {
         faults.push(FieldError::new(name, name, Fault::UnknownMember, "listing_id"));
     }

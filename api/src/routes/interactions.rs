@@ -21,10 +21,11 @@ use super::recommendations::{Away, read_now};
 use crate::app::App;
 use crate::body::read_json;
 use crate::bots::is_bot;
+use crate::caller::Session;
+use crate::duplicates::duplicates;
 use crate::metrics;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
-use crate::session::Bearer;
 use crate::statements::now_ms;
 
 /// Most interactions of one request: what a page gathers while it is looked at.
@@ -96,12 +97,11 @@ pub struct Recorded {
 )]
 pub async fn record(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let session = token.session_id();
     // Whoever invents a token has no session: nothing is recorded of it, and nothing read.
     if let Err(refused) = read_now(&app, session, Away::Refuse).await {
         serve::discard(&mut body.into_data_stream()).await;
@@ -172,6 +172,7 @@ fn parse(body: &[u8], now_ms: i64) -> Result<Vec<Reported>, Problem> {
         }
         _ => return Err(Problem::new(Kind::NotJson, "the body is neither an object nor an array of them")),
     };
+    let faults: Vec<FieldError> = duplicates(body).into_iter().chain(faults).collect();
     if faults.is_empty() {
         return Ok(reported);
     }
@@ -260,6 +261,11 @@ mod tests {
             ("7", Kind::NotJson, &[]),
             ("[]", Kind::ValidationFailed, &[""]),
             ("{}", Kind::ValidationFailed, &["/listing_id", "/event_type"]),
+            (
+                r#"{"listing_id":"f:1","event_type":"Share","listing_id":"f:2"}"#,
+                Kind::ValidationFailed,
+                &["/listing_id"],
+            ),
             (r#"{"listing_id":null,"event_type":1}"#, Kind::ValidationFailed, &["/event_type", "/listing_id"]),
             (
                 r#"[{"listing_id":"f:1","event_type":"Look"},{"listing_id":"f:1","event_type":"Share","x":1},7]"#,

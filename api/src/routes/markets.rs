@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use schemars::JsonSchema;
 use schemas::cells::MarketCell;
@@ -19,6 +19,7 @@ use crate::cursor;
 use crate::filters::transaction;
 use crate::problem::{Kind, Problem};
 use crate::query::Query;
+use crate::segment::Segments;
 
 /// Page size unless told otherwise, and the largest: a market is about 400 bytes.
 const MAX_LIMIT: usize = 1_000;
@@ -137,7 +138,7 @@ pub struct Day {
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Path((country, state, city)): Path<(String, String, String)>,
+    Segments((country, state, city)): Segments<(String, String, String)>,
     uri: Uri,
 ) -> Result<Json<MarketDetail>, Problem> {
     let mut query = Query::read(&uri, &["transaction", "days"]);

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
@@ -15,9 +14,10 @@ use serde::Serialize;
 
 use super::recommendations::{Away, Shown, pending, read_now};
 use crate::app::App;
+use crate::caller::Session;
 use crate::problem::{Kind, Problem};
 use crate::query::NoQuery;
-use crate::session::Bearer;
+use crate::segment::Segments;
 
 /// One of the three, with all that is known of why.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -52,18 +52,17 @@ pub struct Pick {
 )]
 pub async fn explain(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
-    id: Result<Path<String>, PathRejection>,
+    Session(session_id): Session,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Response, Problem> {
-    let session_id = token.session_id();
     let Some(shown) = read_now(&app, session_id, Away::Recall).await? else {
         return Ok(pending(&app, session_id, None));
     };
     let recommendation: Recommendation = serde_json::from_str(&shown.row.items.json)
         .map_err(|error| Problem::internal(&format!("recommendations of {session_id}: cell items: {error}")))?;
     // A text that is no id, or no text, names nothing.
-    let id: Option<ListingId> = id.ok().and_then(|Path(id)| id.parse().ok());
+    let id: Option<ListingId> = id.parse().ok();
     let item = recommendation.items.into_iter().find(|item| Some(&item.listing_id) == id.as_ref());
     let item = item.ok_or_else(|| Problem::new(Kind::NotRecommended, Kind::NotRecommended.meaning()))?;
     let preference_version = recommendation.preference_version;

@@ -18,13 +18,13 @@ use super::markets::markets_of;
 use super::property::fact;
 use super::recommendations::pending;
 use crate::app::App;
+use crate::caller::{Asker, of_session};
 use crate::cursor;
 use crate::filters::{FILTERS, Filters, SCOPE};
 use crate::page::{Position, merge};
 use crate::problem::{Kind, Problem};
 use crate::property::Property;
 use crate::query::Query;
-use crate::session::Bearer;
 use crate::tail::Verdict;
 
 /// Page size unless told otherwise.
@@ -84,16 +84,13 @@ pub struct Page {
     ),
     security((), ("session" = [])),
 )]
-pub async fn browse(State(app): State<Arc<App>>, bearer: Option<Bearer>, uri: Uri) -> Result<Response, Problem> {
+pub async fn browse(State(app): State<Arc<App>>, Asker(caller): Asker, uri: Uri) -> Result<Response, Problem> {
     let asked = Asked::read(&uri)?;
     let (markets, filters) = match asked.scope {
         Scope::Markets(markets) => (markets, asked.filters),
         Scope::City { country, state, city } => (vec![city_of(&app, country, state, &city).await?], asked.filters),
         Scope::Session => {
-            let Some(Bearer(token)) = bearer else {
-                return Err(Problem::new(Kind::Unauthenticated, "session=true needs the session's token"));
-            };
-            let session = token.session_id();
+            let session = of_session(caller)?.session;
             let Some(preferences) = preferences_of(&app, session).await? else {
                 return Ok(pending(&app, session, None));
             };

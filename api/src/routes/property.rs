@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant as Moment;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use schemas::id::ListingId;
 use schemas::priced::PricedListing;
 use store::Row;
@@ -14,6 +14,7 @@ use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::property::{History, Property};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 
 /// Reads one property, whatever its status; what its seller hides stays hidden.
 ///
@@ -27,7 +28,11 @@ use crate::query::NoQuery;
         (status = 404, description = "No such property."),
     ),
 )]
-pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuery) -> Result<Json<Property>, Problem> {
+pub async fn read(
+    State(app): State<Arc<App>>,
+    Segments(id): Segments<String>,
+    _: NoQuery,
+) -> Result<Json<Property>, Problem> {
     let fact = fact_of(&app, &id).await?;
     fact.and_then(Property::of).map(Json).ok_or_else(not_found)
 }
@@ -45,7 +50,7 @@ pub async fn read(State(app): State<Arc<App>>, Path(id): Path<String>, _: NoQuer
 )]
 pub async fn history(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<History>, Problem> {
     let fact = fact_of(&app, &id).await?;

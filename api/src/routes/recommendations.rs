@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 use store::{RecommendationRow, StoreError};
 
 use crate::app::App;
+use crate::caller::Session;
 use crate::etag;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::recent::Known;
-use crate::session::Bearer;
 use crate::statements::now_ms;
 use crate::tags::Tag;
 use crate::tail::Verdict;
@@ -84,12 +84,11 @@ pub struct Pending {
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Bearer(token): Bearer,
+    Session(session): Session,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
-    let session = token.session_id();
     let now = Moment::now();
     // A statement that is waited for is looked for in the row.
     if ask == Ask::default()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use futures::{StreamExt as _, TryStreamExt as _};
 use schemars::JsonSchema;
 use schemas::id::ListingId;
@@ -22,6 +22,7 @@ use crate::filters::Filters;
 use crate::problem::Problem;
 use crate::property::{Property, may_be_shown};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 
 /// Most index entries, and so listings, that are looked at on either side of the price: 200 reads for one request.
 const LOOKS_ON_A_SIDE: u32 = 100;
@@ -61,7 +62,7 @@ pub struct Similar {
 )]
 pub async fn similar(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<Similar>, Problem> {
     let home = fact_of(&app, &id).await?.filter(may_be_shown).ok_or_else(not_found)?.listing;

@@ -3,15 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serve::Inbound;
 use tokio::time::{Instant as Moment, interval_at, timeout};
 
 use super::stream::asked;
 use crate::app::App;
+use crate::caller::{ended, ends, user};
 use crate::feed::{Feed, Told};
 use crate::metrics::StreamKind;
 use crate::origin::may_connect;
@@ -22,6 +27,11 @@ use crate::stop::Stop;
 const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 /// Most messages of a client between two of our pings: its own pings, and the answers to ours.
 const MAX_MESSAGES: u32 = 64;
+/// Most bytes of a client in that time, frames and all: those messages at their largest, with room. Frames that never make a message,
+/// such as empty continuations, are counted by nothing else.
+const MAX_INBOUND_BYTES: u32 = 16 * 1024;
+/// Bytes of `Sec-WebSocket-Key` (RFC 6455 §4.1).
+const KEY_BYTES: usize = 16;
 /// How many of our pings may be without an answer.
 const MAX_UNANSWERED: u32 = 2;
 /// How long a client may take to answer that the socket is closed.
@@ -32,7 +42,7 @@ const CLOSING: Duration = Duration::from_millis(500);
 /// Each text is `{"type": "recommendations", "id": …, "data": …}` with what the event of `/recommendations/stream` of that name has;
 /// `freshness` and `erased` have no `id`. The server pings every 15 s. It closes with 1000 when the session is erased, 1001 when
 /// it ends itself (connect again, with `last_event_id`), 1003 when the client sends texts or data, and 1008 when it leaves two
-/// pings unanswered or sends too much. Pages of other sites cannot open it, unless
+/// pings unanswered, sends too much, or its token has expired. Pages of other sites cannot open it, unless
 /// `api.allowed_origins` lists theirs.
 #[utoipa::path(
     get, path = "/recommendations/ws", tag = "sessions", operation_id = "open_recommendations_socket",
@@ -54,9 +64,11 @@ pub async fn socket(
     State(app): State<Arc<App>>,
     uri: Uri,
     headers: HeaderMap,
+    inbound: Option<Extension<Inbound>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let (token, seen) = asked(&uri, &headers)?;
+    let (credential, seen) = asked(&uri, &headers)?;
+    let user = user(&app, &credential).await?;
     if !may_connect(&headers, &app.config.allowed_origins) {
         return Err(Problem::new(Kind::ForbiddenOrigin, Kind::ForbiddenOrigin.meaning()));
     }
@@ -64,15 +76,24 @@ pub async fn socket(
         Problem::new(Kind::UpgradeRequired, rejection.body_text())
             .with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
-    let feed = Feed::open(&app, token.session_id(), seen, StreamKind::WebSocket).await?;
-    let (keep_alive, stop) = (app.config.stream_keep_alive, app.stop.clone());
+    if !headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(is_key) {
+        let detail = "Sec-WebSocket-Key is none (expected 16 random bytes in base64)";
+        return Err(Problem::new(Kind::BadRequest, detail));
+    }
+    let feed = Feed::open(&app, user.session, seen, StreamKind::WebSocket).await?;
+    let (keep_alive, stop, ends) = (app.config.stream_keep_alive, app.stop.clone(), ends(&user));
+    let inbound = inbound.map(|Extension(inbound)| inbound);
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE_BYTES)
         .max_frame_size(MAX_MESSAGE_BYTES)
         // Otherwise 128 KiB a socket, and as much of a flood read in one go.
         .read_buffer_size(MAX_MESSAGE_BYTES)
         .write_buffer_size(0);
-    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, keep_alive, stop).await))
+    Ok(upgrade.on_upgrade(async move |socket| run(socket, feed, inbound, keep_alive, ends, stop).await))
+}
+
+fn is_key(key: &HeaderValue) -> bool {
+    STANDARD.decode(key.as_bytes().trim_ascii()).is_ok_and(|bytes| bytes.len() == KEY_BYTES)
 }
 
 /// How a socket ends.
@@ -86,8 +107,18 @@ enum End {
 
 const STOPPING: End = End::Close(close_code::AWAY, "the service ends, connect again");
 
-async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut stop: Stop) {
-    let end = talk(&mut socket, &mut feed, keep_alive, &mut stop).await;
+async fn run(
+    mut socket: WebSocket,
+    mut feed: Feed,
+    inbound: Option<Inbound>,
+    keep_alive: Duration,
+    ends: Option<Moment>,
+    mut stop: Stop,
+) {
+    let end = tokio::select! {
+        end = talk(&mut socket, &mut feed, inbound.as_ref(), keep_alive, &mut stop) => end,
+        () = ended(ends) => End::Close(close_code::POLICY, "the token has expired, connect again with a new one"),
+    };
     let farewell = async {
         if let End::Close(code, reason) = end {
             // A client that is gone hears nothing.
@@ -101,7 +132,15 @@ async fn run(mut socket: WebSocket, mut feed: Feed, keep_alive: Duration, mut st
     drop(feed);
 }
 
-async fn talk(socket: &mut WebSocket, feed: &mut Feed, keep_alive: Duration, stop: &mut Stop) -> End {
+async fn talk(
+    socket: &mut WebSocket,
+    feed: &mut Feed,
+    inbound: Option<&Inbound>,
+    keep_alive: Duration,
+    stop: &mut Stop,
+) -> End {
+    let allow = || inbound.iter().for_each(|inbound| inbound.allow(MAX_INBOUND_BYTES));
+    allow();
     let mut pings = interval_at(Moment::now() + keep_alive, keep_alive);
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut unanswered, mut heard) = (0, 0);
@@ -117,6 +156,7 @@ async fn talk(socket: &mut WebSocket, feed: &mut Feed, keep_alive: Duration, sto
                     return End::Close(close_code::POLICY, "two pings are not answered");
                 }
                 (unanswered, heard) = (unanswered + 1, 0);
+                allow();
                 Message::Ping(Default::default())
             }
             message = socket.recv() => {

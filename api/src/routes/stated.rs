@@ -16,9 +16,9 @@ use store::Row;
 
 use super::recommendations::pending;
 use crate::app::App;
+use crate::caller::Session;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
-use crate::session::Bearer;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
@@ -59,9 +59,8 @@ impl Stated {
     ),
     security(("session" = [])),
 )]
-pub async fn read(State(app): State<Arc<App>>, Bearer(token): Bearer, uri: Uri) -> Result<Response, Problem> {
+pub async fn read(State(app): State<Arc<App>>, Session(session): Session, uri: Uri) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
-    let session = token.session_id();
     let look = wait_for(&app, ask, || look(&app, session, ask)).await?;
     match (look.step, look.row) {
         (Step::Answer, Some(cell)) => Ok(Stated::answer(session, cell)),

@@ -8,15 +8,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures::Stream;
-use schemas::id::{SessionId, SessionToken};
+use futures::{Stream, StreamExt as _};
+use schemas::id::SessionId;
+use tokio::time::Instant as Moment;
 
 use crate::app::App;
+use crate::caller::{ended, ends, of_stream, user};
 use crate::feed::{EventId, Feed, Told};
 use crate::metrics::StreamKind;
 use crate::problem::Problem;
 use crate::query::Query;
-use crate::session::of_stream;
 
 /// Tells nginx and its like not to gather an answer before they pass it on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -30,6 +31,8 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// * `recommendations`: `data` is what `GET /recommendations` answers; the `id` names these picks.
 /// * `freshness`: the picks are the same, and have become stale or are no longer; `data` has `session_id`, `as_of` and `stale`.
 /// * `erased`: the session is gone, and the stream ends.
+///
+/// Where tokens end (`auth.mode` other than `open`), the stream ends with its token: connect again with a new one.
 #[utoipa::path(
     get, path = "/recommendations/stream", tag = "sessions", operation_id = "stream_recommendations",
     params(
@@ -47,29 +50,31 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
     security(("session" = []), ("session_in_query" = [])),
 )]
 pub async fn stream(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let (token, seen) = asked(&uri, &headers)?;
-    let session = token.session_id();
+    let (credential, seen) = asked(&uri, &headers)?;
+    let user = user(&app, &credential).await?;
+    let session = user.session;
     let feed = Feed::open(&app, session, seen, StreamKind::Sse).await?;
     let events =
         futures::stream::unfold(feed, async |mut feed| Some((Ok::<_, Infallible>(event(feed.next().await?)), feed)));
-    Ok(answer(events, session, app.config.stream_keep_alive))
+    Ok(answer(events, session, ends(&user), app.config.stream_keep_alive))
 }
 
-/// The answer that streams these events of a session.
+/// The answer that streams these events of a session, until its token `ends`.
 pub fn answer(
     events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
     session: SessionId,
+    ends: Option<Moment>,
     keep_alive: Duration,
 ) -> Response {
     // The first lines say at once that the stream is open.
     let first = Event::default().retry(retry_of(session));
-    let events = futures::StreamExt::chain(futures::stream::iter([Ok(first)]), events);
+    let events = futures::stream::iter([Ok(first)]).chain(events.take_until(ended(ends)));
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
     (head, Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive))).into_response()
 }
 
-/// Whose stream, and what the client has already.
-pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(SessionToken, Option<EventId>), Problem> {
+/// The token that opens the stream, and what the client has already.
+pub fn asked(uri: &Uri, headers: &HeaderMap) -> Result<(String, Option<EventId>), Problem> {
     let mut query = Query::read(uri, &["token", "last_event_id"]);
     let token = of_stream(headers, &mut query)?;
     let of_query = query.parsed("last_event_id", "the id of an event", EventId::parse);

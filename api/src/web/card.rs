@@ -27,6 +27,8 @@ pub struct Card {
     pub photo: Option<String>,
     /// What it costs.
     pub price: String,
+    /// Whether that is a monthly rent.
+    pub is_rent: bool,
     /// What it cost before.
     pub price_before: Option<String>,
     /// Bedrooms, bathrooms, size.
@@ -73,8 +75,8 @@ pub struct Part {
 }
 
 impl Card {
-    /// Of an item, seen at `now`. `history`: where the listing's is known and may be shown.
-    pub fn of(item: &RecommendedItem, history: Option<&History>, now: Instant) -> Self {
+    /// Of an item, seen at `now`. `history`: where the listing's is known and may be shown. `is_rent`: the price is a monthly rent.
+    pub fn of(item: &RecommendedItem, history: Option<&History>, is_rent: bool, now: Instant) -> Self {
         let most = item.components.iter().map(|part| u32::from(part.of)).max().unwrap_or(1).max(1);
         let parts = item.components.iter().map(|part| Part {
             name: words::spaced(&part.component),
@@ -93,6 +95,7 @@ impl Card {
             link: words::web_link(item.listing_url.as_deref()),
             photo: words::picture(item.photo_url.as_deref()),
             price: words::money(item.list_price, item.currency),
+            is_rent,
             price_before: is_price_change.map(|before| words::money(before, item.currency)),
             facts: facts(item.bedrooms_total, item.bathrooms_total.map(|b| b.to_string()), item.living_area_sqft),
             place: words::place(&item.market),

@@ -77,7 +77,7 @@ pub fn other_site(_: ProtectionError) -> Response {
 
 /// Whether who asks for this wants a page, not a document: a browser, and no path of a machine.
 pub fn wants_page(path: &str, headers: &HeaderMap) -> bool {
-    let of_machines = ["/api", "/docs", "/problems", "/openapi.json", "/assets"];
+    let of_machines = ["/api", "/docs", "/problems", "/openapi.json", "/asyncapi.json", "/assets"];
     let accepts = headers.get_all(header::ACCEPT).iter();
     !of_machines.iter().any(|start| path.starts_with(start))
         && accepts.filter_map(|line| line.to_str().ok()).any(|line| line.to_ascii_lowercase().contains("text/html"))

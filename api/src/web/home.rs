@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::priced::NoValuation;
+use schemas::vocabulary::Transaction;
 
 use super::Page;
 use super::card::{facts, price_chart, prices};
@@ -17,6 +18,7 @@ use super::words::{self, Change};
 use crate::problem::Problem;
 use crate::property::{History, PastPoint, Property};
 use crate::routes::{property, similar};
+use crate::segment::Segments;
 
 /// Most homes like it that are shown: two rows.
 const MOST_ALIKE: usize = 6;
@@ -31,6 +33,7 @@ struct HomePage {
     place_path: String,
     status: Option<&'static str>,
     price: Option<String>,
+    is_rent: bool,
     photo: Option<String>,
     link: Option<String>,
     facts: Vec<String>,
@@ -64,7 +67,7 @@ struct Alike {
 }
 
 /// Shows a home.
-pub async fn read(State(page): State<Arc<Page>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn read(State(page): State<Arc<Page>>, Segments(id): Segments<String>) -> Result<Response, Problem> {
     let app = &page.app;
     let fact = property::fact_of(app, &id).await?.ok_or_else(property::not_found)?;
     let history = History::of(fact.clone()).ok_or_else(property::not_found)?;
@@ -102,6 +105,7 @@ fn page_of(home: &Property, history: &History, alike: Vec<Alike>) -> HomePage {
         history: history.items.iter().rev().map(|point| past(point, history)).collect(),
         alike,
         price,
+        is_rent: listing.transaction == Transaction::Lease,
         title,
     }
 }

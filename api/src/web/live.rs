@@ -15,11 +15,13 @@ use schemas::recommendation::{Counts, Recommendation, RecommendedItem};
 use schemas::units::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::Page;
 use super::form::Form;
 use super::news::news;
 use super::picks::{Status, card, event_of};
-use super::{Page, visitor};
+use super::visitor::Visitor;
 use crate::app::App;
+use crate::caller::{ended, ends};
 use crate::feed::{EventId, Feed, Told};
 use crate::metrics::StreamKind;
 use crate::problem::{Kind, Problem};
@@ -67,14 +69,13 @@ pub async fn stream(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap)
     if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin") {
         return Err(Problem::new(Kind::ForbiddenOrigin, "only the page itself may listen here"));
     }
-    let token = visitor::token(&headers);
-    let token =
-        token.ok_or_else(|| Problem::new(Kind::Unauthenticated, "the page's cookie is missing: open / first"))?;
+    let Visitor { user, cookies } = Visitor::of(&page.app, &headers).await?;
+    let user = user.ok_or_else(|| Problem::new(Kind::Unauthenticated, "the page's cookie is missing: open / first"))?;
     let query = Form::encoded(uri.query().unwrap_or_default().as_bytes())?;
     let of_header = headers.get("last-event-id").and_then(|value| EventId::parse(value.to_str().ok()?));
     let seen = of_header.or_else(|| EventId::parse(query.value("last_event_id")));
     let app = &page.app;
-    let session = token.session_id();
+    let session = user.session;
     let feed = Feed::open(app, session, seen.clone(), StreamKind::Sse).await?;
     let teller = Teller::of(app, session, seen).await?;
     let keep_alive = KeepAlive::new().interval(app.config.stream_keep_alive);
@@ -83,9 +84,14 @@ pub async fn stream(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap)
         let told = feed.next().await?;
         Some((teller.event(told).await, (feed, teller)))
     });
+    let rest = rest.take_until(ended(ends(&user)));
     let events = futures::stream::iter([first]).chain(rest).map(Ok::<_, Infallible>);
     let head = [(header::CACHE_CONTROL, "no-store"), (ACCEL_BUFFERING, "no")];
-    Ok((head, Sse::new(events).keep_alive(keep_alive)).into_response())
+    let mut response = (head, Sse::new(events).keep_alive(keep_alive)).into_response();
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
 }
 
 impl Teller {

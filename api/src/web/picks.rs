@@ -3,27 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::User;
 use askama::Template;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use schemas::cells::SessionCell;
-use schemas::id::{ListingId, SessionId, SessionToken};
+use schemas::id::{ListingId, SessionId};
 use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_hash};
 use schemas::units::Instant;
+use schemas::vocabulary::Transaction;
 use store::RecommendationRow;
 
 use super::card::Card;
 use super::form::Form;
 use super::frame::{Frame, answer};
+use super::visitor::Visitor;
 use super::wishes::{Wishes, form_of, statement_of};
 use super::{Page, visitor, words};
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 use crate::property::History;
 use crate::routes::dismissed::dismiss_home;
-use crate::routes::preferences::append;
+use crate::routes::preferences::{append, erase_session};
 use crate::routes::recommendations::{Away, read_asked};
 use crate::routes::{property, stated};
 use crate::statements::now_ms;
@@ -104,39 +107,46 @@ pub async fn show(State(page): State<Arc<Page>>, uri: Uri, headers: HeaderMap) -
         "dismissed" => Some("You will not see that home again."),
         _ => None,
     };
-    let Some(token) = visitor::token(&headers) else { return first(&page, said, None).await };
+    let Visitor { user, cookies } = Visitor::of(&page.app, &headers).await?;
+    let Some(User { session: id, .. }) = user else { return first(&page, said, cookies).await };
     let min_version: Option<u64> = query.value("v").parse().ok();
     let ask = Ask { min_version, wait: if min_version.is_some() { PATIENCE } else { Duration::ZERO } };
-    match session(&page, token.session_id(), ask, said).await {
+    match session(&page, id, ask, said, cookies).await {
         Err(problem) if problem.kind == Kind::SessionNotFound => {
             let said = "Your session has ended. Say again what you want.";
-            first(&page, Some(said), Some(visitor::forget(visitor::is_over_https(&headers))?)).await
+            first(&page, Some(said), visitor::forget(&page.app, &headers)?).await
         }
         outcome => outcome,
     }
 }
 
 /// The page of who has no session.
-async fn first(page: &Page, said: Option<&'static str>, cookie: Option<HeaderValue>) -> Result<Response, Problem> {
+async fn first(page: &Page, said: Option<&'static str>, cookies: Vec<HeaderValue>) -> Result<Response, Problem> {
     let markets = page.places.read(&page.app).await?;
     let frame = Frame::of("Three homes, kept current", "picks");
     let page = PicksPage { frame, wishes: Wishes::new(&markets), said, picks: None, dismissed: 0 };
-    Ok(private(answer(StatusCode::OK, &page)?, cookie))
+    Ok(private(answer(StatusCode::OK, &page)?, cookies))
 }
 
 /// The page of a session.
-async fn session(page: &Page, session: SessionId, ask: Ask, said: Option<&'static str>) -> Result<Response, Problem> {
+async fn session(
+    page: &Page,
+    session: SessionId,
+    ask: Ask,
+    said: Option<&'static str>,
+    cookies: Vec<HeaderValue>,
+) -> Result<Response, Problem> {
     let app = &page.app;
     let row = read_asked(app, session, ask, Away::Recall).await?;
     let stated = stated::read_asked(app, session, ask).await?;
     let markets = page.places.read(app).await?;
     let form = stated.as_ref().map(|cell| form_of(&cell.preferences)).unwrap_or_default();
-    let wanted = stated.as_ref().map(|cell| summary(cell)).unwrap_or_default();
+    let wanted = stated.as_ref().map(summary).unwrap_or_default();
     let dismissed = stated.map_or(0, |cell| cell.preferences.dismissed.len());
     let picks = Picks { wanted, ..picks(app, session, row.map(|shown| shown.row)).await? };
     let frame = Frame::of("Your three homes", "picks");
     let page = PicksPage { frame, wishes: Wishes::of(form, &markets), said, picks: Some(picks), dismissed };
-    Ok(private(answer(StatusCode::OK, &page)?, None))
+    Ok(private(answer(StatusCode::OK, &page)?, cookies))
 }
 
 async fn picks(app: &App, session: SessionId, row: Option<RecommendationRow>) -> Result<Picks, Problem> {
@@ -161,8 +171,9 @@ pub fn event_of(row: &RecommendationRow) -> String {
 
 /// The card of an item, with its history where there is one to show.
 pub async fn card(app: &App, item: &RecommendedItem) -> Result<Card, Problem> {
-    let history = property::fact(app, item.listing_id.clone()).await?.and_then(History::of);
-    Ok(Card::of(item, history.as_ref(), now()))
+    let fact = property::fact(app, item.listing_id.clone()).await?;
+    let is_rent = fact.as_ref().is_some_and(|fact| fact.listing.transaction == Transaction::Lease);
+    Ok(Card::of(item, fact.and_then(History::of).as_ref(), is_rent, now()))
 }
 
 /// The present.
@@ -187,8 +198,8 @@ fn summary(cell: &SessionCell) -> String {
         parts.push(format!("with {}", required.join(", ")));
     }
     let verb = match statement.transaction {
-        schemas::vocabulary::Transaction::Sale => "To buy",
-        schemas::vocabulary::Transaction::Lease => "To rent",
+        Transaction::Sale => "To buy",
+        Transaction::Lease => "To rent",
     };
     format!("{verb}, {}", parts.join(", "))
 }
@@ -197,12 +208,19 @@ fn summary(cell: &SessionCell) -> String {
 pub async fn state(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let app = &page.app;
     let form = Form::posted(&headers, body, app.config.body_timeout).await?;
-    let (token, kept) = match visitor::token(&headers) {
-        None => (SessionToken::random(), None),
-        Some(token) => match stated::read_asked(app, token.session_id(), Ask::default()).await {
-            Ok(cell) => (token, cell.map(|cell| cell.preferences)),
+    let Visitor { user, mut cookies } = Visitor::of(app, &headers).await?;
+    if let Some(user) = &user {
+        cookies.extend(visitor::keep(app, user, &headers)?);
+    }
+    let (session, cookies, kept) = match user {
+        None => visitor::begin(app, &headers).map(|(session, cookies)| (session, cookies, None))?,
+        Some(user) => match stated::read_asked(app, user.session, Ask::default()).await {
+            Ok(cell) => (user.session, cookies, cell.map(|cell| cell.preferences)),
             // What is erased stays so: another session begins.
-            Err(problem) if problem.kind == Kind::SessionNotFound => (SessionToken::random(), None),
+            Err(problem) if problem.kind == Kind::SessionNotFound => {
+                let (session, cookies) = visitor::begin_after(app, &user, &headers)?;
+                (session, cookies, None)
+            }
             Err(problem) => return Err(problem),
         },
     };
@@ -212,32 +230,29 @@ pub async fn state(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body
             let markets = page.places.read(app).await?;
             let frame = Frame::of("Please look again", "picks");
             let page = PicksPage { frame, wishes: Wishes::of(form, &markets), said: None, picks: None, dismissed: 0 };
-            return Ok(private(answer(StatusCode::UNPROCESSABLE_ENTITY, &page)?, None));
+            return Ok(private(answer(StatusCode::UNPROCESSABLE_ENTITY, &page)?, Vec::new()));
         }
     };
-    let delivered = append(app, token.session_id(), Some(statement.to_json()), &headers).await?;
-    let is_secure = app.config.page_always_secure || visitor::is_over_https(&headers);
-    let cookie = visitor::remember(token, is_secure)?;
-    Ok(private(see(&format!("/?v={}#picks", delivered.offset))?, Some(cookie)))
+    let delivered = append(app, session, Some(statement.to_json()), &headers).await?;
+    Ok(private(see(&format!("/?v={}#picks", delivered.offset))?, cookies))
 }
 
 /// Takes “not for me”.
 pub async fn dismiss(State(page): State<Arc<Page>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let form = Form::posted(&headers, body, page.app.config.body_timeout).await?;
-    let Some(token) = visitor::token(&headers) else { return see("/") };
+    let Visitor { user: Some(user), cookies } = Visitor::of(&page.app, &headers).await? else { return see("/") };
     let id: Result<ListingId, _> = form.value("listing_id").parse();
     let id = id.map_err(|fault| Problem::new(Kind::ValidationFailed, fault.to_string()))?;
-    let cell = dismiss_home(&page.app, token.session_id(), id, &headers).await?;
-    Ok(private(see(&format!("/?v={}&said=dismissed#picks", cell.version))?, None))
+    let cell = dismiss_home(&page.app, user.session, id, &headers).await?;
+    Ok(private(see(&format!("/?v={}&said=dismissed#picks", cell.version))?, cookies))
 }
 
 /// Takes “forget me”.
 pub async fn erase(State(page): State<Arc<Page>>, headers: HeaderMap) -> Result<Response, Problem> {
-    if let Some(token) = visitor::token(&headers) {
-        append(&page.app, token.session_id(), None, &headers).await?;
+    if let Visitor { user: Some(user), .. } = Visitor::of(&page.app, &headers).await? {
+        erase_session(&page.app, user.session, &headers).await?;
     }
-    let is_secure = page.app.config.page_always_secure || visitor::is_over_https(&headers);
-    Ok(private(see("/?said=erased")?, Some(visitor::forget(is_secure)?)))
+    Ok(private(see("/?said=erased")?, visitor::forget(&page.app, &headers)?))
 }
 
 /// Leads on to a page that a reload may ask for again.
@@ -247,10 +262,10 @@ fn see(path: &str) -> Result<Response, Problem> {
 }
 
 /// An answer that no cache keeps: it is one session's own.
-fn private(mut response: Response, cookie: Option<HeaderValue>) -> Response {
+fn private(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    if let Some(cookie) = cookie {
+    for cookie in cookies {
         headers.append(header::SET_COOKIE, cookie);
     }
     response

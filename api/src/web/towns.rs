@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use schemas::market_day::MarketNumbers;
@@ -17,6 +17,7 @@ use super::frame::{Frame, answer};
 use super::{Page, words};
 use crate::problem::Problem;
 use crate::routes::markets::{Day, MarketDetail, detail};
+use crate::segment::Segments;
 
 /// Most markets on one page: the largest ones, some 300 bytes each.
 const MOST: usize = 1_000;
@@ -100,7 +101,7 @@ struct Drawn {
 /// Shows one market.
 pub async fn read(
     State(page): State<Arc<Page>>,
-    Path((country, state, city)): Path<(String, String, String)>,
+    Segments((country, state, city)): Segments<(String, String, String)>,
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Form::encoded(uri.query().unwrap_or_default().as_bytes())?;

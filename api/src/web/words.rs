@@ -157,7 +157,7 @@ pub fn percent(from: Money, to: Money) -> String {
         return "from nothing".to_owned();
     }
     let share = (to.cents() - from.cents()).unsigned_abs() as f64 * 100.0 / from.cents() as f64;
-    if share >= 0.95 || share < 0.05 { format!("{share:.0} %") } else { format!("{share:.1} %") }
+    if !(0.05..0.95).contains(&share) { format!("{share:.0} %") } else { format!("{share:.1} %") }
 }
 
 /// A status that is worth a word beside the price; the usual one is not.

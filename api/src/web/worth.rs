@@ -22,7 +22,7 @@ use super::wishes::Word;
 use super::{Page, words};
 use crate::app::App;
 use crate::appraise::{Contribution, Explanation};
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem, Wrong};
 use crate::routes::appraisal::{Extra, Prediction, value};
 use crate::routes::properties::READS_AT_ONCE;
 use crate::routes::property;
@@ -121,16 +121,8 @@ pub async fn show(State(page): State<Arc<Page>>, uri: Uri) -> Result<Response, P
 }
 
 async fn appraise(app: &App, form: &Form) -> Result<Worth, Problem> {
-    let market: Market = form.value("market").parse().map_err(|_| {
-        let wrong = crate::problem::Wrong {
-            pointer: Some("/City".to_owned()),
-            parameter: None,
-            code: "missing",
-            message: "Please choose where the home is.".to_owned(),
-        };
-        Problem::of_parts(Kind::ValidationFailed, vec![wrong])
-    })?;
-    let mut home = document(form, &market);
+    let Ok(market) = form.value("market").parse::<Market>() else { return Err(without_place(app, form).await) };
+    let mut home = document(form, market.as_str());
     let is_middle = form.value("Latitude").is_empty() && form.value("Longitude").is_empty();
     if is_middle && let Some((latitude, longitude)) = middle(app, &market).await? {
         home.insert("Latitude".to_owned(), json!(latitude));
@@ -141,10 +133,23 @@ async fn appraise(app: &App, form: &Form) -> Result<Worth, Problem> {
     Ok(worth_of(prediction, form, is_middle))
 }
 
+/// What is wrong with a home of which nobody says where it is: that, and whatever else is.
+async fn without_place(app: &App, form: &Form) -> Problem {
+    // Somewhere, so that the rest is judged.
+    let body = Value::Object(document(form, "us/unknown/unknown")).to_string();
+    let rest = match value(app, body.as_bytes(), false, Extra::Refused).await {
+        Err(problem) if problem.kind == Kind::ValidationFailed => problem.errors,
+        Err(_) | Ok(_) => Vec::new(),
+    };
+    let message = "Please choose where the home is.".to_owned();
+    let place = Wrong { pointer: Some("/City".to_owned()), parameter: None, code: "missing", message };
+    Problem::of_parts(Kind::ValidationFailed, [vec![place], rest].concat())
+}
+
 /// The home as a feed would describe it.
-fn document(form: &Form, market: &Market) -> Map<String, Value> {
+fn document(form: &Form, market: &str) -> Map<String, Value> {
     let mut home = Map::new();
-    let mut parts = market.as_str().split('/');
+    let mut parts = market.split('/');
     for name in ["Country", "StateOrProvince", "City"] {
         home.extend(parts.next().map(|part| (name.to_owned(), json!(part))));
     }

@@ -70,7 +70,7 @@ impl Appraiser for PerSquareFoot {
     }
 }
 
-fn home() -> Value {
+pub fn home() -> Value {
     json!({"Country": "US", "StateOrProvince": "WA", "City": "Seattle", "LivingArea": 1_500, "BedroomsTotal": 3})
 }
 

@@ -79,8 +79,13 @@ impl Desk {
     }
 
     /// An API to which other parts of the process lend something.
-    pub fn start_lent(config: Config, lent: Lent) -> Self {
-        Self::open(config, None, lent, None)
+    pub fn start_lent(config: Config, appraiser: Option<Arc<dyn Appraiser>>, lent: Lent) -> Self {
+        Self::open(config, appraiser, lent, None)
+    }
+
+    /// An API with everything that can be there.
+    pub fn start_furnished(appraiser: Arc<dyn Appraiser>, lent: Lent) -> Self {
+        Self::open(Config::default(), Some(appraiser), lent, None)
     }
 
     /// An API whose threads log to this.
@@ -119,6 +124,14 @@ impl Desk {
     /// Another process of the same API.
     pub fn start_beside(other: &Self) -> Self {
         let desk = Self::start_endless_or_not(other, false);
+        desk.eventually("the API is ready", || desk.api().ready().is_ok());
+        desk
+    }
+
+    /// Another process of the same API, with settings of its own.
+    pub fn start_beside_with(other: &Self, config: Config) -> Self {
+        let (log, tables) = (Arc::clone(&other.log), Arc::clone(&other.tables.inner));
+        let desk = Self::run(config, None, Lent::default(), log, tables, None, false);
         desk.eventually("the API is ready", || desk.api().ready().is_ok());
         desk
     }
@@ -248,8 +261,13 @@ impl Desk {
 
     /// Appends a record under a session's key.
     pub fn append(&self, topic: Topic, session: SessionId, value: Option<Vec<u8>>) {
+        self.append_under(topic, session_key(session), value);
+    }
+
+    /// Appends a record under any key.
+    pub fn append_under(&self, topic: Topic, key: Vec<u8>, value: Option<Vec<u8>>) {
         let producer = self.log.producer(Arc::new(Heedless)).unwrap();
-        let key = Some(session_key(session));
+        let key = Some(key);
         producer.send(Outgoing { topic, partition: None, key, value, headers: Vec::new() }, 0).unwrap();
         producer.flush(Duration::from_secs(5)).unwrap();
     }

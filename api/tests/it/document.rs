@@ -115,6 +115,14 @@ fn every_operation_is_described_whole() {
         if !responses.keys().any(|status| status.starts_with(['1', '2', '3'])) {
             missing.push(format!("{at}: what is answered when all goes well"));
         }
+        for name in ["Retry-After", "RateLimit", "RateLimit-Policy"] {
+            if responses.get("429").is_none_or(|refused| refused["headers"].get(name).is_none()) {
+                missing.push(format!("{at}: 429 with {name} (openapi/refusals.rs)"));
+            }
+        }
+        if !operation.path.starts_with("/api/") {
+            missing.push(format!("{at} is of the page, which is no part of the document"));
+        }
         for (status, response) in responses.iter().filter(|(status, _)| status.starts_with(['4', '5'])) {
             let kinds = response.pointer("/content/application~1problem+json/examples");
             if kinds.is_none() {

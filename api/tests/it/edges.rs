@@ -10,6 +10,7 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("GET", "/api/v1/preferences", true, false),
     ("POST", "/api/v1/preferences/dismissed", true, true),
     ("DELETE", "/api/v1/sessions/00000000000000000000000000000000", true, false),
+    ("POST", "/api/v1/sessions/refresh", false, true),
     ("GET", "/api/v1/recommendations", true, false),
     ("GET", "/api/v1/recommendations/seattle:1/explain", true, false),
     ("POST", "/api/v1/interactions", true, true),
@@ -24,6 +25,11 @@ const ROUTES: &[(&str, &str, bool, bool)] = &[
     ("POST", "/api/v1/ml/predict-price", false, true),
     ("POST", "/api/v1/ml/predict-price/batch", false, false),
     ("GET", "/api/v1/ml/model-info", false, false),
+    ("POST", "/api/v1/webhooks", true, true),
+    ("GET", "/api/v1/webhooks", true, false),
+    ("GET", "/api/v1/webhooks/0f1e2d3c4b5a", true, false),
+    ("DELETE", "/api/v1/webhooks/0f1e2d3c4b5a", true, false),
+    ("POST", "/api/v1/webhooks/0f1e2d3c4b5a/test", true, false),
     ("POST", "/api/v1/preferences:preview", false, true),
     ("POST", "/api/preferences", false, true),
     ("GET", "/api/recommendations", false, false),
@@ -53,7 +59,7 @@ fn the_list_of_routes_is_that_of_the_document() {
     let mut listed: Vec<String> = ROUTES
         .iter()
         .map(|(method, path, _, _)| {
-            let path = path.replace("/00000000000000000000000000000000", "/{id}");
+            let path = path.replace("/00000000000000000000000000000000", "/{id}").replace("/0f1e2d3c4b5a", "/{id}");
             let path =
                 path.replace("recommendations/seattle:1", "recommendations/{listing_id}").replace("seattle:1", "{id}");
             format!("{method} {}", path.replace("us/wa/seattle", "{country}/{state}/{city}"))

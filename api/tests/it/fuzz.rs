@@ -49,6 +49,10 @@ fn any_query_of_a_browser_is_answered_or_refused() {
         "cursor",
         "sort",
         "days",
+        "location",
+        "bedrooms",
+        "page",
+        "per_page",
         "x",
     ]);
     let values = prop_oneof!["\\PC{0,20}", "[0-9.e+-]{1,12}", "us/wa/seattle", "[A-Za-z0-9_-]{0,60}", "[a-z/,]{0,30}"];
@@ -59,6 +63,8 @@ fn any_query_of_a_browser_is_answered_or_refused() {
         check(&desk, "GET", &format!("/api/v1/properties?{query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/properties?market=us/wa/seattle&{query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/recommendations/stream?token={query}"), &[], b"")?;
+        check(&desk, "GET", &format!("/api/properties?{query}"), &[], b"")?;
+        check(&desk, "GET", &format!("/api/recommendations?session_id={query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/markets?{query}"), &[], b"")?;
         check(&desk, "GET", &format!("/api/v1/markets/us/wa/seattle?{query}"), &[], b"")
     });
@@ -116,6 +122,14 @@ fn any_body_is_accepted_or_refused() {
             "event_type",
             "event_timestamp",
             "Country",
+            "location",
+            "max_commute_time",
+            "session_id",
+            "city",
+            "state",
+            "size_sqft",
+            "property_type",
+            "properties",
             "value",
             "",
         ]);
@@ -135,13 +149,20 @@ fn any_body_is_accepted_or_refused() {
         let of_session = [headers[0], ("authorization", bearer.as_str())];
         check(&desk, "POST", "/api/v1/interactions", &of_session, &body)?;
         check(&desk, "POST", "/api/v1/preferences/dismissed", &of_session, &body)?;
-        let answer = desk.ask("POST", "/api/v1/ml/predict-price", &headers, &body);
-        // There is no model here: what is a home gets that far.
-        prop_assert!(
-            answer.status < 500 || answer.status == 503 && answer.text.contains("model-unavailable"),
-            "{}",
-            answer.text
-        );
+        check(&desk, "POST", "/api/preferences", &headers, &body)?;
+        for path in
+            ["/api/v1/ml/predict-price", "/api/ml/predict-price", "/api/v1/batch", "/api/v1/preferences:preview"]
+        {
+            let answer = desk.ask("POST", path, &headers, &body);
+            // There is no model and no judge here: what is a home or a statement gets that far.
+            prop_assert!(
+                answer.status < 500
+                    || answer.status == 503
+                        && (answer.text.contains("model-unavailable") || answer.text.contains("no judge")),
+                "{path}: {}",
+                answer.text
+            );
+        }
         Ok(())
     });
 }

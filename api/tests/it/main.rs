@@ -1,6 +1,8 @@
 //! The API from outside: over real sockets, on a log and tables.
 
+mod access;
 mod appraisal;
+mod asyncapi;
 mod browse;
 mod contract;
 mod desk;
@@ -16,8 +18,12 @@ mod older;
 mod page;
 mod preferences;
 mod preview;
+mod receiver;
 mod recommendations;
 mod secrets;
 mod stale;
 mod statements;
 mod streams;
+mod tokens;
+mod untidy;
+mod webhooks;

@@ -136,7 +136,7 @@ fn what_is_the_same_for_all_is_compressed_on_demand_and_small_bodies_are_not() {
     for n in 0..40 {
         desk.list(&n.to_string(), 500_000 + n, &json!({}));
     }
-    for path in ["/api/v1/properties?market=us/wa/seattle&limit=40", "/openapi.json", "/problems"] {
+    for path in ["/api/v1/properties?market=us/wa/seattle&limit=40", "/openapi.json", "/asyncapi.json", "/problems"] {
         let plain = desk.ask("GET", path, &[("accept-encoding", "identity")], b"");
         assert_eq!((plain.status, plain.header("content-encoding")), (200, None), "{path}");
         for coding in ["gzip", "br", "zstd"] {
@@ -162,4 +162,68 @@ fn what_is_the_same_for_all_is_compressed_on_demand_and_small_bodies_are_not() {
         preferences().to_string().as_bytes(),
     );
     assert_eq!((accepted.status, accepted.header("content-encoding")), (202, None), "it has a token");
+}
+
+#[test]
+fn no_site_may_read_the_page_which_a_cookie_opens() {
+    let site = "https://www.example.org";
+    let allowed_origins = vec![site.to_owned().try_into().unwrap()];
+    let desk = Desk::start_with(Config { allowed_origins, ..Config::default() }, None);
+    for path in ["/", "/predict", "/markets", "/markets/us/wa/seattle", "/homes/seattle:1", "/page/picks/stream"] {
+        let answer = desk.ask("GET", path, &[("origin", site)], b"");
+        assert_eq!(answer.header("access-control-allow-origin"), None, "{path}: {}", answer.status);
+    }
+    for path in ["/", "/page/dismiss", "/page/erase"] {
+        let asked = [("origin", site), ("access-control-request-method", "POST")];
+        let preflight = desk.ask("OPTIONS", path, &asked, b"");
+        assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (405, None), "{path}");
+    }
+    let elsewhere = desk.ask("GET", "/api/v1/nowhere", &[("origin", site)], b"");
+    elsewhere.problem(404, "not-found");
+    assert_eq!(elsewhere.header("access-control-allow-origin"), Some(site));
+}
+
+#[test]
+fn a_person_who_asks_too_often_gets_a_page_that_can_be_read() {
+    let desk = Desk::start_with(limited(|limits| limits.requests = Rate { per_second: 1, burst: 1 }), None);
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    assert_eq!(desk.ask("GET", "/", &browser, b"").status, 200);
+    let refused = desk.ask("GET", "/", &browser, b"");
+    assert_eq!(refused.status, 429);
+    assert_eq!(refused.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(refused.text.contains("A little slower, please"), "{}", refused.text);
+    assert!(refused.header("content-security-policy").is_some());
+    assert_eq!((refused.header("retry-after"), refused.header("ratelimit")), (Some("1"), Some("\"default\";r=0;t=1")));
+    // A program that asks for the same is answered as one.
+    desk.ask("GET", "/", &[("accept", "*/*")], b"").problem(429, "rate-limited");
+}
+
+#[test]
+fn older_names_and_forms_of_the_page_count_as_what_they_do() {
+    let one = Rate { per_second: 1, burst: 1 };
+    let told = |path: &str, kind: &str, body: &str| {
+        // A desk each: what the one has used up must not be what the other is refused for.
+        let desk = Desk::start_with(limited(|limits| (limits.writes, limits.valuations) = (one, one)), None);
+        let method = if body.is_empty() { "GET" } else { "POST" };
+        let headers = [("content-type", kind), ("origin", desk.base.as_str())];
+        let headers = if body.is_empty() { &headers[2..] } else { &headers[..] };
+        desk.ask(method, path, headers, body.as_bytes());
+        let again = desk.ask(method, path, headers, body.as_bytes());
+        assert_eq!(again.status, 429, "{path}: {}", again.text);
+        again.header("ratelimit").unwrap().rsplit('"').nth(1).unwrap().to_owned()
+    };
+    let (json, form) = ("application/json", "application/x-www-form-urlencoded");
+    for (path, kind, body, limit) in [
+        ("/api/preferences", json, r#"{"budget":1,"location":"98101"}"#, "writes"),
+        ("/api/ml/predict-price", json, "{}", "valuations"),
+        ("/api/v1/predict", json, "{}", "valuations"),
+        ("/api/v1/batch", json, "[]", "valuations"),
+        ("/api/v1/preferences:preview", json, "{}", "valuations"),
+        ("/", form, "budget=1", "writes"),
+        ("/page/dismiss", form, "listing_id=seattle:1", "writes"),
+        ("/page/erase", form, "x=1", "writes"),
+        ("/predict", form, "", "valuations"),
+    ] {
+        assert_eq!(told(path, kind, body), limit, "{path}");
+    }
 }

@@ -308,7 +308,7 @@ fn a_batch_has_an_outcome_for_each_home() {
 #[test]
 fn health_says_ok_or_degraded_and_metrics_are_those_of_the_process() {
     let metrics: api::RenderMetrics = Arc::new(|| "# TYPE roost_x counter\nroost_x 1\n".to_owned());
-    let desk = Desk::start_lent(Config::default(), Lent { judge: None, metrics: Some(metrics) });
+    let desk = Desk::start_lent(Config::default(), None, Lent { judge: None, metrics: Some(metrics) });
     for path in ["/api/health", "/api/v1/health"] {
         let answer = desk.get(path);
         assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("ok")), "{}", answer.text);

@@ -439,6 +439,9 @@ fn a_home_is_valued_with_what_moved_it_and_mistakes_stand_beside_the_fields() {
     for shown in ["id=\"LivingArea-error\"", "id=\"BedroomsTotal-error\"", "value=\"big\"", "aria-invalid"] {
         assert!(wrong.text.contains(shown), "{shown}: {}", wrong.text);
     }
+    let nowhere = browser.get("/predict?market=&LivingArea=big&BedroomsTotal=-1");
+    assert_eq!(nowhere.status, 422);
+    assert!(nowhere.text.contains("3 things need another look"), "{}", nowhere.text);
     assert!(browser.get("/predict?market=us/wa/tacoma&LivingArea=1500").text.contains("id=\"market-error\""));
     assert!(browser.get("/predict?market=us/wa/seattle&BedroomsTotal=3").text.contains("id=\"LivingArea-error\""));
     let without = Desk::start();

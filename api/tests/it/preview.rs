@@ -14,7 +14,7 @@ use crate::desk::Desk;
 const PATH: &str = "/api/v1/preferences:preview";
 
 /// Looks at prices and bedrooms alone.
-struct Simple;
+pub struct Simple;
 
 struct Looking {
     asked: Preferences,
@@ -58,7 +58,7 @@ impl Survey for Looking {
 }
 
 fn desk() -> Desk {
-    Desk::start_lent(Config::default(), Lent { judge: Some(Arc::new(Simple)), metrics: None })
+    Desk::start_lent(Config::default(), None, Lent { judge: Some(Arc::new(Simple)), metrics: None })
 }
 
 fn ask(desk: &Desk, statement: &Value) -> Value {

@@ -16,3 +16,4 @@ mod poison;
 mod refusals;
 mod rolling;
 mod sim;
+mod walks;

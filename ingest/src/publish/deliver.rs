@@ -74,7 +74,7 @@ fn plan(walk: &mut Walk<'_>, snapshot: &Snapshot, waits: &Waits) -> Result<Vec<S
     })
     .map_err(|stop| stop.into_error(0))?;
     walk.passes = 1 + census.snapshots() as u64;
-    let on_offer = keys::on_offer(&snapshot.keys_at, &options.feed, waits)?;
+    let on_offer = keys::on_offer(&snapshot.keys_at, options, waits)?;
     census.plan(on_offer, snapshot.max_vanish, Timestamp::now()).map_err(PublishError::Snapshot)
 }
 
@@ -127,7 +127,7 @@ impl<'a> Delivery<'a> {
     fn new(options: &'a Options, sink: Sink, waits: &Waits, sent: Arc<AtomicU64>) -> Result<Self, PublishError> {
         let outlet = match sink {
             Sink::Log(log) => Outlet::Log(LogSink::new(&log, waits)?),
-            Sink::Push(base) => Outlet::Push(PushSink::new(&base, &options.feed, waits)),
+            Sink::Push(base) => Outlet::Push(PushSink::new(&base, options, waits)),
         };
         Ok(Self {
             options,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use ureq::http::Response;
 use ureq::{Agent, Body};
 
-use super::{PATIENCE, Waits};
+use super::{Key, Options, PATIENCE, Waits};
 
 /// Longer than ingest takes to have a push acknowledged.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,11 +18,15 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Largest answer: the keys of a few million homes.
 const MAX_ANSWER_BYTES: u64 = 256 * 1024 * 1024;
 
+/// The header of API keys.
+const API_KEY: &str = "x-api-key";
+
 /// The push port of one feed.
 pub(super) struct Port {
     agent: Agent,
     base: String,
     feed: FeedName,
+    key: Option<Key>,
     waits: Waits,
 }
 
@@ -36,12 +40,13 @@ pub(super) struct Answer {
 pub(super) struct Away(pub(super) String);
 
 impl Port {
-    pub(super) fn new(base: &str, feed: &FeedName, waits: &Waits) -> Self {
+    pub(super) fn new(base: &str, options: &Options, waits: &Waits) -> Self {
         let config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).build();
         Self {
             agent: config.into(),
             base: base.trim_end_matches('/').to_owned(),
-            feed: feed.clone(),
+            feed: options.feed.clone(),
+            key: options.key.clone(),
             waits: waits.clone(),
         }
     }
@@ -49,13 +54,25 @@ impl Port {
     /// Pushes records, one per line.
     pub(super) fn push(&self, lines: &[u8]) -> Result<Answer, Away> {
         let url = format!("{}/feeds/{}/listings", self.base, self.feed);
-        self.repeated(&url, || self.agent.post(&url).header("content-type", "application/x-ndjson").send(lines))
+        self.repeated(&url, || {
+            let request = self.agent.post(&url).header("content-type", "application/x-ndjson");
+            match &self.key {
+                Some(Key(key)) => request.header(API_KEY, key).send(lines),
+                None => request.send(lines),
+            }
+        })
     }
 
     /// Asks for the keys of the homes on offer or pending.
     pub(super) fn keys(&self) -> Result<Answer, Away> {
         let url = format!("{}/feeds/{}/keys", self.base, self.feed);
-        self.repeated(&url, || self.agent.get(&url).call())
+        self.repeated(&url, || {
+            let request = self.agent.get(&url);
+            match &self.key {
+                Some(Key(key)) => request.header(API_KEY, key).call(),
+                None => request.call(),
+            }
+        })
     }
 
     fn repeated(&self, url: &str, call: impl Fn() -> Result<Response<Body>, ureq::Error>) -> Result<Answer, Away> {

@@ -54,6 +54,18 @@ pub struct Options {
     pub rate: Option<NonZeroU32>,
     /// The files hold everything that is on offer.
     pub snapshot: Option<Snapshot>,
+    /// The API key that the push port asks for, where it asks for one.
+    pub key: Option<Key>,
+}
+
+/// An API key. Shown as `***`.
+#[derive(Clone)]
+pub struct Key(pub String);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(***)")
+    }
 }
 
 /// How snapshots are worked on.

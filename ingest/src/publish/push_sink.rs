@@ -1,14 +1,13 @@
 //! Records to ingest's push port, in batches of lines, each answered record by record.
 
 use schemas::dead_letter::Code;
-use schemas::id::FeedName;
 use schemas::topic::MAX_RAW_BYTES;
 use serde::Deserialize;
 
 use super::http::{Answer, Away, Port};
 use super::record::Item;
 use super::summary::{Place, Summary};
-use super::{PublishError, Waits};
+use super::{Options, PublishError, Waits};
 
 /// Most records in one push: one answer's wait for as many.
 const MAX_BATCH: usize = 1_000;
@@ -36,8 +35,8 @@ enum Outcome {
 }
 
 impl PushSink {
-    pub(super) fn new(base: &str, feed: &FeedName, waits: &Waits) -> Self {
-        Self { port: Port::new(base, feed, waits), lines: Vec::new(), places: Vec::new(), sent: 0 }
+    pub(super) fn new(base: &str, options: &Options, waits: &Waits) -> Self {
+        Self { port: Port::new(base, options, waits), lines: Vec::new(), places: Vec::new(), sent: 0 }
     }
 
     pub(super) const fn sent(&self) -> u64 {

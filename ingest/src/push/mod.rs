@@ -2,7 +2,7 @@
 //! when the log has it; a refused record is answered and not appended, for its sender is there to mend it.
 //!
 //! `POST /feeds/{feed}/listings` takes a listing, a batch, or a listing per line; `GET /feeds/{feed}/keys` tells the homes
-//! on offer that a snapshot is compared with. Makes nothing canonical: that is decided once, behind the log.
+//! on offer that a snapshot is compared with. Who may ask, `porter.rs` says. Makes nothing canonical: that is decided once, behind the log.
 
 mod answer;
 mod append;
@@ -10,6 +10,7 @@ mod body;
 mod check;
 mod index;
 mod keys;
+mod porter;
 mod problem;
 mod receive;
 mod routes;
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 
 use self::append::Appender;
 use self::keys::Keys;
+use self::porter::Porter;
 use self::routes::Shared;
 use crate::config::PushConfig;
 
@@ -53,7 +55,12 @@ pub enum PushError {
 
 impl Push {
     /// Listens, and serves on the runtime that this is called on.
-    pub(crate) async fn start(config: PushConfig, log: &Log, fatal: &Fatal) -> Result<Self, PushError> {
+    pub(crate) async fn start(
+        config: PushConfig,
+        auth: &access::Config,
+        log: &Log,
+        fatal: &Fatal,
+    ) -> Result<Self, PushError> {
         let listen = config.listen;
         let limits = serve::Limits {
             max_connections: config.max_connections,
@@ -64,7 +71,7 @@ impl Push {
         let listener = serve::listen(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let keys = Keys::new(log.clone(), config.keys_idle, fatal.clone());
-        let shared = Arc::new(Shared::new(config, Appender::new(log)?, keys));
+        let shared = Arc::new(Shared::new(config, Porter::start(auth, log, fatal)?, Appender::new(log)?, keys));
         let (stopping, told) = watch::channel(false);
         let router = routes::router(shared.clone());
         let server = tokio::spawn(serve::serve(listener, router, limits, told));
@@ -78,7 +85,10 @@ impl Push {
 
     /// `Err` when it no longer serves.
     pub(crate) fn ready(&self) -> Result<(), String> {
-        if self.server.is_finished() { Err(format!("the push port {} no longer serves", self.address)) } else { Ok(()) }
+        if self.server.is_finished() {
+            return Err(format!("the push port {} no longer serves", self.address));
+        }
+        self.shared.porter.ready()
     }
 
     /// Takes no new connection and waits until those there are answered; blocks.

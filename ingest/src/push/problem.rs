@@ -23,6 +23,12 @@ pub(super) enum Kind {
     NotJson,
     /// Every record of the body was refused; `records` says why.
     ValidationFailed,
+    /// There is no API key, or it is none, has expired or was revoked.
+    Unauthenticated,
+    /// The key is for other feeds, or the token is a session's.
+    Forbidden,
+    /// It is not known yet which keys there are.
+    Starting,
     /// There is no such route.
     NotFound,
     /// The route is there but not for this method.
@@ -54,6 +60,9 @@ impl Kind {
             Self::ValidationFailed => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "validation-failed", "Every record is refused")
             }
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated", "An API key is needed"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not for this caller"),
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Not ready yet"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "No such route"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::RequestTimeout => (StatusCode::REQUEST_TIMEOUT, "request-timeout", "The body did not arrive in time"),
@@ -138,6 +147,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"roost feeds\""));
         }
         if let Some(methods) = document.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(methods));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,6 +19,7 @@ use super::append::Appender;
 use super::body::Form;
 use super::check::check;
 use super::keys::{Keys, NoKeys};
+use super::porter::Porter;
 use super::problem::{Kind, Problem};
 use super::receive::Receiver;
 use crate::config::PushConfig;
@@ -36,14 +37,15 @@ pub(super) struct Shared {
     pub(super) config: PushConfig,
     pub(super) appender: Appender,
     pub(super) keys: Arc<Keys>,
+    pub(super) porter: Porter,
     receiver: Receiver,
     turns: Arc<Semaphore>,
 }
 
 impl Shared {
-    pub(super) fn new(config: PushConfig, appender: Appender, keys: Keys) -> Self {
+    pub(super) fn new(config: PushConfig, porter: Porter, appender: Appender, keys: Keys) -> Self {
         let receiver = Receiver::new(config.max_body_bytes, config.body_timeout);
-        Self { config, appender, keys: Arc::new(keys), receiver, turns: Arc::new(Semaphore::new(MAX_PUSHES)) }
+        Self { config, appender, keys: Arc::new(keys), porter, receiver, turns: Arc::new(Semaphore::new(MAX_PUSHES)) }
     }
 }
 
@@ -111,6 +113,11 @@ async fn pushed(
     let feed = feed_of(path)?;
     let (parts, body) = request.into_parts();
     no_query(&parts.uri)?;
+    if let Err(refused) = shared.porter.admit(&parts.headers, &feed).await {
+        // Read and thrown away, so that its client reads the answer.
+        serve::discard(&mut body.into_data_stream()).await;
+        return Err(refused);
+    }
     let received = shared.receiver.receive(&parts.headers, body).await?;
     let turn = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&shared.turns).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else {
@@ -185,11 +192,17 @@ struct KeysAnswer {
     keys: Vec<String>,
 }
 
-async fn keys(State(shared): State<Arc<Shared>>, path: Result<Path<String>, PathRejection>, uri: Uri) -> Response {
+async fn keys(
+    State(shared): State<Arc<Shared>>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Response {
     let since = Instant::now();
     let answer = async {
         no_query(&uri)?;
         let feed = feed_of(path)?;
+        shared.porter.admit(&headers, &feed).await?;
         let deadline = since + shared.config.keys_timeout;
         match shared.keys.of(&feed, deadline).await {
             Ok(keys) => Ok(axum::Json(KeysAnswer { feed, count: keys.len(), keys })),

@@ -91,7 +91,7 @@ impl Home {
 }
 
 pub fn options(files: &[PathBuf], mapping: Mapping) -> Options {
-    Options { files: files.to_vec(), feed: "f".parse().unwrap(), mapping, rate: None, snapshot: None }
+    Options { files: files.to_vec(), feed: "f".parse().unwrap(), mapping, rate: None, snapshot: None, key: None }
 }
 
 /// Nobody watches.

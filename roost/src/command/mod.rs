@@ -4,6 +4,7 @@ mod check;
 mod features;
 mod health;
 mod init;
+mod key;
 mod model;
 mod publish;
 mod rows;
@@ -55,6 +56,8 @@ enum Command {
     Features(features::Features),
     /// List, check and promote models; replay the past with one.
     Model(model::Models),
+    /// Make the secret of tokens; make, list and revoke API keys.
+    Key(key::Keys),
     /// Load config and model, connect, report each.
     Check(check::Check),
     /// Ask the admin port of this machine whether all is well; exit code 0 if so.
@@ -77,6 +80,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Synthetic(synthetic) => synthetic::run(synthetic, load()?),
         Command::Features(features) => features::run(&features),
         Command::Model(models) => model::run(&models, load()?),
+        Command::Key(keys) => key::run(&keys, load()?),
         Command::Check(check) => check::run(&check, &load()?),
         Command::Health => health::run(&load()?),
         Command::Config => {

@@ -1,14 +1,15 @@
 //! `roost publish`: a feed client. Files become raw records, to the log or to a push port, with a progress bar.
 
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use ingest::mapping::Mapping;
-use ingest::publish::{DEFAULT_MAX_VANISH, Options, Sink, Snapshot, Summary, Waits};
+use ingest::publish::{DEFAULT_MAX_VANISH, Key, Options, Sink, Snapshot, Summary, Waits};
 use schemas::id::FeedName;
 
 use crate::config::Settings;
@@ -40,6 +41,9 @@ pub struct Publish {
     /// Push over HTTP to this address instead of writing to the log; also who is asked for the keys of a snapshot.
     #[arg(long, value_name = "URL")]
     push: Option<String>,
+    /// The file of the API key that the push port asks for; else the variable ROOST_API_KEY has it.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
 }
 
 /// Publishes; exit code 1 when a row was refused, or there is none.
@@ -51,11 +55,13 @@ pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
     // A mistake of the person is told before the log is waited for.
     let to_port = arguments.push.is_some();
     let mapping = Mapping::named_or_load(&arguments.map)?;
+    let key = key(arguments.key_file.as_deref())?;
     let sink = match &arguments.push {
         Some(address) => Sink::Push(address.clone()),
         None => Sink::Log(stream::open(&settings.log)?),
     };
-    let options = Options { files: arguments.files, feed: arguments.feed, mapping, rate: arguments.rate, snapshot };
+    let Publish { files, feed, rate, .. } = arguments;
+    let options = Options { files, feed, mapping, rate, snapshot, key };
     // A constant that is a template.
     let style = ProgressStyle::with_template("{bar:30} {percent}% {msg}").expect("a template");
     let bar = ProgressBar::new(0).with_style(style);
@@ -72,6 +78,24 @@ pub fn run(arguments: Publish, settings: Settings) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     tell(&summary, to_port);
     Ok(if summary.refused.is_empty() && summary.rows > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The API key, of a file or of the environment: on the command line everybody on the machine could read it.
+fn key(file: Option<&Path>) -> anyhow::Result<Option<Key>> {
+    let text = match file {
+        Some(path) => {
+            Some(std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?)
+        }
+        None => std::env::var("ROOST_API_KEY").ok(),
+    };
+    let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| file.is_some() || !text.is_empty()) else {
+        return Ok(None);
+    };
+    let place = file.map_or_else(|| "ROOST_API_KEY".to_owned(), |path| path.display().to_string());
+    match access::key::parse(&text) {
+        Some(_) => Ok(Some(Key(text))),
+        None => anyhow::bail!("{place} holds no API key (expected roost_<id>_<secret>; `roost key create` makes one)"),
+    }
 }
 
 /// A share as a person writes it; `20` for 20 % would switch the guard off.

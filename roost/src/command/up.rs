@@ -1,8 +1,9 @@
 //! `roost up`: every service in one process, on the embedded log and tables; with `--demo` a market that moves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 
 use crate::config::Settings;
@@ -30,6 +31,9 @@ pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
     if settings.scorer.snapshot_directory.as_os_str().is_empty() {
         settings.scorer.snapshot_directory = arguments.data_dir.join("snapshots");
     }
+    if settings.auth.secret_file.as_os_str().is_empty() {
+        settings.auth.secret_file = secret_of(&arguments.data_dir)?;
+    }
     let runtime = crate::services::runtime(&settings.process)?;
     runtime.block_on(async {
         crate::services::initialise(&settings).await?;
@@ -43,4 +47,14 @@ pub fn run(arguments: &Up, mut settings: Settings) -> anyhow::Result<ExitCode> {
         drop(demo);
         Ok(services.stop(settings.process.grace).await)
     })
+}
+
+/// The secret of this directory, made at the first start: whoever has its log and tables may have it.
+fn secret_of(directory: &Path) -> anyhow::Result<PathBuf> {
+    let path = directory.join("access.secret");
+    if !path.exists() {
+        std::fs::create_dir_all(directory).with_context(|| format!("{} cannot be made", directory.display()))?;
+        access::secret::Secret::create(&path)?;
+    }
+    Ok(path)
 }

@@ -140,6 +140,16 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.stream_keep_alive", Time("100ms", "10m")),
     ("api.max_appraisals", Whole(1, 1_024)),
     ("api.max_batches", Whole(1, 1_024)),
+    ("api.webhooks.enabled", Bool),
+    ("api.webhooks.workers", Whole(1, 256)),
+    ("api.webhooks.per_host", Whole(1, 256)),
+    ("api.webhooks.max_pending", Whole(1, 10_000_000)),
+    ("api.webhooks.timeout", Time("100ms", "1m")),
+    ("api.webhooks.first_pause", Time("100ms", "1day")),
+    ("api.webhooks.longest_pause", Time("100ms", "1day")),
+    ("api.webhooks.give_up_after", Time("1s", "7days")),
+    ("api.webhooks.allow_http", Bool),
+    ("api.webhooks.allow_private_addresses", Bool),
     ("api.trusted_hops", Whole(0, 16)),
     ("api.allowed_origins", Origins),
     ("api.limits.exempt_loopback", Bool),
@@ -156,6 +166,16 @@ const LIMITS: &[(&str, Rule)] = &[
     ("api.max_previews", Whole(1, 64)),
     ("api.max_scans", Whole(1, 64)),
     ("api.page_always_secure", Bool),
+    // Access.
+    ("auth.mode", OneOf(&["open", "tokens", "oidc"])),
+    ("auth.issuer", Filled),
+    ("auth.audience", Filled),
+    ("auth.token_ttl", Time("10s", "1day")),
+    ("auth.refresh_ttl", Time("1m", "3650days")),
+    ("auth.refresh_grace", Time("0s", "10m")),
+    ("auth.leeway", Time("0s", "10m")),
+    ("auth.oidc.refresh_every", Time("1s", "1day")),
+    ("auth.oidc.roles_claim", Filled),
 ];
 
 /// The first key whose value is not allowed, and why.
@@ -379,6 +399,13 @@ mod tests {
         walk("", &super::super::DEFAULTS.parse().unwrap(), &mut free);
         // Names and lists that may be empty or whose type checks them.
         let known = [
+            "api.webhooks.extra_roots",
+            "auth.oidc.algorithms",
+            "auth.oidc.audience",
+            "auth.oidc.issuer",
+            "auth.oidc.jwks",
+            "auth.previous_secret_files",
+            "auth.secret_file",
             "ingest.instance",
             "log.kafka.client_id",
             "log.kafka.topic_prefix",

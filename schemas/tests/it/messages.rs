@@ -1,5 +1,6 @@
 //! Every message that outlives a process: what stands on the log and in the tables.
 
+use schemas::access::{ApiKey, SessionRevocation, TokenFamily, Webhook};
 use schemas::cells::{MarketCell, SessionCell, ShardCell};
 use schemas::interaction::Interaction;
 use schemas::listing::Listing;
@@ -24,7 +25,7 @@ pub struct Message {
 }
 
 /// All of them.
-pub const MESSAGES: [Message; 14] = [
+pub const MESSAGES: [Message; 18] = [
     message::<Listing>("listing", "topic `listings`"),
     message::<PricedListing>("priced-listing", "topic `listings.priced`, cell `listings.listing`"),
     message::<Sale>("sale", "topic `sales`"),
@@ -34,6 +35,10 @@ pub const MESSAGES: [Message; 14] = [
     message::<Recommendation>("recommendation", "cell `recommendations.items`"),
     message::<Counts>("counts", "cell `recommendations.counts`"),
     message::<Champion>("champion", "topic `models`, key `champion`"),
+    message::<ApiKey>("api-key", "topic `access`, key `key|<key_id>`"),
+    message::<TokenFamily>("token-family", "topic `access`, key `family|<family_id>`"),
+    message::<SessionRevocation>("session-revocation", "topic `access`, key `session|<session_id>`"),
+    message::<Webhook>("webhook", "topic `access`, key `webhook|<webhook_id>`"),
     message::<Shadow>("shadow", "topic `valuations.shadow`"),
     message::<MarketDay>("market-day", "topic `market.days`, cell `market_days.numbers`"),
     message::<SessionCell>("session", "cell `sessions.preferences`"),

@@ -18,7 +18,6 @@ use crate::older::home::OlderHome;
 use crate::problem::{Kind, Problem};
 use crate::query::{NoQuery, Query};
 use crate::routes::appraisal::{Extra, MAX_BODY_BYTES, Prediction, prediction};
-use crate::routes::markets::markets_of;
 use crate::routes::model;
 use crate::statements::now_ms;
 
@@ -87,6 +86,8 @@ pub async fn predict_price(
 }
 
 /// Values a home: the same as `POST /api/ml/predict-price`.
+///
+/// Either shape of a home is taken, and nothing is recorded.
 #[utoipa::path(
     post, path = "/v1/predict", tag = "older names", operation_id = "older_predict",
     params(("extra" = Option<String>, Query, description = "`ignore`: members of a RESO object that nobody sees are no mistake.")),
@@ -106,7 +107,9 @@ pub async fn predict(
     predict_price(state, uri, headers, body).await
 }
 
-/// The models that value, as `GET /api/v1/ml/model-info` tells.
+/// Tells of the models that value.
+///
+/// The same as `GET /api/v1/ml/model-info`.
 #[utoipa::path(
     get, path = "/ml/model-info", tag = "older names", operation_id = "older_model_info",
     responses(
@@ -124,7 +127,7 @@ pub async fn markets_for(app: &App, bodies: &[&[u8]]) -> Result<Vec<Market>, Pro
     if !is_asked {
         return Ok(Vec::new());
     }
-    Ok(markets_of(app, None).await?.into_iter().map(|(market, _)| market).collect())
+    Ok(app.names.known(app).await?.to_vec())
 }
 
 /// What a home of either shape is worth. May block.

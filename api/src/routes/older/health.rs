@@ -39,11 +39,14 @@ pub struct Checks {
 }
 
 /// Tells whether this process is well.
+///
+/// `status` is `ok`, or `degraded` when one of the `checks` is `failing`; then the answer is 503, with the same body. The admin port says why.
 #[utoipa::path(
     get, path = "/health", tag = "older names", operation_id = "older_health",
     responses(
         (status = 200, description = "It is.", body = ref("#/components/schemas/OlderHealth")),
-        (status = 503, description = "A check fails: `status` is `degraded`. The one answer of this status that is no problem document."),
+        (status = 503, description = "A check fails: `status` is `degraded`. The one answer of this status that is no problem document.",
+         body = ref("#/components/schemas/OlderHealth")),
     ),
 )]
 pub async fn of_all(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response, Problem> {
@@ -55,23 +58,29 @@ pub async fn of_all(State(app): State<Arc<App>>, _: NoQuery) -> Result<Response,
     Ok(response)
 }
 
-/// The same as `GET /api/health`.
+/// Tells whether this process is well: the same as `GET /api/health`.
+///
+/// For clients that put a version before every path.
 #[utoipa::path(
     get, path = "/v1/health", tag = "older names", operation_id = "older_health_v1",
     responses(
         (status = 200, description = "It is.", body = ref("#/components/schemas/OlderHealth")),
-        (status = 503, description = "A check fails: `status` is `degraded`. No problem document."),
+        (status = 503, description = "A check fails: `status` is `degraded`. No problem document.",
+         body = ref("#/components/schemas/OlderHealth")),
     ),
 )]
 pub async fn of_v1(state: State<Arc<App>>, query: NoQuery) -> Result<Response, Problem> {
     of_all(state, query).await
 }
 
-/// The metrics of this process, as Prometheus reads them.
+/// Tells the metrics of this process.
+///
+/// In the text format of Prometheus, the same as on the admin port. A process that shares none here answers 404.
 #[utoipa::path(
     get, path = "/v1/metrics", tag = "older names", operation_id = "older_metrics",
     responses(
-        (status = 200, description = "The metrics, the same as on the admin port.", content_type = "text/plain", body = String),
+        (status = 200, description = "The metrics, the same as on the admin port.", content_type = "text/plain", body = String,
+         example = "# TYPE roost_api_requests_total counter\nroost_api_requests_total{method=\"GET\",route=\"/api/v1/markets\",status=\"200\"} 7\n"),
         (status = 404, description = "This process does not tell them here."),
     ),
 )]

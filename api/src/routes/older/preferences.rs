@@ -8,7 +8,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
-use schemas::id::SessionToken;
 use schemas::preferences::MAX_PREFERENCES_BYTES;
 use serde::Serialize;
 
@@ -16,11 +15,9 @@ use crate::app::App;
 use crate::body::read_json;
 use crate::older::asked::Asked;
 use crate::older::session;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::query::NoQuery;
-use crate::routes::markets::markets_of;
 use crate::routes::preferences::append;
-use crate::session::Bearer;
 
 /// A session.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -45,23 +42,30 @@ pub struct OlderSession {
         (status = 422, description = "Wrong fields, all of them at once; a location that several cities have comes with `candidates`."),
         (status = 503, description = "Not recorded, or unknown whether it is: repeat it."),
     ),
+    security((), ("session" = [])),
 )]
 pub async fn state(
     State(app): State<Arc<App>>,
-    bearer: Option<Bearer>,
     _: NoQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_PREFERENCES_BYTES, app.config.body_timeout).await?;
-    let asked = Asked::read(&body)?;
-    let markets: Vec<_> = markets_of(&app, None).await?.into_iter().map(|(market, _)| market).collect();
-    let preferences = asked.preferences(&markets)?;
-    let named = asked.session.or(bearer.map(|bearer| bearer.0));
-    let token = named.unwrap_or_else(SessionToken::random);
-    append(&app, token.session_id(), Some(preferences.to_json()), &headers).await?;
+    let mut asked = Asked::read(&body)?;
+    let named = match session::open(&app, asked.session.as_deref(), &headers).await {
+        // Told with all else that is wrong.
+        Err(problem) if asked.session.is_some() && problem.kind == Kind::SessionNotFound => {
+            asked.refuse_session();
+            None
+        }
+        named => named?,
+    };
+    let preferences = asked.preferences(&app.names.known(&app).await?)?;
+    let is_named = named.is_some();
+    let opened = named.map_or_else(|| session::new(&app), Ok)?;
+    append(&app, opened.user.session, Some(preferences.to_json()), &headers).await?;
     // Created, as the frameworks say that older clients were written for; either is a success to those that do not look closer.
-    let status = if named.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let status = if is_named { StatusCode::OK } else { StatusCode::CREATED };
     let headers = [(header::LOCATION, "/api/recommendations"), (header::CACHE_CONTROL, "no-store")];
-    Ok((status, headers, Json(OlderSession { session_id: session::given(token) })).into_response())
+    Ok((status, headers, Json(OlderSession { session_id: opened.session_id })).into_response())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant as Moment};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::Uri;
 use schemars::JsonSchema;
 use schemas::id::Market;
@@ -21,9 +21,9 @@ use crate::places::markets_named;
 use crate::problem::{Kind, Problem};
 use crate::property::{Property, may_be_shown};
 use crate::query::{NoQuery, Query};
-use crate::routes::markets::markets_of;
 use crate::routes::property::{fact_of, not_found};
 use crate::scan::{self, Entries, MAX_LISTINGS, TOGETHER};
+use crate::segment::Segments;
 
 /// Page size unless told otherwise.
 const DEFAULT_PER_PAGE: usize = 20;
@@ -92,10 +92,11 @@ pub async fn browse(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<OlderP
     let Ok(Ok(_permit)) = tokio::time::timeout(PATIENCE, app.scans.acquire()).await else {
         return Err(Problem::new(Kind::Overloaded, "too many requests are counting homes"));
     };
-    let mut markets: Vec<Market> = markets_of(&app, None).await?.into_iter().map(|(market, _)| market).collect();
-    if let Some(city) = &asked.city {
-        markets = markets_named(city, &markets);
-    }
+    let known = app.names.known(&app).await?;
+    let markets: Vec<Market> = match &asked.city {
+        Some(city) => markets_named(city, &known),
+        None => known.to_vec(),
+    };
     let Entries { entries, is_all } = scan::entries(&app, &markets, asked.transaction, asked.prices).await?;
     let wanted = (asked.page - 1) * asked.per_page..asked.page * asked.per_page;
     let (mut data, mut total, mut is_all) = (Vec::new(), 0, is_all);
@@ -128,7 +129,9 @@ pub async fn browse(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<OlderP
     Ok(Json(OlderPage { data, page: asked.page, per_page: asked.per_page, total, total_is_at_least: !is_all }))
 }
 
-/// Reads one home, whatever its status; what its seller hides stays hidden.
+/// Reads one home.
+///
+/// Whatever its status; what its seller hides stays hidden, and what nobody knows is `null`.
 #[utoipa::path(
     get, path = "/properties/{id}", tag = "older names", operation_id = "older_read_property",
     params(("id" = String, Path, description = "`<feed>:<ListingKey>`.", example = "seattle:171727")),
@@ -139,7 +142,7 @@ pub async fn browse(State(app): State<Arc<App>>, uri: Uri) -> Result<Json<OlderP
 )]
 pub async fn read(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Json<OlderPropertyDetail>, Problem> {
     let fact = fact_of(&app, &id).await?;

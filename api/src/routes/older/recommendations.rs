@@ -10,23 +10,22 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::sse::Event;
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
-use schemas::id::SessionToken;
 use schemas::recommendation::{Counts, Recommendation, RecommendedItem, items_hash};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::caller::{ends, forbidden, of_headers};
 use crate::etag;
 use crate::feed::{EventId, Feed, Told};
 use crate::metrics::StreamKind;
-use crate::older::session;
+use crate::older::session::{self, Opened};
 use crate::older::shape::OlderPick;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::property::Property;
 use crate::query::Query;
 use crate::routes::property::fact;
 use crate::routes::recommendations::{Away, Shown, look};
 use crate::routes::stream::{answer, event};
-use crate::session::{Bearer, bearer_of};
 use crate::wait::{Ask, Step, wait_for};
 
 /// How long a client that polls at once waits for its first three: older clients know no `wait`.
@@ -64,20 +63,17 @@ pub struct OlderRecommendations {
     security((), ("session" = [])),
 )]
 pub async fn read(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri, &["session_id"]);
-    let token = session_of(&mut query, &headers);
-    query.finish()?;
-    let token = token?;
-    let session = token.session_id();
+    let query = Query::read(&uri, &["session_id"]);
+    let Opened { user, session_id } = session_of(&app, query, &headers).await?;
+    let session = user.session;
     // Who has just replaced its statement does not want what followed from the one before.
     let ask = Ask { min_version: app.follower.stated(session), wait: PATIENCE.min(app.config.max_wait) };
     let found = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     let row = match found.step {
         Step::Answer => found.row,
         Step::NotYet => None,
-        Step::NotFound | Step::LookAgain => return Err(no_session()),
+        Step::NotFound | Step::LookAgain => return Err(session::none()),
     };
-    let session_id = session::given(token);
     let Some(Shown { row, .. }) = row else {
         let body = OlderRecommendations { session_id, candidates: None, recommendations: Vec::new() };
         let head = [(header::RETRY_AFTER, "1"), (header::CACHE_CONTROL, "no-store")];
@@ -111,7 +107,8 @@ pub async fn read(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> 
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that the client has: it is not sent again."),
     ),
     responses(
-        (status = 200, description = "Events, until either side ends the stream.", content_type = "text/event-stream", body = String),
+        (status = 200, description = "Events, until either side ends the stream.", content_type = "text/event-stream", body = String,
+         example = "id: 1099511627777-0f1e2d3c4b5a6978\ndata: {\"session_id\":\"000102030405060708090a0b0c0d0e0f\",\"candidates\":0,\"recommendations\":[]}\n\n"),
         (status = 400, description = "No session is named."),
         (status = 404, description = "No such session."),
         (status = 503, description = "Too many streams are open, or the store does not answer."),
@@ -119,26 +116,24 @@ pub async fn read(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> 
     security((), ("session" = [])),
 )]
 pub async fn stream(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let mut query = Query::read(&uri, &["session_id"]);
-    let token = session_of(&mut query, &headers);
-    query.finish()?;
-    let token = token?;
+    let query = Query::read(&uri, &["session_id"]);
+    let Opened { user, session_id } = session_of(&app, query, &headers).await?;
     // Another server's, or none: the client gets what is there, which is always right.
     let seen = headers.get("last-event-id").and_then(|value| EventId::parse(value.to_str().ok()?));
-    let feed = Feed::open(&app, token.session_id(), seen, StreamKind::Sse).await?;
+    let feed = Feed::open(&app, user.session, seen, StreamKind::Sse).await?;
     let keep_alive = app.config.stream_keep_alive;
     let events = futures::stream::unfold(feed, move |mut feed| {
-        let app = Arc::clone(&app);
+        let (app, session_id) = (Arc::clone(&app), session_id.clone());
         async move {
             let told = feed.next().await?;
-            Some((Ok::<_, Infallible>(message(&app, token, told).await), feed))
+            Some((Ok::<_, Infallible>(message(&app, session_id, told).await), feed))
         }
     });
-    Ok(answer(events, token.session_id(), keep_alive))
+    Ok(answer(events, user.session, ends(&user), keep_alive))
 }
 
 /// What is told, as older clients listen: picks are messages without a name.
-async fn message(app: &App, token: SessionToken, told: Told) -> Event {
+async fn message(app: &App, session_id: String, told: Told) -> Event {
     #[derive(Deserialize)]
     struct Picks {
         items: Vec<RecommendedItem>,
@@ -150,7 +145,6 @@ async fn message(app: &App, token: SessionToken, told: Told) -> Event {
         // The store is away: what the picks themselves say is true, and the next message says more.
         Err(_) => items.into_iter().map(|item| OlderPick::of(item, None)).collect(),
     };
-    let session_id = session::given(token);
     let candidates = counts.map(|counts| counts.matched_total);
     let body = OlderRecommendations { session_id, candidates, recommendations };
     // Cannot fail: texts and numbers only.
@@ -174,21 +168,13 @@ async fn picks(app: &App, items: Vec<RecommendedItem>) -> Result<Vec<OlderPick>,
     Ok(futures::future::try_join_all(reads).await?.into_iter().flatten().collect())
 }
 
-/// Whose: of the query, else of the header. What is wrong with it is told without its text.
-fn session_of(query: &mut Query, headers: &HeaderMap) -> Result<SessionToken, Problem> {
-    match query.text("session_id") {
-        Some(text) => session::opened_by(&text).ok_or_else(no_session),
-        None => match bearer_of(headers)? {
-            Some(Bearer(token)) => Ok(token),
-            None => {
-                query.require("session_id", "the session_id that POST /api/preferences gave");
-                Err(no_session())
-            }
-        },
+/// Whose: of the query, else of the headers.
+async fn session_of(app: &App, mut query: Query, headers: &HeaderMap) -> Result<Opened, Problem> {
+    let text = query.text("session_id");
+    if text.is_none() && of_headers(headers)?.is_none() {
+        query.require("session_id", "the session_id that POST /api/preferences gave");
     }
-}
-
-fn no_session() -> Problem {
-    let detail = "there is no such session: it was never made, it was erased, or it ended 30 days after its last statement; POST /api/preferences makes one";
-    Problem::new(Kind::SessionNotFound, detail)
+    query.finish()?;
+    let opened = session::open(app, text.as_deref(), headers).await?;
+    opened.ok_or_else(|| forbidden("this route is a session's own: send its session_id"))
 }

@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads until the other side ends the connection.
-    pub fn to_the_end(&mut self) -> Result<()> {
+    pub fn read_to_end(&mut self) -> Result<()> {
         while !self.is_over {
             self.more()?;
             // What floods back is not of interest.
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
             Some(Ok(length)) => answer.body = self.take(length)?.context(cut)?,
             Some(Err(_)) => bail!("no content-length: {answer:?}"),
             None => {
-                self.to_the_end()?;
+                self.read_to_end()?;
                 answer.body = std::mem::take(&mut self.buffer);
             }
         }

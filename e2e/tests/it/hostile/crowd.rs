@@ -92,7 +92,7 @@ fn idle(house: &House, wanted: usize, said: &[u8]) -> Result<()> {
 }
 
 fn ended(stream: &TcpStream) -> Result<()> {
-    Reader::new(stream, Duration::from_secs(2 * LIMIT_S) + patience(20)).to_the_end()
+    Reader::new(stream, Duration::from_secs(2 * LIMIT_S) + patience(20)).read_to_end()
 }
 
 fn flood(house: &House, count: usize, request: &[u8], statuses: &[u16]) -> Result<()> {

@@ -96,7 +96,7 @@ fn ends(name: &'static str, codes: &'static [u16], bytes: Vec<u8>) -> Case {
         if let Some(code) = farewell(&stream)? {
             ensure!(codes.contains(&code), "closed with {code}, right are {codes:?}");
         }
-        Reader::new(&stream, CLOSED).to_the_end().context("it is not closed")
+        Reader::new(&stream, CLOSED).read_to_end().context("it is not closed")
     })
 }
 
@@ -192,7 +192,7 @@ pub fn cases() -> Vec<Case> {
         let stream = open(house)?;
         perform(&stream, &[Step::Send(vec![0x81])])?;
         farewell(&stream)?;
-        Reader::new(&stream, CLOSED).to_the_end()
+        Reader::new(&stream, CLOSED).read_to_end()
     }));
     cases.push(Case::free("a hundred sockets that are reset leave nothing", Door::Api, |house| {
         for _ in 0..100 {
