@@ -26,7 +26,7 @@ use self::classic::Databases;
 use self::house::Roost;
 use self::load::{Pace, Requests};
 use self::points::{ASKED, Point, Seen, seen};
-use self::stale::Watched;
+use self::stale::{Watched, watched};
 use self::table::{Load, Table};
 use self::town::Town;
 use crate::http::{Connection, bearer, request, with_body};
@@ -41,59 +41,98 @@ const TIME: Duration = Duration::from_secs(4);
 const MOST: usize = 16;
 /// Who listens.
 const LISTENERS: usize = 5_000;
-/// Sessions whose prices are watched.
-const WATCHED: usize = 24;
 /// The classic build's cache.
 const CACHE_SECONDS: u32 = 60;
 /// Where the classic build keeps its data.
 const CLASSIC: &str = "bench/peers/target/classic";
-/// The API as it is when nobody is kept out: the driver is one client with the load of thousands.
-const WITHOUT_LIMITS: &[(&str, &str)] = &[];
+/// Clients on this machine are not limited, and the driver is one with the load of thousands. So that the buckets are counted, and
+/// are never empty:
+const COUNTED: &[(&str, &str)] = &[
+    ("ROOST__API__LIMITS__EXEMPT_LOOPBACK", "false"),
+    ("ROOST__API__LIMITS__REQUESTS__PER_SECOND", "1000000"),
+    ("ROOST__API__LIMITS__REQUESTS__BURST", "1000000"),
+    ("ROOST__API__LIMITS__CALLERS__PER_SECOND", "1000000"),
+    ("ROOST__API__LIMITS__CALLERS__BURST", "1000000"),
+];
 
 /// Measures everything with so many listings, and a tenth as many sessions; `with_classic` also the classic build, which needs
-/// PostgreSQL, Redis and packages of Python. Returns the table of requests.
+/// PostgreSQL, Redis and packages of Python. What fails is a line of the report, and the rest is measured all the same. Returns the
+/// table of requests.
 pub fn run(servers: &Servers, listings: usize, with_classic: bool, report: &mut Report) -> Result<String> {
     report.say("the counter: building the town");
     let town = Town::build(listings, (listings / 10).max(2 * ASKED))?;
     let mut table = Table::default();
-    on_servers(servers, &town, &mut table, report)?;
-    embedded(&town, &mut table, report)?;
-    handler(&mut table, report)?;
+    let done = on_servers(servers, &town, &mut table, report);
+    told("Kafka + CQL", done, report);
+    let done = embedded(&town, &mut table, report);
+    told("embedded", done, report);
+    let done = handler(&mut table, report);
+    told("bare handler", done, report);
     if with_classic {
-        classic(&town, &mut table, report)?;
+        let done = classic(&town, &mut table, report);
+        told("the classic build", done, report);
     }
     Ok(table.markdown())
 }
 
+/// An error, as a line.
+fn told(what: &str, done: Result<()>, report: &mut Report) {
+    if let Err(error) = done {
+        report.add(line(what, format!("not measured: {error:#}").replace(['\n', '|'], " "), "–"));
+    }
+}
+
 fn on_servers(servers: &Servers, town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
     report.say("the counter on Kafka and CQL: filling it");
-    let roost = Roost::on_servers(servers, WITHOUT_LIMITS)?;
+    let mut roost = Roost::on_servers(servers, &[])?;
     roost.fill(town)?;
-    all_points(&roost, town, table)?;
+    all_points(&roost, town, table, report);
     report.say("from a statement to its answer");
-    let ours = readable::of_roost(&roost, town)?;
-    let relay = readable::of_relay(servers, town)?;
-    report.add(said(roost.name, &ours, Some(&relay)));
-    staleness(&roost, town, report)?;
-    listeners(&roost, report)
+    let both = readable::of_roost(&roost, town).and_then(|ours| Ok((ours, readable::of_relay(servers, town)?)));
+    let done = both.map(|(ours, relay)| report.add(said(roost.name, &ours, Some(&relay))));
+    told("a statement to its answer", done, report);
+    let done = staleness(&roost, town, report);
+    told("staleness", done, report);
+    let done = listeners(&roost, report);
+    told("listeners", done, report);
+    counted(&mut roost, town, table, report)
+}
+
+/// The 304 poll of an API that counts how often everybody asks.
+fn counted(roost: &mut Roost, town: &Town, table: &Table, report: &mut Report) -> Result<()> {
+    report.say("with rate limits");
+    let without = table.get(roost.name, Point::NotModified, Load::Full(MOST)).cloned();
+    roost.api_with(COUNTED)?;
+    let requests = points::of_roost(roost, town, Point::NotModified)?;
+    requests.ask(MOST, Pace::Full(WARM), &[])?;
+    let with = requests.ask(MOST, Pace::Full(TIME), &roost.processes())?;
+    let without = without.map_or("–".to_owned(), |without| without.to_string());
+    report.add(line(
+        format!("{}: 304 poll, {MOST} connections, rate limits counted; without them", roost.name),
+        format!("{with}; {without}"),
+        "–",
+    ));
+    Ok(())
 }
 
 fn embedded(town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
     report.say("the counter embedded: filling it");
-    let roost = Roost::embedded(WITHOUT_LIMITS)?;
+    let roost = Roost::embedded(&[])?;
     roost.fill(town)?;
-    all_points(&roost, town, table)?;
-    report.add(said(roost.name, &readable::of_roost(&roost, town)?, None));
-    staleness(&roost, town, report)?;
+    all_points(&roost, town, table, report);
+    let done = readable::of_roost(&roost, town).map(|ours| report.add(said(roost.name, &ours, None)));
+    told("a statement to its answer, embedded", done, report);
+    let done = staleness(&roost, town, report);
+    told("staleness, embedded", done, report);
     listeners(&roost, report)
 }
 
-fn all_points(roost: &Roost, town: &Town, table: &mut Table) -> Result<()> {
+fn all_points(roost: &Roost, town: &Town, table: &mut Table, report: &mut Report) {
     for point in Point::ALL {
-        let requests = points::of_roost(roost, town, point)?;
-        measure(roost.name, point, &requests, &roost.processes(), table)?;
+        let done = points::of_roost(roost, town, point)
+            .and_then(|requests| measure(roost.name, point, &requests, &roost.processes(), table));
+        told(&format!("{}: {}", roost.name, point.name()), done, report);
     }
-    Ok(())
 }
 
 /// A point under each load.
@@ -160,28 +199,6 @@ fn said(house: &str, ours: &readable::Readable, relay: Option<&readable::Readabl
     }
 }
 
-/// Sessions that have a best listing, each another one, and what they see.
-fn watched(
-    address: &str,
-    town: &Town,
-    ask: impl Fn(&synthetic::Session) -> Vec<u8>,
-) -> Result<Vec<(Watched, Vec<u8>, String)>> {
-    let (mut connection, mut body) = (Connection::open(address)?, Vec::new());
-    let (mut found, mut listings) = (Vec::new(), Vec::new());
-    for session in &town.sessions[..ASKED] {
-        let ask = ask(session);
-        ensure!(connection.ask(&ask, &mut body)? == 200, "{address}: {}", String::from_utf8_lossy(&body));
-        let Some((listing, _)) = seen(&body)?.items.into_iter().next() else { continue };
-        if found.len() < WATCHED && !listings.contains(&listing) {
-            let (event, price) = town.cheaper(&listing)?;
-            listings.push(listing.clone());
-            found.push((Watched { ask, listing, price: price as f64 }, event.json(), event.feed().to_owned()));
-        }
-    }
-    ensure!(found.len() == WATCHED, "only {} sessions have a best listing of their own", found.len());
-    Ok(found)
-}
-
 fn staleness(roost: &Roost, town: &Town, report: &mut Report) -> Result<()> {
     report.say("staleness");
     let ask = |session: &synthetic::Session| request(&roost.api, "/api/v1/recommendations", &bearer(session.token));
@@ -190,19 +207,8 @@ fn staleness(roost: &Roost, town: &Town, report: &mut Report) -> Result<()> {
         found.into_iter().map(|(session, json, feed)| (session, (feed, json))).unzip();
     let change = || records.into_iter().try_for_each(|(feed, json)| roost.push(&feed, std::iter::once(json)));
     let outcome = stale::measure(&roost.api, &sessions, Duration::from_secs(2), Duration::from_secs(30), change)?;
-    report.add(old(roost.name, &outcome));
+    report.add(stale::said(roost.name, &outcome));
     Ok(())
-}
-
-fn old(server: &str, (times, unseen): &(Spread, usize)) -> Line {
-    let [median, p90, most] = [0.5, 0.9, 1.0].map(|share| times.at(share) / 1e3);
-    line(
-        format!(
-            "{server}: the price of a session's best home changes, until a poll every 100 ms shows it, median / p90 / most"
-        ),
-        format!("{median:.2} / {p90:.2} / {most:.2} s ({} sessions, {unseen} never)", times.len() + unseen),
-        "roost: never more than a second",
-    )
 }
 
 fn listeners(roost: &Roost, report: &mut Report) -> Result<()> {
@@ -231,8 +237,10 @@ fn classic(town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
         for point in Point::ALL {
             let Some(requests) = points::of_classic(&classic.address, town, point) else { continue };
             // Every worker opens its connections, and the cache fills.
-            requests.ask(MOST, Pace::Once, &[])?;
-            measure(name, point, &requests, &[classic.pids()], table)?;
+            let done = requests
+                .ask(MOST, Pace::Once, &[])
+                .and_then(|_| measure(name, point, &requests, &[classic.pids()], table));
+            told(&format!("{name}: {}", point.name()), done, report);
         }
         if seconds == 0 {
             report.add(candidates(&classic.address, town)?);
@@ -256,7 +264,7 @@ fn classic(town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
         let spread = Duration::from_secs(u64::from(seconds).max(2));
         let outcome =
             stale::measure(&classic.address, &sessions, spread, spread * 2 + Duration::from_secs(10), change)?;
-        report.add(old(name, &outcome));
+        report.add(stale::said(name, &outcome));
         outcomes.push(name);
     }
     for name in outcomes {

@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::points::seen;
+use super::points::{ASKED, seen};
+use super::town::Town;
 use crate::http::Connection;
+use crate::report::{Line, line};
 use crate::spread::Spread;
 
 /// Between two questions of a session.
 const EVERY: Duration = Duration::from_millis(100);
 /// Threads that ask, each for its share of the sessions.
 const THREADS: usize = 4;
+/// Sessions whose prices are watched.
+const WATCHED: usize = 24;
 
 /// A session that is watched.
 pub struct Watched {
@@ -24,6 +28,28 @@ pub struct Watched {
     pub listing: String,
     /// The price that it will have.
     pub price: f64,
+}
+
+/// Sessions that have a best listing, each another one, and what they see.
+pub fn watched(
+    address: &str,
+    town: &Town,
+    ask: impl Fn(&synthetic::Session) -> Vec<u8>,
+) -> Result<Vec<(Watched, Vec<u8>, String)>> {
+    let (mut connection, mut body) = (Connection::open(address)?, Vec::new());
+    let (mut found, mut listings) = (Vec::new(), Vec::new());
+    for session in &town.sessions[..ASKED] {
+        let ask = ask(session);
+        ensure!(connection.ask(&ask, &mut body)? == 200, "{address}: {}", String::from_utf8_lossy(&body));
+        let Some((listing, _)) = seen(&body)?.items.into_iter().next() else { continue };
+        if found.len() < WATCHED && !listings.contains(&listing) {
+            let (event, price) = town.cheaper(&listing)?;
+            listings.push(listing.clone());
+            found.push((Watched { ask, listing, price: price as f64 }, event.json(), event.feed().to_owned()));
+        }
+    }
+    ensure!(found.len() == WATCHED, "only {} sessions have a best listing of their own", found.len());
+    Ok(found)
 }
 
 /// Asks for every session until it has seen its change. Each begins at its own time within `spread`, so that caches are of every age
@@ -66,6 +92,18 @@ pub fn measure(
     let times: Vec<Option<f64>> = outcomes.into_iter().flatten().collect();
     let unseen = times.iter().filter(|time| time.is_none()).count();
     Ok((Spread::of(times.into_iter().flatten().collect()), unseen))
+}
+
+/// What came of it, as a line.
+pub fn said(server: &str, (times, unseen): &(Spread, usize)) -> Line {
+    let [median, p90, most] = [0.5, 0.9, 1.0].map(|share| times.at(share) / 1e3);
+    line(
+        format!(
+            "{server}: the price of a session's best home changes, until a poll every 100 ms shows it, median / p90 / most"
+        ),
+        format!("{median:.2} / {p90:.2} / {most:.2} s ({} sessions, {unseen} never)", times.len() + unseen),
+        "roost: never more than a second",
+    )
 }
 
 fn look(
