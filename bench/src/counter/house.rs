@@ -19,8 +19,8 @@ use crate::http::{Connection, bearer, with_body};
 use crate::machine;
 use crate::services::{self, Service};
 
-/// Listings of one push: some 2 MB of the 8 that ingest takes.
-const PUSHED_AT_ONCE: usize = 2_000;
+/// Listings of one push, some 1 MB: as many as ingest takes at once.
+const PUSHED_AT_ONCE: usize = 1_000;
 /// Statements are posted over so many connections.
 const COUNTERS: usize = 16;
 /// How long the stock may take to come through.

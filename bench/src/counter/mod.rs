@@ -36,7 +36,7 @@ use crate::spread::Spread;
 /// Before it counts: caches, connections, compilers.
 const WARM: Duration = Duration::from_secs(1);
 /// What counts, of each cell.
-const TIME: Duration = Duration::from_secs(4);
+const TIME: Duration = Duration::from_secs(2);
 /// Connections of the half rate, and of whatever is asked once.
 const MOST: usize = 16;
 /// Who listens.

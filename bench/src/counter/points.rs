@@ -149,27 +149,28 @@ struct Home {
 
 /// Homes for sale, as a feed and as a form describes them.
 fn homes(town: &Town) -> impl Iterator<Item = Home> {
-    town.events.iter().map(|event| event.home).filter(|home| !home.lease && !home.gaps.no_living_area).take(VALUED).map(
-        |home| {
-            let place = &PLACES[home.place];
-            let (area, beds, baths) = (home.living_area_sqft, home.bedrooms, home.bathroom_halves / 2);
-            let (latitude, longitude) = (f64::from(home.latitude_e5) / 1e5, f64::from(home.longitude_e5) / 1e5);
-            let rating = f64::from(home.school_tenths) / 10.0;
-            let reso = serde_json::json!({
-                "City": place.city, "StateOrProvince": place.state_or_province, "Country": place.country,
-                "PropertyType": "Residential", "PropertySubType": home.kind, "LivingArea": area,
-                "LivingAreaUnits": "Square Feet", "BedroomsTotal": beds, "BathroomsTotalInteger": baths.max(1),
-                "YearBuilt": home.year_built, "Latitude": latitude, "Longitude": longitude, "SchoolRating": rating,
-                "CommuteMinutes": home.commute_minutes,
-            });
-            let plain = serde_json::json!({
-                "market": synthetic::market_of(place).as_str(), "bedrooms": beds, "bathrooms": baths.max(1),
-                "living_area_sqft": area.max(1), "year_built": home.year_built, "school_rating": rating,
-                "commute_minutes": home.commute_minutes,
-            });
-            Home { reso: reso.to_string(), plain: plain.to_string() }
-        },
-    )
+    // The shipped model knows the prices of one country.
+    let is_valued =
+        |home: &synthetic::Home| !home.lease && !home.gaps.no_living_area && PLACES[home.place].country == "US";
+    town.events.iter().map(|event| event.home).filter(is_valued).take(VALUED).map(|home| {
+        let place = &PLACES[home.place];
+        let (area, beds, baths) = (home.living_area_sqft, home.bedrooms, home.bathroom_halves / 2);
+        let (latitude, longitude) = (f64::from(home.latitude_e5) / 1e5, f64::from(home.longitude_e5) / 1e5);
+        let rating = f64::from(home.school_tenths) / 10.0;
+        let reso = serde_json::json!({
+            "City": place.city, "StateOrProvince": place.state_or_province, "Country": place.country,
+            "PropertyType": "Residential", "PropertySubType": home.kind, "LivingArea": area,
+            "LivingAreaUnits": "Square Feet", "BedroomsTotal": beds, "BathroomsTotalInteger": baths.max(1),
+            "YearBuilt": home.year_built, "Latitude": latitude, "Longitude": longitude, "SchoolRating": rating,
+            "CommuteMinutes": home.commute_minutes,
+        });
+        let plain = serde_json::json!({
+            "market": synthetic::market_of(place).as_str(), "bedrooms": beds, "bathrooms": baths.max(1),
+            "living_area_sqft": area.max(1), "year_built": home.year_built, "school_rating": rating,
+            "commute_minutes": home.commute_minutes,
+        });
+        Home { reso: reso.to_string(), plain: plain.to_string() }
+    })
 }
 
 /// What one answer with the three best says: how many homes suit, if that is told, and the best one's id and price.
