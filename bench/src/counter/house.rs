@@ -182,12 +182,13 @@ impl Roost {
         until(&format!("{wanted} by {metric}, and every row written"), OPENING, || {
             let [known, dirty, outstanding] =
                 [metric, "roost_scorer_rows_dirty", "roost_scorer_rows_outstanding"].map(|name| self.metric(name));
-            if known? < wanted as f64 || dirty? + outstanding? > 0.0 {
+            if known? < wanted as f64 || dirty? > 0.0 {
                 still = None;
                 return Ok(None);
             }
+            // Rows that tell how far a shard is are outstanding again and again, also when nothing happens.
             let since = *still.get_or_insert_with(Instant::now);
-            Ok((since.elapsed() >= STILL).then_some(()))
+            Ok((since.elapsed() >= STILL && outstanding? == 0.0).then_some(()))
         })
     }
 
