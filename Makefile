@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export ORT_DYLIB_PATH ?= $(CURDIR)/.ort/libonnxruntime.so
 CARGO ?= cargo
 
-.PHONY: help up test test-long lint bench bench-correctness bench-plot bench-model fmt model test-model clients schemathesis
+.PHONY: help up test test-long lint bench bench-api bench-correctness bench-plot bench-model fmt model test-model clients schemathesis
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,9 +37,13 @@ lint: ## rustfmt, clippy, rustdoc, cargo-deny: warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	dev/cargo-deny check bans licenses sources
 
-bench: .ort/libonnxruntime.so ## Every benchmark beside its bare peer, release builds, about 10 min; BENCH="--record" keeps the table
+bench: .ort/libonnxruntime.so ## Every benchmark beside its bare peer, release builds, about 20 min; BENCH="--record" keeps the table
 	$(CARGO) build --locked --release -p roost -p bench
 	dev/servers run target/release/bench $(BENCH)
+
+bench-api: .ort/libonnxruntime.so ## The counter beside the classic build (PostgreSQL, Redis, FastAPI), release builds, about 15 min; BENCH="--record" keeps the table
+	$(CARGO) build --locked --release -p roost -p bench
+	dev/servers run target/release/bench api --classic $(BENCH)
 
 bench-correctness: .ort/libonnxruntime.so ## The engine told 10,000 histories in other ways, and 10^8 top threes compared; BENCH="--seed 7" makes others
 	$(CARGO) build --locked --release -p bench

@@ -25,6 +25,7 @@ use crate::recall::Answers;
 use crate::recent::Recent;
 use crate::statements::{Statements, now_ms};
 use crate::stop::Stop;
+use crate::tags::Tags;
 use crate::tail::Verdict;
 use crate::webhooks::Webhooks;
 
@@ -48,6 +49,8 @@ pub struct App {
     pub _changes: Changes,
     /// Who listens for which session.
     pub listeners: Arc<Listeners>,
+    /// The tags of rows that were read lately.
+    pub tags: Arc<Tags>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
     /// The newest rows seen, for when the store is away.

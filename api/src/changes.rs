@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::Thread;
 use std::time::Duration;
 
+use schemas::header;
 use schemas::id::SessionId;
 use schemas::recommendation::{RecommendationEvent, items_hash};
 use schemas::topic::Topic;
@@ -17,10 +18,12 @@ use serde_json::value::RawValue;
 use store::{Cell, RecommendationRow, WriteTimestamp};
 use stream::{Event, Fatal, Log, LogError, Reader, Record, Start};
 
+use crate::feed::EventId;
 use crate::listeners::{Listeners, Picks};
 use crate::metrics;
 use crate::recent::Recent;
 use crate::statements::Ended;
+use crate::tags::Tags;
 
 /// How long one poll waits: how soon the thread sees that it must end.
 const POLL: Duration = Duration::from_millis(100);
@@ -35,6 +38,8 @@ struct Shared {
     listeners: Arc<Listeners>,
     /// Where the rows of those sessions are renewed.
     recent: Arc<Recent>,
+    /// What is told here that no longer is what the rows say.
+    tags: Arc<Tags>,
     /// Why changes may be missed, while they may.
     behind: RwLock<Option<String>>,
     stop: AtomicBool,
@@ -45,7 +50,7 @@ impl Changes {
     pub fn start(
         log: &Log,
         listeners: Arc<Listeners>,
-        recent: Arc<Recent>,
+        (recent, tags): (Arc<Recent>, Arc<Tags>),
         fatal: Fatal,
     ) -> Result<(Self, Ended), LogError> {
         let mut starts = Vec::new();
@@ -55,7 +60,8 @@ impl Changes {
             starts.push((Topic::Recommendations, partition, Start::Offset(next)));
         }
         let reader = log.follow(&starts)?;
-        let shared = Arc::new(Shared { listeners, recent, behind: RwLock::default(), stop: AtomicBool::new(false) });
+        let shared =
+            Arc::new(Shared { listeners, recent, tags, behind: RwLock::default(), stop: AtomicBool::new(false) });
         let of_thread = Arc::clone(&shared);
         let (running, ended) = tokio::sync::oneshot::channel();
         let told = Fatal::clone(&fatal);
@@ -90,13 +96,30 @@ impl Shared {
             }
             (None, None) | (Some(_), Some(_)) => {}
         }
+        self.tags.set_followed(reason.is_none());
         metrics::record_changes_behind(reason.is_some());
         *behind = reason;
     }
 
+    /// Lets the memory of tags know; the record is not decoded for that.
+    fn note(&self, session: SessionId, record: &Record) {
+        if !self.tags.watches(session) {
+            return;
+        }
+        let id = header::text(&record.headers, header::CE_ID).and_then(EventId::parse);
+        match id.filter(|_| record.value.is_some()) {
+            Some(id) => self.tags.announced(session, id.write_timestamp()),
+            None => self.tags.forget(session),
+        }
+    }
+
     fn take(&self, record: &Record) {
         let session = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()?.parse::<SessionId>().ok());
-        let Some(session) = session.filter(|session| self.listeners.listens(*session)) else { return };
+        let Some(session) = session else { return };
+        self.note(session, record);
+        if !self.listeners.listens(session) {
+            return;
+        }
         let event = record.value.as_deref().map(serde_json::from_slice::<RecommendationEvent>);
         match event {
             Some(Ok(event)) if event.session_id == session => {

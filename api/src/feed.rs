@@ -53,6 +53,11 @@ impl EventId {
         is_hash.then(|| Self { write_timestamp, items_hash: hash.to_owned() })
     }
 
+    /// Of the row that has these picks.
+    pub const fn write_timestamp(&self) -> i64 {
+        self.write_timestamp
+    }
+
     fn text(&self) -> String {
         format!("{}-{}", self.write_timestamp, self.items_hash)
     }

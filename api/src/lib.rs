@@ -55,6 +55,7 @@ mod service;
 mod statements;
 mod stop;
 mod surround;
+mod tags;
 mod tail;
 mod trace;
 mod wait;

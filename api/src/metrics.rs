@@ -9,6 +9,7 @@ const REQUEST_DURATION: &str = "roost_http_request_duration_seconds";
 const STATEMENTS: &str = "roost_api_statements_total";
 const ROW_READ_DURATION: &str = "roost_api_row_read_duration_seconds";
 const STALE_READS: &str = "roost_api_stale_reads_total";
+const KNOWN_TAGS: &str = "roost_api_known_tags_total";
 const DISMISSALS: &str = "roost_api_dismissals_total";
 const INTERACTIONS: &str = "roost_api_interactions_total";
 const STREAMS: &str = "roost_api_streams";
@@ -38,6 +39,7 @@ pub fn describe() {
         "Statements and erasures by outcome: acked, not_recorded (refused or late) or unknown."
     );
     describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
+    describe_counter!(KNOWN_TAGS, "Recommendations answered 304 without a read of the row.");
     describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
     describe_counter!(
         DISMISSALS,
@@ -76,6 +78,7 @@ pub fn describe() {
     }
     // Counters that alerts look at are there before they first count.
     counter!(STALE_READS).increment(0);
+    counter!(KNOWN_TAGS).increment(0);
     for outcome in ["acked", "not_recorded", "unknown"] {
         counter!(STATEMENTS, "outcome" => outcome).increment(0);
     }
@@ -111,6 +114,11 @@ pub fn record_row_read(table: &'static str, took: Duration) {
 /// A stale recommendation was answered.
 pub fn record_stale_read() {
     counter!(STALE_READS).increment(1);
+}
+
+/// A client had what the row is known to say.
+pub fn record_known_tag() {
+    counter!(KNOWN_TAGS).increment(1);
 }
 
 /// How a client listens.

@@ -27,6 +27,7 @@ use crate::recent::Recent;
 use crate::router::router;
 use crate::statements::{Ended, Statements};
 use crate::stop::Stop;
+use crate::tags::Tags;
 use crate::webhooks::Webhooks;
 
 /// Why the API did not start.
@@ -82,7 +83,10 @@ impl Api {
         crate::descriptors::warn_if_too_few(&config);
         let listeners = Arc::new(Listeners::default());
         let recent = Arc::new(Recent::default());
-        let ways = open_log(&config, &log, &listeners, &recent, fatal).await?;
+        // Longer would be stale, were an announcement lost.
+        let tags = Arc::new(Tags::new(config.stale_after));
+        let seen = (Arc::clone(&recent), Arc::clone(&tags));
+        let ways = open_log(&config, &log, &listeners, seen, fatal).await?;
         let listener = serve::listen(config.listen).map_err(|error| {
             StartError::Fatal(format!(
                 "listen = \"{}\": {error}; choose another address or end what uses it",
@@ -128,6 +132,7 @@ impl Api {
             follower: ways.follower,
             _changes: ways.changes,
             listeners,
+            tags,
             freshness,
             appraiser,
             lent,
@@ -184,18 +189,18 @@ async fn open_log(
     config: &Config,
     log: &Log,
     listeners: &Arc<Listeners>,
-    recent: &Arc<Recent>,
+    (recent, tags): (Arc<Recent>, Arc<Tags>),
     fatal: Fatal,
 ) -> Result<Ways, StartError> {
     let (log, deadline) = (Arc::clone(log), config.statement_deadline);
-    let (listeners, recent) = (Arc::clone(listeners), Arc::clone(recent));
+    let listeners = Arc::clone(listeners);
     let (auth, webhooks) = (config.auth.clone(), config.webhooks.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let (access, [appended, known]) = Access::start(&auth, access::Role::Api, &log, &fatal)?;
         let (statements, sent) = Statements::start(&log, deadline, Arc::clone(&fatal))?;
         let (follower, followed) =
             Follower::start(&log, Arc::clone(&listeners), Arc::clone(&recent), Arc::clone(&fatal))?;
-        let (changes, changed) = Changes::start(&log, listeners, recent, Arc::clone(&fatal))?;
+        let (changes, changed) = Changes::start(&log, listeners, (recent, tags), Arc::clone(&fatal))?;
         let access = Arc::new(access);
         let (webhooks, sending) = Webhooks::start(webhooks, &access, &log, &fatal)?;
         Ok::<_, LogError>(Ways {

@@ -1,4 +1,5 @@
-//! A keep-alive HTTP/1.1 connection that does GET and nothing else: what a benchmark measures should be the server.
+//! A keep-alive HTTP/1.1 connection that sends bytes made before and reads the answer, one after the other and nothing else: what a
+//! benchmark measures should be the server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -26,7 +27,7 @@ impl Connection {
     }
 
     /// Sends a request as `request` made it, and reads the answer's body into `body`; returns the status.
-    pub fn get(&mut self, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
+    pub fn ask(&mut self, request: &[u8], body: &mut Vec<u8>) -> Result<u16> {
         self.stream.get_mut().write_all(request)?;
         let status: u16 = self.next_line()?.split(' ').nth(1).context("no status")?.parse()?;
         let (mut length, mut tag) = (0, None);
@@ -52,7 +53,7 @@ impl Connection {
 
     /// The entity tag of a request's answer.
     pub fn tag(&mut self, request: &[u8]) -> Result<String> {
-        let status = self.get(request, &mut Vec::new())?;
+        let status = self.ask(request, &mut Vec::new())?;
         ensure!(status == 200 && !self.tag.is_empty(), "{status}, entity tag {:?}", self.tag);
         Ok(self.tag.clone())
     }
@@ -67,4 +68,18 @@ impl Connection {
 /// The bytes of a GET request; `headers` end with a line break each.
 pub fn request(address: &str, path: &str, headers: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").into_bytes()
+}
+
+/// The bytes of a request with a JSON body; `headers` end with a line break each.
+pub fn with_body(method: &str, address: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{headers}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The header that names a session.
+pub fn bearer(token: schemas::id::SessionToken) -> String {
+    format!("Authorization: Bearer {}\r\n", token.reveal())
 }

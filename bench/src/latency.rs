@@ -222,7 +222,7 @@ fn recommendation(api: &str) -> Result<Look> {
 fn by_http(api: &str, requests: Vec<Vec<u8>>) -> Result<Look> {
     let mut connection = Connection::open(api)?;
     Ok(Box::new(move |change, text| {
-        connection.get(&requests[probes::listing_of(change)], text)?;
+        connection.ask(&requests[probes::listing_of(change)], text)?;
         Ok(())
     }))
 }

@@ -30,6 +30,46 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
     Ok(ticks as f64 / TICKS_PER_SECOND)
 }
 
+/// A process and all that came of it, as they are now.
+pub fn family(pid: u32) -> Vec<u32> {
+    let mut known = vec![pid];
+    let parents: Vec<(u32, u32)> = processes().filter_map(|child| Some((child, parent(child)?))).collect();
+    // Each round finds at least one more, or is the last.
+    loop {
+        let more: Vec<u32> = parents
+            .iter()
+            .filter(|(child, parent)| known.contains(parent) && !known.contains(child))
+            .map(|(child, _)| *child)
+            .collect();
+        if more.is_empty() {
+            return known;
+        }
+        known.extend(more);
+    }
+}
+
+/// The processes whose command line holds this text.
+pub fn named(text: &str) -> Vec<u32> {
+    let holds = |pid: &u32| {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(text))
+    };
+    processes().filter(holds).collect()
+}
+
+/// Seconds of CPU of all of these that still run.
+pub fn cpu_seconds_of(pids: &[u32]) -> f64 {
+    pids.iter().filter_map(|pid| cpu_seconds(*pid).ok()).sum()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
 /// Seconds of CPU that this thread has used so far.
 pub fn thread_seconds() -> f64 {
     // Nanoseconds on a processor come first.
@@ -55,5 +95,19 @@ mod tests {
         assert!(resident_mb(pid).unwrap() > 1.0);
         assert!(cpu_seconds(pid).unwrap() >= 0.0);
         assert_eq!(load().split(' ').count(), 3);
+    }
+
+    #[test]
+    fn a_process_is_found_by_its_parent_and_by_its_command() {
+        let mut child = std::process::Command::new("sleep").arg("30.25").spawn().unwrap();
+        assert!(family(std::process::id()).contains(&child.id()));
+        // Its name is there when the child has become the other program.
+        let begun = std::time::Instant::now();
+        while !named("30.25").contains(&child.id()) && begun.elapsed().as_secs() < 5 {
+            std::thread::yield_now();
+        }
+        assert!(named("30.25").contains(&child.id()));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

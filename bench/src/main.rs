@@ -11,6 +11,7 @@ mod brute;
 mod bulk;
 mod comparables;
 mod correctness;
+mod counter;
 mod embedded;
 mod engine;
 mod http;
@@ -83,15 +84,18 @@ struct Arguments {
     /// What `correctness` makes its worlds of.
     #[arg(long, default_value_t = engine::SEED)]
     seed: u64,
-    /// Listings, and as many sessions, of `volume`.
+    /// Listings, and as many sessions, of `volume`; listings, and a tenth as many sessions, of `api`.
     #[arg(long, default_value_t = stock::DEFAULT, value_parser = clap::value_parser!(u32).range(poll::SESSIONS as i64..=MOST))]
     stock: u32,
     /// Also put the table into bench/RESULTS.md, in the place of the one before.
     #[arg(long)]
     record: bool,
-    /// Serve as the bare HTTP handler that the API is compared with; used by `poll` itself.
-    #[arg(long, hide = true)]
-    bare_handler: bool,
+    /// Also measure the classic build of `bench/peers/classic` for `api`: needs PostgreSQL, Redis, and packages of Python.
+    #[arg(long)]
+    classic: bool,
+    /// Serve as the bare HTTP handler that the API is compared with, with a body of so many bytes; used by `api` itself.
+    #[arg(long, hide = true, value_name = "BYTES")]
+    bare_handler: Option<usize>,
     #[command(subcommand)]
     files: Option<Files>,
 }
@@ -148,6 +152,8 @@ enum Which {
     Embedded,
     /// The engine alone, on ListingMark.
     Engine,
+    /// The counter: every kind of request, streams, and how soon it knows, on Kafka and CQL and embedded.
+    Api,
     /// What comparable sales cost the enricher.
     Comparables,
     /// The enricher without the log: decode, value, encode.
@@ -158,8 +164,8 @@ enum Which {
 
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    if arguments.bare_handler {
-        poll::serve_bare()?;
+    if let Some(body) = arguments.bare_handler {
+        counter::bare::serve(body)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(files) = arguments.files {
@@ -208,16 +214,24 @@ fn main() -> Result<ExitCode> {
     if chosen(Which::Embedded) {
         latency::embedded(&mut report)?;
     }
+    let requests = if chosen(Which::Api) {
+        Some(counter::run(&servers, Stock(arguments.stock).each(), arguments.classic, &mut report)?)
+    } else {
+        None
+    };
     if chosen(Which::Comparables) {
         comparables::run(&mut report)?;
     }
     if chosen(Which::Appraise) {
         appraise::run(&mut report)?;
     }
-    let text = report.end();
+    let mut text = report.end();
+    if let Some(requests) = requests {
+        text = format!("{text}\nRequests a second (per second of the server's CPU), p50 / p99:\n\n{requests}");
+    }
     println!("{text}");
     if arguments.record {
-        report::record(&text)?;
+        report::record(&text, arguments.which == [Which::Api])?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,18 +1,13 @@
 //! Clients that ask again and again and have the answer already: 304 of the API, beside a handler that does nothing.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::get;
+use anyhow::{Result, ensure};
 use e2e::harness::Installation;
 
+use crate::counter::bare::Bare;
 use crate::http::{Connection, request};
 use crate::machine;
 use crate::report::{Line, Report};
@@ -44,9 +39,9 @@ pub fn run(installation: &mut Installation, stock: Stock, report: &mut Report) -
     let requests = Arc::new(requests.collect::<Result<Vec<_>>>()?);
     let seen = ask(&api.address, &requests, api.pid(installation)?)?;
 
-    let bare = Bare::start()?;
+    let bare = Bare::start(0)?;
     let requests = Arc::new(vec![request(&bare.address, "/", "If-None-Match: \"0\"\r\n")]);
-    let peer = ask(&bare.address, &requests, bare.child.id())?;
+    let peer = ask(&bare.address, &requests, bare.pid())?;
     report.add(Line {
         what: format!("304 of `GET /recommendations` on CQL, {CONNECTIONS} connections"),
         seen: seen.to_string(),
@@ -85,7 +80,7 @@ fn ask(address: &str, requests: &Arc<Vec<Vec<u8>>>, pid: u32) -> Result<Asked> {
                         break;
                     }
                     let asked = Instant::now();
-                    let status = connection.get(request, &mut body)?;
+                    let status = connection.ask(request, &mut body)?;
                     times.push(asked.elapsed().as_secs_f64() * 1e3);
                     ensure!(status == 304, "{address} answers {status}");
                 }
@@ -104,39 +99,4 @@ fn ask(address: &str, requests: &Arc<Vec<Vec<u8>>>, pid: u32) -> Result<Asked> {
     let (count, seconds) = (times.len() as f64, begun.elapsed().as_secs_f64());
     let used = machine::cpu_seconds(pid)? - used;
     Ok(Asked { rate: count / seconds, per_core: count / used, times: Spread::of(times) })
-}
-
-/// The bare handler, a process of its own as the API is.
-struct Bare {
-    child: Child,
-    address: String,
-}
-
-impl Bare {
-    fn start() -> Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?).arg("--bare-handler").stdout(Stdio::piped()).spawn()?;
-        let output = child.stdout.take().context("the bare handler has no output")?;
-        let mut address = String::new();
-        BufReader::new(output).read_line(&mut address)?;
-        Ok(Self { child, address: address.trim().to_owned() })
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        // Ended already, or ends now: both are fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Serves 304 on a free port, which it prints, until it is killed.
-pub fn serve_bare() -> Result<()> {
-    services::runtime()?.block_on(async {
-        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        println!("{}", listener.local_addr()?);
-        let router = Router::new().route("/", get(async || (StatusCode::NOT_MODIFIED, [("etag", "\"0\"")])));
-        axum::serve(listener, router).await?;
-        Ok(())
-    })
 }

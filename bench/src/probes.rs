@@ -150,12 +150,16 @@ fn postal_code(listing: usize) -> String {
     format!("{:05}", 500 + listing)
 }
 
-/// What that session wants: the one home under that postal code.
-pub fn statement(listing: usize) -> Outgoing {
+/// What that session wants: the one home under that postal code. The body of `POST /preferences`.
+pub fn wish(listing: usize) -> String {
     let code = postal_code(listing);
-    let wish = format!(r#"{{"budget":900000,"currency":"USD","place":{{"postal_codes":["us/{code}"]}}}}"#);
+    format!(r#"{{"budget":900000,"currency":"USD","place":{{"postal_codes":["us/{code}"]}}}}"#)
+}
+
+/// The same as it stands on `preferences`.
+pub fn statement(listing: usize) -> Outgoing {
     // As the API takes it.
-    let preferences = Preferences::parse(wish.as_bytes()).expect("preferences");
+    let preferences = Preferences::parse(wish(listing).as_bytes()).expect("preferences");
     stated(token(listing), &preferences)
 }
 

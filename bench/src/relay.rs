@@ -98,7 +98,8 @@ pub fn run(servers: &Servers, name: &str, warm: Duration, time: Duration) -> Res
     })
 }
 
-async fn table(servers: &Servers, name: &str) -> Result<Session> {
+/// A keyspace with the one table of a relay.
+pub async fn table(servers: &Servers, name: &str) -> Result<Session> {
     let session = SessionBuilder::new().known_node(&servers.cql).build().await?;
     let replication = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}";
     let statement = format!("CREATE KEYSPACE {name}_relay WITH replication = {replication}");

@@ -9,8 +9,8 @@ use crate::machine;
 
 /// Where the table stands in bench/RESULTS.md.
 const FILE: &str = "bench/RESULTS.md";
-const BEGIN: &str = "<!-- make bench: begin -->";
-const END: &str = "<!-- make bench: end -->";
+const ALL: &str = "make bench";
+const API: &str = "make bench-api";
 
 /// One line of the table.
 #[derive(Clone, Debug)]
@@ -73,17 +73,23 @@ impl Report {
     }
 }
 
-/// Puts the table into bench/RESULTS.md, in the place of the one before; the rest of the file stays as it is.
-pub fn record(table: &str) -> Result<()> {
+/// Puts the table, which may be of the API alone, into bench/RESULTS.md in the place of the one before; the rest of the file
+/// stays as it is.
+pub fn record(table: &str, is_api_alone: bool) -> Result<()> {
     let text = fs::read_to_string(FILE).with_context(|| format!("{FILE} cannot be read"))?;
-    let text = between(&text, table).with_context(|| format!("{FILE} has no lines {BEGIN} and {END}"))?;
+    let [begin, end] = marks(if is_api_alone { API } else { ALL });
+    let text = between(&text, table, &begin, &end).with_context(|| format!("{FILE} has no lines {begin} and {end}"))?;
     fs::write(FILE, text).with_context(|| format!("{FILE} cannot be written"))
 }
 
-fn between(text: &str, table: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{table}{END}{after}"))
+fn marks(name: &str) -> [String; 2] {
+    ["begin", "end"].map(|edge| format!("<!-- {name}: {edge} -->"))
+}
+
+fn between(text: &str, table: &str, begin: &str, end: &str) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -92,8 +98,10 @@ mod tests {
 
     #[test]
     fn a_table_takes_the_place_of_the_one_before_and_nothing_else() {
-        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
-        assert_eq!(between(&text, "new\n").unwrap(), format!("a\n{BEGIN}\nnew\n{END}\nb\n"));
-        assert_eq!(between("no marks", "new"), None);
+        let [begin, end] = marks(API);
+        let text = format!("a\n{begin}\nold\n{end}\nb\n");
+        assert_eq!(between(&text, "new\n", &begin, &end).unwrap(), format!("a\n{begin}\nnew\n{end}\nb\n"));
+        let [begin, end] = marks(ALL);
+        assert_eq!(between(&text, "new", &begin, &end), None);
     }
 }

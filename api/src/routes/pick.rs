@@ -68,7 +68,7 @@ pub async fn explain(
     let preference_version = recommendation.preference_version;
     let mut head = HeaderMap::from_iter(shown.age());
     head.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    let Shown { row, as_of, stale } = shown;
+    let Shown { row, as_of, stale, .. } = shown;
     let body = Pick { session_id, preference_version, version: row.items.timestamp.raw(), as_of, stale, item };
     Ok((head, Json(body)).into_response())
 }

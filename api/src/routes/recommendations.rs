@@ -1,4 +1,5 @@
-//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items.
+//! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items; no read
+//! where `tags.rs` says that the client has the newest.
 
 use std::sync::Arc;
 use std::time::Instant as Moment;
@@ -21,6 +22,7 @@ use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::recent::Known;
 use crate::statements::now_ms;
+use crate::tags::Tag;
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
@@ -87,12 +89,25 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let ask = Ask::read(&uri, app.config.max_wait)?;
+    let now = Moment::now();
+    // A statement that is waited for is looked for in the row.
+    if ask == Ask::default()
+        && let Some(unchanged) = unchanged(&app, session, &headers, now)?
+    {
+        return Ok(unchanged);
+    }
+    let watch = app.tags.watch(session, now);
     let look = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     match look.step {
         Step::Answer => {
-            // `Answer` is only ever decided for a row.
-            let shown = look.row.ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
-            answer(session, shown, &headers)
+            // `Answer` is only ever decided for a row and its statement.
+            let (shown, preference_version) =
+                look.row.zip(look.version).ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
+            let tag = Tag { items_hash: items_hash(&shown.row.items.json), preference_version };
+            if !shown.is_recalled {
+                app.tags.read(session, watch, shown.row.items.timestamp.raw(), tag.clone(), now);
+            }
+            answer(session, shown, &tag, &headers)
         }
         Step::NotYet => Ok(pending(&app, session, look.version)),
         Step::NotFound | Step::LookAgain => Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning())),
@@ -108,13 +123,14 @@ pub struct Shown {
     pub as_of: Option<Instant>,
     /// Whether that is too long ago, or the store is away and the row is the last that was seen.
     pub stale: bool,
+    /// Whether it is the last that was seen, for the store is away.
+    pub is_recalled: bool,
 }
 
 impl Shown {
     /// `Age`: whole seconds since it was true.
     pub fn age(&self) -> Option<(HeaderName, HeaderValue)> {
-        let seconds = now_ms().saturating_sub(self.as_of?.ms()).max(0) / 1_000;
-        Some((header::AGE, HeaderValue::from(seconds)))
+        age(self.as_of)
     }
 }
 
@@ -157,22 +173,55 @@ pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>
     (StatusCode::ACCEPTED, headers, body).into_response()
 }
 
-fn answer(session_id: SessionId, shown: Shown, headers: &HeaderMap) -> Result<Response, Problem> {
-    let age = shown.age();
-    let Shown { row, as_of, stale } = shown;
+/// 304, where the client has what the row is known to say without reading it.
+fn unchanged(app: &App, session: SessionId, headers: &HeaderMap, now: Moment) -> Result<Option<Response>, Problem> {
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return Ok(None);
+    }
+    let Some(tag) = app.tags.get(session, now).filter(|tag| has(headers, tag)) else { return Ok(None) };
+    // The row's way tells of an erased session, and of one that this process knows too little of.
+    if app.verdict(session, Some(tag.preference_version))? != Verdict::Serve {
+        return Ok(None);
+    }
+    let (as_of, stale) = app.as_of(session);
     if stale {
         metrics::record_stale_read();
     }
-    let tag = items_hash(&row.items.json);
+    metrics::record_known_tag();
+    Ok(Some((StatusCode::NOT_MODIFIED, head(&tag, age(as_of))?).into_response()))
+}
+
+/// Whether the client has it.
+fn has(headers: &HeaderMap, tag: &Tag) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
+    etag::any_matches(known, &tag.items_hash)
+}
+
+fn head(tag: &Tag, age: Option<(HeaderName, HeaderValue)>) -> Result<HeaderMap, Problem> {
     // Hexadecimal digits within quotes are a header's value.
-    let etag = HeaderValue::from_str(&format!("\"{tag}\"")).map_err(|error| Problem::internal(&error.to_string()))?;
+    let etag = HeaderValue::from_str(&format!("\"{}\"", tag.items_hash))
+        .map_err(|error| Problem::internal(&error.to_string()))?;
     let mut head = HeaderMap::from_iter([
         (header::ETAG, etag),
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
     ]);
     head.extend(age);
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
-    if etag::any_matches(known, &tag) {
+    Ok(head)
+}
+
+/// `Age`: whole seconds since it was true.
+fn age(as_of: Option<Instant>) -> Option<(HeaderName, HeaderValue)> {
+    let seconds = now_ms().saturating_sub(as_of?.ms()).max(0) / 1_000;
+    Some((header::AGE, HeaderValue::from(seconds)))
+}
+
+fn answer(session_id: SessionId, shown: Shown, tag: &Tag, headers: &HeaderMap) -> Result<Response, Problem> {
+    let head = head(tag, shown.age())?;
+    let Shown { row, as_of, stale, .. } = shown;
+    if stale {
+        metrics::record_stale_read();
+    }
+    if has(headers, tag) {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
     let recommendation: Recommendation = serde_json::from_str(&row.items.json)
@@ -203,7 +252,7 @@ pub async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result
         Ok(row) => row.map(|row| {
             let (as_of, stale) = app.as_of(session);
             app.recent.keep(session, &row, as_of);
-            Shown { row, as_of, stale }
+            Shown { row, as_of, stale, is_recalled: false }
         }),
         Err(error @ StoreError::Unavailable(_)) if away == Away::Recall => {
             Some(recalled(app, session).ok_or_else(|| Problem::from(error))?)
@@ -228,5 +277,5 @@ pub async fn look(app: &App, session: SessionId, ask: Ask, away: Away) -> Result
 fn recalled(app: &App, session: SessionId) -> Option<Shown> {
     app.follower.ready().ok()?;
     let Known { row, as_of } = app.recent.get(session)?;
-    Some(Shown { row, as_of, stale: true })
+    Some(Shown { row, as_of, stale: true, is_recalled: true })
 }
