@@ -343,7 +343,7 @@ fn parse(body: &[u8], app: &App, owner: &Owner) -> Result<Registration, Problem>
 fn sessions(value: Option<&Value>, owner: &Owner) -> Result<Vec<SessionId>, Vec<FieldError>> {
     let one = |found: &Value, fault, expected: &str| Err(vec![FieldError::new("sessions", found, fault, expected)]);
     match (value, owner) {
-        (None | Some(Value::Null), _) => Ok(Vec::new()),
+        (None, _) => Ok(Vec::new()),
         (Some(_), Owner::Session(_)) => {
             let expected = "nothing: a session is told of its own changes";
             Err(vec![FieldError::new("sessions", "a list", Fault::UnknownMember, expected)])
