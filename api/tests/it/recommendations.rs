@@ -63,7 +63,9 @@ fn a_poll_with_the_entity_tag_is_304_until_the_items_change() {
     // Counts are outside the entity tag.
     desk.write(Row::Counts(session(token)), Some(&json!({"matched_total": 1, "counted_at": "2026-11-25T12:00:00Z"})));
     assert_eq!(poll(&etag).status, 304);
-    desk.write(Row::Recommendation(session(token)), Some(&json!({"preference_version": version, "items": []})));
+    // As the scorer does: the row, then the announcement, which the API hears of in a moment.
+    desk.announce(session(token), version, &[]);
+    desk.eventually("the change is seen", || poll(&etag).status == 200);
     let changed = poll(&etag);
     assert_eq!((changed.status, changed.json()["items"].as_array().unwrap().len()), (200, 0));
     assert_ne!(changed.header("etag"), Some(&*etag));
