@@ -163,8 +163,8 @@ mod tests {
         let (hold, time) = (Duration::from_millis(300), Duration::from_millis(400));
         let asked = requests(server(hold), 1).ask(1, Pace::Fixed(100.0, time), &[]).unwrap();
         assert_eq!(asked.times.len(), 40);
-        // 30 of the 40 were due before the first answer: their median waited for about half of the time.
-        assert!(asked.times.at(0.4) > 80.0, "{:?}", asked.times);
+        // 30 of the 40 were due before the first answer, and waited the longer the earlier they were due.
+        assert!(asked.times.at(0.4) > 40.0, "{:?}", asked.times);
     }
 
     #[test]
