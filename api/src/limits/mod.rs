@@ -7,7 +7,6 @@
 mod address;
 mod buckets;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::net::SocketAddr;
@@ -183,10 +182,8 @@ impl Limits {
         }
         // However it is written: spaces and the case of `Bearer` make no other caller.
         let headers = request.headers();
-        let of_query = || {
-            Some(Cow::Borrowed(request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("session_id="))?))
-        };
-        let credential = of_headers(headers).ok().flatten().or_else(|| cookie_of(headers, NAME)).map(Cow::Borrowed);
+        let of_query = || request.uri().query()?.split('&').find_map(|pair| pair.strip_prefix("session_id="));
+        let credential = of_headers(headers).ok().flatten().or_else(|| cookie_of(headers, NAME));
         if let Some(credential) = credential.or_else(of_query) {
             told.ask(self.callers.as_ref(), self.key(credential.as_bytes()));
             if deed == Deed::Statement {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use access::Caller;
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
@@ -25,6 +25,7 @@ use crate::caller::{Asker, missing, not_recorded};
 use crate::duplicates::duplicates;
 use crate::problem::{Kind, Problem, Wrong};
 use crate::query::NoQuery;
+use crate::segment::Segments;
 use crate::wait::{Ask, Step, wait_for};
 use crate::webhooks::{guard, reveal};
 
@@ -207,7 +208,7 @@ pub async fn list(State(app): State<Arc<App>>, Asker(caller): Asker, _: NoQuery)
 pub async fn read(
     State(app): State<Arc<App>>,
     Asker(caller): Asker,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let webhook = own(&app, caller, &id)?;
@@ -231,7 +232,7 @@ pub async fn read(
 pub async fn delete(
     State(app): State<Arc<App>>,
     Asker(caller): Asker,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     let webhook = own(&app, caller, &id)?;
@@ -257,7 +258,7 @@ pub async fn delete(
 pub async fn test(
     State(app): State<Arc<App>>,
     Asker(caller): Asker,
-    Path(id): Path<String>,
+    Segments(id): Segments<String>,
     _: NoQuery,
 ) -> Result<Response, Problem> {
     let webhook = own(&app, caller, &id)?;
