@@ -2,6 +2,7 @@
 
 mod client;
 mod corpus;
+mod dashboards;
 mod embedded;
 mod faults;
 mod foreign;
