@@ -25,6 +25,8 @@ const POLL: Duration = Duration::from_millis(100);
 const REPAIR_AGAIN: Duration = Duration::from_secs(10);
 /// How often it is looked for what may be forgotten.
 const SWEEP: Duration = Duration::from_secs(3_600);
+/// How soon again when there was more than is forgotten at once.
+const SWEEP_ON: Duration = Duration::from_secs(60);
 /// Most repairs or tombstones at once: half of the appender's queue, so that they never keep out renewals.
 const AT_ONCE: usize = 2_048;
 
@@ -244,8 +246,9 @@ impl Round {
             self.repair_at = (!repairs.is_empty()).then(|| moment + REPAIR_AGAIN);
         }
         if self.sweep_at <= moment {
-            self.sweep_at = moment + SWEEP;
-            for key in self.shared.read().over(now(), AT_ONCE) {
+            let over = self.shared.read().over(now(), AT_ONCE);
+            self.sweep_at = moment + if over.len() == AT_ONCE { SWEEP_ON } else { SWEEP };
+            for key in over {
                 self.appender.send(&key, None);
             }
         }

@@ -151,6 +151,14 @@ impl Access {
         }
     }
 
+    /// Whether the owner is known to have ended. Of one that is not known it is not: another process may know it.
+    pub fn is_ended_owner(&self, owner: &Owner) -> bool {
+        match owner {
+            Owner::Session(_) => false,
+            Owner::Key(id) => self.known().key(id).is_some_and(|key| !key.is_good(now())),
+        }
+    }
+
     /// The webhooks of this owner that are not deleted.
     pub fn webhooks_of(&self, owner: &Owner) -> Vec<Arc<Webhook>> {
         self.known().webhooks_of(owner)

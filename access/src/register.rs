@@ -3,8 +3,8 @@
 //! Does not know who asks (the services) or how records come here (`follow.rs`).
 //!
 //! It is bounded, and what happens beyond each bound is safe: nothing that was ended comes back. Of families and revocations
-//! the ones that end first make room, and leave behind a floor: tokens of unknown families that end before it, and all tokens
-//! issued before it, are dead. Keys and webhooks beyond theirs are not taken.
+//! the ones that end first make room, and leave behind a floor: refresh tokens of unknown families that end before it, and all
+//! tokens issued before it, are dead. Keys and webhooks beyond theirs are not taken.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Bounds {
     pub families: usize,
     /// Revocations: sessions that were erased within the last month and a week.
     pub revocations: usize,
-    /// Webhooks: each costs a worker's attention.
+    /// Webhooks: each costs a worker's attention. As many that are deleted are known beside them.
     pub webhooks: usize,
 }
 
@@ -55,6 +55,8 @@ pub struct Register {
     by_session: HashMap<SessionId, BTreeSet<AccessId>>,
     /// Webhooks of keys that name no session.
     of_all: BTreeSet<AccessId>,
+    /// How many of the webhooks are not deleted.
+    live_webhooks: usize,
     /// Keys whose last record on the log says less than what is known.
     lesser: HashSet<AccessKey>,
     /// Tokens of unknown families that end by then are dead.
@@ -157,7 +159,9 @@ impl Register {
             AccessRecord::Webhook(webhook) => {
                 if let Some(AccessRecord::Webhook(known)) = known {
                     self.unlink(&known);
-                } else if self.webhooks.len() >= webhooks {
+                } else if webhook.deleted_at.is_none() && self.live_webhooks >= webhooks
+                    || self.webhooks.len() >= 2 * webhooks
+                {
                     return false;
                 }
                 self.link(&webhook);
@@ -171,6 +175,7 @@ impl Register {
         if webhook.deleted_at.is_some() {
             return;
         }
+        self.live_webhooks += 1;
         let id = &webhook.webhook_id;
         for session in sessions_of(webhook) {
             self.by_session.entry(session).or_default().insert(id.clone());
@@ -181,6 +186,10 @@ impl Register {
     }
 
     fn unlink(&mut self, webhook: &Webhook) {
+        if webhook.deleted_at.is_some() {
+            return;
+        }
+        self.live_webhooks -= 1;
         self.of_all.remove(&webhook.webhook_id);
         for session in sessions_of(webhook) {
             if let Some(ids) = self.by_session.get_mut(&session) {
@@ -252,7 +261,8 @@ impl Register {
 
     /// Whether one more webhook is taken.
     pub fn has_room_for_a_webhook(&self) -> bool {
-        self.webhooks.len() < self.bounds.webhooks
+        let Bounds { webhooks, .. } = self.bounds;
+        self.live_webhooks < webhooks && self.webhooks.len() < 2 * webhooks
     }
 
     /// What is to be appended so that the last record of every key is the whole truth. At most `most`.
@@ -267,7 +277,7 @@ impl Register {
         let sessions = self.revocations.keys().copied().map(AccessKey::Session);
         let webhooks = self.webhooks.keys().cloned().map(AccessKey::Webhook);
         let is_over = |key: &AccessKey| self.get(key).and_then(|record| record.forget_at()).is_some_and(|at| at <= now);
-        keys.chain(families).chain(sessions).chain(webhooks).filter(is_over).take(most).collect()
+        keys.chain(webhooks).chain(sessions).chain(families).filter(is_over).take(most).collect()
     }
 
     /// How many keys, families, revocations and webhooks are known.
@@ -430,6 +440,12 @@ mod tests {
         register.take(webhook(1, Owner::Key(id(9)), &[], None));
         assert!(register.take(webhook(2, Owner::Key(id(9)), &[], None)).is_full);
         assert_eq!(register.webhooks_for(SessionId::from_bits(1)).len(), 1);
+        assert!(!register.has_room_for_a_webhook());
+        register.take(webhook(1, Owner::Key(id(9)), &[], Some(5)));
+        assert!(register.has_room_for_a_webhook(), "what is deleted takes nobody's room");
+        assert!(!register.take(webhook(2, Owner::Key(id(9)), &[], None)).is_full);
+        register.take(webhook(2, Owner::Key(id(9)), &[], Some(6)));
+        assert!(!register.has_room_for_a_webhook(), "but there is a bound on it too");
     }
 
     #[test]

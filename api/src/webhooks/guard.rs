@@ -17,8 +17,9 @@ pub struct Allowed {
 
 /// Ports of services that take commands line by line, or that an HTTP request could confuse: mail, shells, databases, the log.
 const REFUSED_PORTS: &[u16] = &[
-    0, 7, 19, 21, 22, 23, 25, 53, 110, 111, 119, 135, 139, 143, 389, 445, 465, 513, 514, 587, 636, 993, 995, 2049,
-    2375, 2379, 3306, 5432, 6379, 9042, 9092, 11_211, 27_017,
+    0, 7, 19, 21, 22, 23, 25, 53, 110, 111, 119, 135, 139, 143, 389, 445, 465, 513, 514, 587, 636, 993, 995, 1433,
+    1521, 2049, 2181, 2375, 2376, 2379, 2380, 3306, 3389, 5432, 5672, 5900, 6379, 6443, 8086, 9042, 9092, 9142, 9200,
+    9300, 10_250, 10_255, 11_211, 27_017,
 ];
 
 /// Reads an address to send to: `Err` says what is wrong with it and what is right, without its text.

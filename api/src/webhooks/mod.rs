@@ -40,7 +40,7 @@ pub struct Webhooks {
     client: Arc<Client>,
     allowed: Allowed,
     is_on: bool,
-    pings: Semaphore,
+    pings: Arc<Semaphore>,
     stop: Arc<AtomicBool>,
     thread: Option<Thread>,
 }
@@ -58,7 +58,7 @@ impl Webhooks {
         // With a secret of this process alone no receiver could verify anything tomorrow.
         let is_on = config.enabled && access.has_lasting_secret();
         let stop = Arc::new(AtomicBool::new(false));
-        let pings = Semaphore::new(PINGS_AT_ONCE);
+        let pings = Arc::new(Semaphore::new(PINGS_AT_ONCE));
         let mut webhooks =
             Self { client: Arc::clone(&client), allowed, is_on, pings, stop: Arc::clone(&stop), thread: None };
         if !is_on {
@@ -88,12 +88,17 @@ impl Webhooks {
 
     /// Sends a ping and waits for what comes back. `None`: too many are under way.
     pub async fn ping(&self, access: &Access, webhook: &Webhook) -> Option<Reply> {
-        let _permit = self.pings.try_acquire().ok()?;
+        let permit = Arc::clone(&self.pings).try_acquire_owned().ok()?;
         let Ok(url) = guard::read(&webhook.url, self.allowed) else { return Some(Reply::failed("private_address")) };
         let (client, secrets) = (Arc::clone(&self.client), secrets(access, &webhook.webhook_id));
         let body = message::ping(webhook.webhook_id.as_str(), access::now());
         let id = format!("msg_{}", AccessId::random());
-        let sent = tokio::task::spawn_blocking(move || client.send(&url, &id, &body, &secrets)).await;
+        // Its thread goes on when nobody waits for the answer any more, and so does the permit.
+        let send = move || {
+            let _permit = permit;
+            client.send(&url, &id, &body, &secrets)
+        };
+        let sent = tokio::task::spawn_blocking(send).await;
         // A panic is told on its own line.
         Some(sent.unwrap_or(Reply::failed("protocol")))
     }

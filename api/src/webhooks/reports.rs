@@ -2,6 +2,7 @@
 //! minute. Pure but for the clock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::{Duration, Instant as Moment};
 
 use schemas::access::WebhookDelivery;
@@ -27,6 +28,8 @@ struct Report {
 pub struct Reports {
     all: HashMap<AccessId, Report>,
     unwritten: BTreeSet<AccessId>,
+    /// Where the last round ended: the next one begins behind it, so that each has its turn.
+    last: Option<AccessId>,
 }
 
 impl Reports {
@@ -73,7 +76,11 @@ impl Reports {
                 Some((before, at)) => at.elapsed() >= if state(before) == state(now) { LATER } else { SOON },
             })
         };
-        let ids: Vec<AccessId> = self.unwritten.iter().filter(is_due).take(AT_ONCE).cloned().collect();
+        let from = self.last.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.unwritten.range((from, Bound::Unbounded));
+        let before = self.last.iter().flat_map(|last| self.unwritten.range(..=last));
+        let ids: Vec<AccessId> = behind.chain(before).filter(is_due).take(AT_ONCE).cloned().collect();
+        self.last = ids.last().cloned().or(self.last.take());
         let mut due = Vec::new();
         for id in ids {
             self.unwritten.remove(&id);
@@ -115,5 +122,20 @@ mod tests {
         assert!(reports.due().is_empty(), "the same again waits");
         reports.forget(&id);
         assert_eq!(reports.last(&id), None);
+    }
+
+    #[test]
+    fn webhooks_that_change_all_the_time_leave_their_turn_to_the_others() {
+        let ids: Vec<AccessId> = (0..150).map(|n| format!("{n:012x}").parse().unwrap()).collect();
+        let mut reports = Reports::default();
+        let mut written = BTreeSet::new();
+        for _ in 0..2 {
+            for id in &ids[..if written.is_empty() { 150 } else { 100 }] {
+                reports.note(id, &Reply::failed("timeout"), None);
+            }
+            written.extend(reports.due().into_iter().map(|(id, _)| id));
+            reports.all.values_mut().for_each(|report| report.written = None);
+        }
+        assert_eq!(written.len(), 150);
     }
 }

@@ -5,11 +5,14 @@
 //!
 //! A webhook that fails is tried with one change at a time, after a pause that doubles; so a receiver that is away for a day
 //! costs a few requests, however much it would have been told. A single change that fails while others pass has a pause of
-//! its own. Per host a few requests are under way at most, so that a slow receiver leaves workers to the others.
+//! its own. Per host a few requests are under way at most, so that a slow receiver leaves workers to the others. Since one may have
+//! many hosts, workers are shared in lanes too: those that are slow, or not known yet, have some of them; those of guests, who
+//! may be strangers, some more; and the quick ones of the operator's keys may have all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use quick_cache::unsync::Cache;
 use schemas::id::{AccessId, SessionId};
 
 /// Milliseconds of a clock that never goes back.
@@ -22,6 +25,10 @@ pub struct Bounds {
     pub workers: usize,
     /// Requests under way to one host.
     pub per_host: usize,
+    /// Of those, requests under way in each lane.
+    pub lanes: [usize; LANES],
+    /// How soon a request ends that is not slow.
+    pub quick: Ms,
     /// Changes that wait; beyond, the oldest of the webhook that has most is given up.
     pub pending: usize,
     /// Bytes of the changes that wait.
@@ -104,17 +111,33 @@ pub enum Outcome {
     Gone,
 }
 
+/// Slow and unknown sites, quick ones of guests, other quick ones.
+pub const LANES: usize = 3;
+
+/// Where a webhook's address is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Site {
+    /// Whether a session registered it: what guests do is not held against a key that sends to the same host.
+    pub is_guest: bool,
+    /// Name or address.
+    pub host: Arc<str>,
+}
+
 type Pair = (AccessId, SessionId);
 
+/// Of how many sites it is remembered that they are quick, while nothing waits for them.
+const QUICK_SITES: usize = 10_000;
+
 /// What is sent when.
-#[derive(Debug)]
 pub struct Schedule<T> {
     bounds: Bounds,
     pairs: HashMap<Pair, State<T>>,
     hooks: HashMap<AccessId, Hook>,
-    hosts: HashMap<Arc<str>, Host>,
-    /// Hosts with something to start and room for it, by when.
-    ready: BTreeSet<(Ms, Arc<str>)>,
+    sites: HashMap<Site, Load>,
+    /// Sites of each lane with something to start and room for it, by when.
+    ready: [BTreeSet<(Ms, Site)>; LANES],
+    /// Sites that were quick when they were last asked.
+    quick: Cache<Site, ()>,
     /// Webhooks by how much waits for them.
     loads: BTreeSet<(usize, AccessId)>,
     /// Webhooks whose last request failed.
@@ -123,6 +146,8 @@ pub struct Schedule<T> {
     idle: BTreeMap<u64, Pair>,
     serial: u64,
     running: usize,
+    /// Of those, how many were started in each lane.
+    in_lane: [usize; LANES],
     pending: usize,
     pending_bytes: usize,
 }
@@ -145,6 +170,7 @@ struct State<T> {
 struct Running<T> {
     change: Change<T>,
     started: Ms,
+    lane: usize,
     /// Whether the webhook is gone, or the session's partition, since it began.
     is_orphan: bool,
 }
@@ -161,7 +187,7 @@ struct Pending<T> {
 
 #[derive(Debug)]
 struct Hook {
-    host: Arc<str>,
+    site: Site,
     /// Failures in a row, those under way at once counted once.
     failures: u32,
     failed_at: Ms,
@@ -172,18 +198,20 @@ struct Hook {
     queue: BTreeSet<(Ms, u64, SessionId)>,
     /// What waits, by age.
     ages: BTreeSet<(Ms, SessionId)>,
-    /// Its place in `Host::ready`.
+    /// Its place in `Load::ready`.
     ready: Option<Ms>,
 }
 
+/// What there is of a site.
 #[derive(Debug, Default)]
-struct Host {
+struct Load {
     hooks: usize,
     running: usize,
     /// Webhooks with something to start, by when.
     ready: BTreeSet<(Ms, AccessId)>,
-    /// Its place in `Schedule::ready`.
-    place: Option<Ms>,
+    is_quick: bool,
+    /// Its place in `Schedule::ready`: in which of them, and when.
+    place: Option<(usize, Ms)>,
 }
 
 impl<T: Clone> Schedule<T> {
@@ -193,29 +221,31 @@ impl<T: Clone> Schedule<T> {
             bounds,
             pairs: HashMap::new(),
             hooks: HashMap::new(),
-            hosts: HashMap::new(),
-            ready: BTreeSet::new(),
+            sites: HashMap::new(),
+            ready: Default::default(),
+            quick: Cache::new(QUICK_SITES),
             loads: BTreeSet::new(),
             failing: BTreeSet::new(),
             idle: BTreeMap::new(),
             serial: 0,
             running: 0,
+            in_lane: [0; LANES],
             pending: 0,
             pending_bytes: 0,
         }
     }
 
-    /// A change for a webhook, whose address is at `host`. What it makes needless is in `done`, perhaps itself.
+    /// A change for a webhook, whose address is at `site`. What it makes needless is in `done`, perhaps itself.
     pub fn offer(
         &mut self,
         now: Ms,
         webhook: &AccessId,
-        host: &str,
+        site: &Site,
         session: SessionId,
         change: Change<T>,
         done: &mut Vec<Done<T>>,
     ) {
-        self.know(webhook, host);
+        self.know(webhook, site);
         let pair = (webhook.clone(), session);
         let state = self.pairs.entry(pair.clone()).or_default();
         let is_old = change.write_timestamp.is_some_and(|written| state.newest >= Some(written));
@@ -247,22 +277,21 @@ impl<T: Clone> Schedule<T> {
 
     /// The next request to make, if one is due and there is room for it.
     pub fn start(&mut self, now: Ms) -> Option<Start<T>> {
-        if self.running >= self.bounds.workers {
-            return None;
-        }
-        let (_, host) = self.ready.first().filter(|(at, _)| *at <= now)?;
-        let (_, webhook) = self.hosts.get(host)?.ready.first()?.clone();
+        let (_, site) = self.next().filter(|(at, _)| *at <= now)?;
+        let load = self.sites.get(site)?;
+        let lane = lane(site, load);
+        let (_, webhook) = load.ready.first()?.clone();
         let (_, _, session) = *self.hooks.get(&webhook)?.queue.first()?;
         let pair = (webhook, session);
         let change = self.take_pending(&pair)?;
         let content = change.content.clone();
         let state = self.pairs.get_mut(&pair)?;
-        state.running = Some(Running { change, started: now, is_orphan: false });
+        state.running = Some(Running { change, started: now, lane, is_orphan: false });
         self.running += 1;
+        self.in_lane[lane] += 1;
         let hook = self.hooks.get_mut(&pair.0)?;
         hook.running += 1;
-        let host = Arc::clone(&hook.host);
-        self.hosts.get_mut(&host)?.running += 1;
+        self.sites.get_mut(&hook.site)?.running += 1;
         self.refresh(&pair.0);
         Some(Start { webhook: pair.0, session, content })
     }
@@ -279,8 +308,9 @@ impl<T: Clone> Schedule<T> {
     ) {
         let pair = (webhook.clone(), session);
         let Some(state) = self.pairs.get_mut(&pair) else { return };
-        let Some(Running { change, started, is_orphan }) = state.running.take() else { return };
+        let Some(Running { change, started, lane, is_orphan }) = state.running.take() else { return };
         self.running -= 1;
+        self.in_lane[lane] -= 1;
         let mut tell = |fate, content| done.push(Done { webhook: webhook.clone(), fate, content });
         let fails = match outcome {
             Outcome::Taken => {
@@ -296,6 +326,8 @@ impl<T: Clone> Schedule<T> {
                 None
             }
             Outcome::NotTaken { wait } => {
+                // It may have it all the same: what the receiver has is not known any more.
+                state.told = None;
                 state.failures += 1;
                 let wait = wait.unwrap_or(0).min(self.bounds.longest_pause);
                 let due = now + pause(&self.bounds, state.failures, jitter).max(wait);
@@ -359,10 +391,14 @@ impl<T: Clone> Schedule<T> {
 
     /// When something is to be started next; `None`: when something ends or comes.
     pub fn next_at(&self) -> Option<Ms> {
-        if self.running >= self.bounds.workers {
-            return None;
-        }
-        self.ready.first().map(|(at, _)| *at)
+        self.next().map(|(at, _)| *at)
+    }
+
+    /// The site whose turn is next, and when, as far as workers are free for it.
+    fn next(&self) -> Option<&(Ms, Site)> {
+        let has_room = |lane: &usize| self.in_lane[*lane] < self.bounds.lanes[*lane];
+        let firsts = (0..LANES).filter(has_room).filter_map(|lane| self.ready[lane].first());
+        firsts.min().filter(|_| self.running < self.bounds.workers)
     }
 
     /// How many changes wait or are under way.
@@ -391,14 +427,15 @@ impl<T: Clone> Schedule<T> {
         self.hooks.keys()
     }
 
-    fn know(&mut self, webhook: &AccessId, host: &str) {
+    fn know(&mut self, webhook: &AccessId, site: &Site) {
         if self.hooks.contains_key(webhook) {
             return;
         }
-        let host: Arc<str> = self.hosts.get_key_value(host).map_or_else(|| host.into(), |(known, _)| Arc::clone(known));
-        self.hosts.entry(Arc::clone(&host)).or_default().hooks += 1;
+        let is_quick = self.quick.get(site).is_some();
+        let load = self.sites.entry(site.clone()).or_insert_with(|| Load { is_quick, ..Load::default() });
+        load.hooks += 1;
         let hook = Hook {
-            host,
+            site: site.clone(),
             failures: 0,
             failed_at: Ms::MIN,
             retry_at: Ms::MIN,
@@ -415,13 +452,13 @@ impl<T: Clone> Schedule<T> {
         let Some(hook) = self.hooks.get(webhook).filter(|hook| hook.running == 0 && hook.ages.is_empty()) else {
             return;
         };
-        let host = Arc::clone(&hook.host);
+        let site = hook.site.clone();
         self.hooks.remove(webhook);
         self.failing.remove(webhook);
-        if let Some(of) = self.hosts.get_mut(&host) {
-            of.hooks -= 1;
-            if of.hooks == 0 {
-                self.hosts.remove(&host);
+        if let Some(load) = self.sites.get_mut(&site) {
+            load.hooks -= 1;
+            if load.hooks == 0 {
+                self.sites.remove(&site);
             }
         }
     }
@@ -476,12 +513,20 @@ impl<T: Clone> Schedule<T> {
         }
     }
 
-    /// A place of the webhook and its host is free again. `fails`: the wait that was asked for, if the request failed.
+    /// A place of the webhook and its site is free again. `fails`: the wait that was asked for, if the request failed.
     fn release(&mut self, webhook: &AccessId, now: Ms, started: Ms, fails: Option<Ms>, jitter: f64) {
         let Some(hook) = self.hooks.get_mut(webhook) else { return };
         hook.running -= 1;
-        if let Some(host) = self.hosts.get_mut(&hook.host) {
-            host.running -= 1;
+        if let Some(load) = self.sites.get_mut(&hook.site) {
+            load.running -= 1;
+            // A failure that comes soon says nothing of it: it takes no worker from anybody.
+            if now - started > self.bounds.quick {
+                load.is_quick = false;
+                self.quick.remove(&hook.site);
+            } else if fails.is_none() {
+                load.is_quick = true;
+                self.quick.insert(hook.site.clone(), ());
+            }
         }
         match fails {
             Some(wait) => {
@@ -516,10 +561,10 @@ impl<T: Clone> Schedule<T> {
         self.refresh(webhook);
     }
 
-    /// Puts a webhook and its host where they belong among what can be started.
+    /// Puts a webhook and its site where they belong among what can be started.
     fn refresh(&mut self, webhook: &AccessId) {
         let Some(hook) = self.hooks.get_mut(webhook) else { return };
-        let Some(host) = self.hosts.get_mut(&hook.host) else { return };
+        let Some(load) = self.sites.get_mut(&hook.site) else { return };
         let first = hook.queue.first().map(|(due, ..)| *due);
         let at = match hook.failures {
             0 => first,
@@ -528,19 +573,20 @@ impl<T: Clone> Schedule<T> {
             _ => first.map(|due| due.max(hook.retry_at)),
         };
         if let Some(old) = hook.ready.take() {
-            host.ready.remove(&(old, webhook.clone()));
+            load.ready.remove(&(old, webhook.clone()));
         }
         if let Some(at) = at {
-            host.ready.insert((at, webhook.clone()));
+            load.ready.insert((at, webhook.clone()));
             hook.ready = Some(at);
         }
-        if let Some(old) = host.place.take() {
-            self.ready.remove(&(old, Arc::clone(&hook.host)));
+        if let Some((lane, old)) = load.place.take() {
+            self.ready[lane].remove(&(old, hook.site.clone()));
         }
-        let has_room = host.running < self.bounds.per_host;
-        if let Some((at, _)) = host.ready.first().filter(|_| has_room) {
-            host.place = Some(*at);
-            self.ready.insert((*at, Arc::clone(&hook.host)));
+        let has_room = load.running < self.bounds.per_host;
+        if let Some((at, _)) = load.ready.first().filter(|_| has_room) {
+            let lane = lane(&hook.site, load);
+            load.place = Some((lane, *at));
+            self.ready[lane].insert((*at, hook.site.clone()));
         }
     }
 
@@ -614,6 +660,15 @@ impl<T> Default for State<T> {
     }
 }
 
+/// In which lane a site's requests are.
+const fn lane(site: &Site, load: &Load) -> usize {
+    match (load.is_quick, site.is_guest) {
+        (false, _) => 0,
+        (true, true) => 1,
+        (true, false) => 2,
+    }
+}
+
 /// The pause after so many failures in a row: doubled with each, a fifth more or less.
 fn pause(bounds: &Bounds, failures: u32, jitter: f64) -> Ms {
     let doublings = failures.saturating_sub(1).min(30);
@@ -631,6 +686,8 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         workers: 4,
         per_host: 2,
+        lanes: [4; LANES],
+        quick: 500,
         pending: 6,
         pending_bytes: 1_000,
         remembered: 4,
@@ -645,9 +702,9 @@ mod tests {
     fn session(n: u32) -> SessionId {
         SessionId::from_bits(u128::from(n))
     }
-    /// Two webhooks share the host of an even number.
-    fn host(webhook: u32) -> String {
-        format!("{}.example", webhook / 2)
+    /// Two webhooks share the host of an even number. Those from 100 on are of guests.
+    fn site(webhook: u32) -> Site {
+        Site { is_guest: webhook >= 100, host: format!("{}.example", webhook / 2).into() }
     }
     fn change(content: u32, written: i64, hash: u32, since: Ms) -> Change<u32> {
         let hash = format!("{hash:x}").into();
@@ -668,7 +725,7 @@ mod tests {
         }
         fn offer(&mut self, now: Ms, webhook: u32, of: u32, change: Change<u32>) {
             let mut done = Vec::new();
-            self.schedule.offer(now, &id(webhook), &host(webhook), session(of), change, &mut done);
+            self.schedule.offer(now, &id(webhook), &site(webhook), session(of), change, &mut done);
             self.take(done);
         }
         fn start(&mut self, now: Ms) -> Option<u32> {
@@ -788,6 +845,59 @@ mod tests {
     }
 
     #[test]
+    fn many_slow_hosts_leave_workers_to_quick_ones() {
+        let mut bench = Bench::new(Bounds { lanes: [2, 1, 4], ..BOUNDS });
+        // Of the host 5.example it is known that it is quick, also after nothing waited for it.
+        bench.offer(0, 10, 1, change(10, 1, 1, 0));
+        assert_eq!(bench.start(0), Some(10));
+        bench.finish(100, 10, 1, Outcome::Taken);
+        for webhook in [2, 4, 6] {
+            bench.offer(200, webhook, 1, change(webhook, 1, 1, 200));
+        }
+        assert_eq!((bench.start(200), bench.start(200), bench.start(200)), (Some(2), Some(4), None));
+        assert_eq!(bench.schedule.next_at(), None, "when one of them ends");
+        bench.offer(300, 10, 1, change(11, 2, 2, 300));
+        assert_eq!((bench.schedule.next_at(), bench.start(300)), (Some(300), Some(11)));
+        // It was slow this time, though it took it: it queues with the others.
+        bench.finish(900, 10, 1, Outcome::Taken);
+        bench.offer(901, 10, 1, change(12, 3, 3, 901));
+        assert_eq!(bench.start(901), None);
+        bench.finish(902, 2, 1, Outcome::Taken);
+        assert_eq!((bench.start(902), bench.start(902)), (Some(6), None), "the one that came first");
+        bench.finish(903, 4, 1, Outcome::Taken);
+        assert_eq!(bench.start(903), Some(12));
+    }
+
+    #[test]
+    fn guests_leave_workers_to_the_operators_keys() {
+        let mut bench = Bench::new(Bounds { lanes: [2, 1, 4], ..BOUNDS });
+        for webhook in [100, 102, 10] {
+            bench.offer(0, webhook, 1, change(webhook, 1, 1, 0));
+            assert_eq!(bench.start(0), Some(webhook));
+            bench.finish(0, webhook, 1, Outcome::Taken);
+        }
+        for webhook in [100, 102, 10] {
+            bench.offer(1, webhook, 1, change(webhook + 1, 2, 2, 1));
+        }
+        let started: Vec<_> = std::iter::from_fn(|| bench.start(1)).collect();
+        assert_eq!(started, [11, 101], "all three are quick");
+    }
+
+    #[test]
+    fn after_an_attempt_that_failed_it_is_not_known_what_the_receiver_has() {
+        let mut bench = Bench::new(BOUNDS);
+        bench.offer(0, 1, 1, change(1, 1, 0xa, 0));
+        bench.start(0);
+        bench.finish(0, 1, 1, Outcome::Taken);
+        bench.offer(1, 1, 1, change(2, 2, 0xb, 1));
+        assert_eq!(bench.start(1), Some(2));
+        // It has it, though it said so too late.
+        bench.finish(2, 1, 1, FAILS);
+        bench.offer(3, 1, 1, change(3, 3, 0xa, 3));
+        assert_eq!(bench.start(200), Some(3), "back at what it was told before, which it may no longer have");
+    }
+
+    #[test]
     fn without_room_the_oldest_of_the_greatest_load_goes() {
         let mut bench = Bench::new(BOUNDS);
         bench.offer(0, 5, 1, change(50, 1, 1, 0));
@@ -859,7 +969,8 @@ mod tests {
         fn every_change_ends_once_in_order_and_never_two_of_a_pair_are_under_way(
             steps in prop::collection::vec(step(), 1..150)
         ) {
-            let mut bench = Bench::new(BOUNDS);
+            let bounds = Bounds { lanes: [2, 1, 4], ..BOUNDS };
+            let mut bench = Bench::new(bounds);
             let (mut now, mut written) = (0, 0);
             // Content, its pair, its timestamp, and whether it was forgotten with its partition.
             let mut offered: Vec<(u32, u32, i64, bool)> = Vec::new();
@@ -892,7 +1003,8 @@ mod tests {
                             prop_assert!(written >= *newest, "out of order");
                             *newest = written;
                             flights.push(Flight { webhook, of });
-                            prop_assert!(flights.len() <= BOUNDS.workers);
+                            prop_assert!(flights.len() <= bounds.workers);
+                            prop_assert!((0..LANES).all(|lane| bench.schedule.in_lane[lane] <= bounds.lanes[lane]));
                             let of_host = flights.iter().filter(|f| f.webhook / 2 == webhook / 2).count();
                             prop_assert!(of_host <= BOUNDS.per_host);
                         }
@@ -948,8 +1060,8 @@ mod tests {
                     prop_assert!(offered.iter().any(|o| (o.0, o.1) == (webhook, of) && o.2 > written));
                 }
             }
-            prop_assert!(bench.schedule.ready.is_empty() && bench.schedule.loads.is_empty());
-            prop_assert_eq!(bench.schedule.pending_bytes, 0);
+            prop_assert!(bench.schedule.ready.iter().all(BTreeSet::is_empty) && bench.schedule.loads.is_empty());
+            prop_assert_eq!((bench.schedule.pending_bytes, bench.schedule.in_lane), (0, [0; LANES]));
         }
     }
 }

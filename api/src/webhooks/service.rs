@@ -18,13 +18,14 @@ use schemas::topic::{Topic, partition_of, session_key};
 use schemas::units::Instant;
 use stream::{Event, Fatal, GroupStart, Log, LogError, Reader, Record};
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::deliver::{Client, Reply};
 use super::guard::{self, Allowed};
 use super::letters::{Letter, Letters};
 use super::marks::{Mark, Marks};
 use super::reports::Reports;
-use super::schedule::{Bounds, Change, Done, Fate, Ms, Outcome, Schedule};
+use super::schedule::{Bounds, Change, Done, Fate, Ms, Outcome, Schedule, Site};
 use super::{message, secrets, sign};
 use crate::config::WebhookConfig;
 use crate::metrics;
@@ -35,7 +36,7 @@ const GROUP: &str = "webhooks";
 const POLL: Duration = Duration::from_millis(100);
 /// How long it waits while something is: how soon the next request of a host follows the last.
 const POLL_BUSY: Duration = Duration::from_millis(10);
-/// How often what is finished is committed, and gauges are set.
+/// How often what is finished is committed, what is over is given up, and gauges are set.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the keys of webhooks are looked at.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -113,6 +114,8 @@ impl Courier {
         let bounds = Bounds {
             workers: config.workers,
             per_host: config.per_host,
+            lanes: [config.workers.div_ceil(4), config.workers.div_ceil(2), config.workers],
+            quick: ms(config.timeout / 5),
             pending: config.max_pending,
             pending_bytes: config.max_pending.saturating_mul(BYTES_PER_CHANGE),
             remembered: REMEMBERED,
@@ -159,14 +162,9 @@ impl Courier {
             for event in events.drain(..) {
                 self.take(event);
             }
-            if changes.has_changed().unwrap_or(false) {
-                changes.mark_unchanged();
-                self.drop_deleted();
-            }
             self.take_ends();
-            self.expire();
             self.start_due();
-            self.tick(&mut *reader);
+            self.tick(&mut *reader, &mut changes);
         }
         self.finish(&mut *reader);
     }
@@ -260,6 +258,11 @@ impl Courier {
         };
         let mut webhooks = self.access.webhooks_for(session);
         webhooks.retain(is_wanted);
+        if value.is_none() {
+            // Its own go with the session, however it ended.
+            let is_own = |webhook: &mut Arc<Webhook>| webhook.owner == Owner::Session(session);
+            webhooks.extract_if(.., is_own).collect::<Vec<_>>().iter().for_each(|own| self.delete(&own.webhook_id));
+        }
         if webhooks.is_empty() {
             return;
         }
@@ -296,9 +299,10 @@ impl Courier {
         for webhook in webhooks {
             // What was let in by other settings is found out when it is sent.
             let host = webhook.url.parse::<url::Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
+            let is_guest = matches!(webhook.owner, Owner::Session(_));
+            let site = Site { is_guest, host: host.unwrap_or_default().into() };
             self.marks.open(mark);
-            let (id, host) = (&webhook.webhook_id, host.unwrap_or_default());
-            self.schedule.offer(now, id, &host, session, change.clone(), &mut done);
+            self.schedule.offer(now, &webhook.webhook_id, &site, session, change.clone(), &mut done);
         }
         self.settle(done);
     }
@@ -445,12 +449,17 @@ impl Courier {
         });
     }
 
-    fn tick(&mut self, reader: &mut dyn Reader) {
+    fn tick(&mut self, reader: &mut dyn Reader, changes: &mut watch::Receiver<u64>) {
         self.letters.push();
         if self.ticked.elapsed() < TICK {
             return;
         }
         self.ticked = Moment::now();
+        if changes.has_changed().unwrap_or(false) {
+            changes.mark_unchanged();
+            self.drop_deleted();
+        }
+        self.expire();
         self.commit(reader);
         let oldest = self.schedule.oldest().map_or(0, |since| self.now() - since);
         metrics::record_webhooks_pending(self.schedule.len(), Duration::from_millis(oldest.max(0).unsigned_abs()));
@@ -470,7 +479,7 @@ impl Courier {
     fn delete_ownerless(&mut self) {
         let all: Vec<Arc<Webhook>> = self.access.known().webhooks().cloned().collect();
         let is_ownerless = |webhook: &&Arc<Webhook>| {
-            matches!(webhook.owner, Owner::Key(_)) && !self.access.is_good_owner(&webhook.owner)
+            matches!(webhook.owner, Owner::Key(_)) && self.access.is_ended_owner(&webhook.owner)
         };
         let gone: Vec<AccessId> = all.iter().filter(is_ownerless).map(|webhook| webhook.webhook_id.clone()).collect();
         gone.iter().for_each(|id| self.delete(id));

@@ -421,6 +421,24 @@ fn a_deleted_webhook_is_told_nothing_more_and_an_erased_session_has_none() {
 }
 
 #[test]
+fn the_webhooks_of_a_session_that_ends_by_itself_go_with_it() {
+    let (_secret, config) = local();
+    let (desk, receiver) = (Desk::start_with(config, None), Receiver::start());
+    let key = api_key(&desk, KeyRole::Service);
+    let (own, service) = (seat(&desk), Receiver::start());
+    let (webhook, all) = (register(&desk, &own.bearer, &receiver.url), register(&desk, &key, &service.url));
+    desk.announce(own.id, own.version, &[priced(1)]);
+    desk.eventually("both are told", || prices(&receiver) == [1] && prices(&service) == [1]);
+    // As the scorer says it after 30 days.
+    desk.append(Topic::Recommendations, own.id, None);
+    desk.eventually("its webhook is gone", || read(&desk, &own.bearer, &webhook).status == 404);
+    desk.eventually("the service is told", || {
+        service.got().last().is_some_and(|got| got.json()["type"] == "session.erased")
+    });
+    assert_eq!((receiver.got().len(), read(&desk, &key, &all).status), (1, 200));
+}
+
+#[test]
 fn without_a_secret_that_lasts_there_are_no_webhooks() {
     let desk = Desk::start();
     let seat = seat(&desk);
