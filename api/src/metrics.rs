@@ -39,7 +39,10 @@ pub fn describe() {
         "Statements and erasures by outcome: acked, not_recorded (refused or late) or unknown."
     );
     describe_histogram!(ROW_READ_DURATION, Unit::Seconds, "Time of one read of a row of the tables.");
-    describe_counter!(KNOWN_TAGS, "Recommendations answered 304 without a read of the row.");
+    describe_counter!(
+        KNOWN_TAGS,
+        "Recommendations answered without a read of the row: its last announced write is the one that was read."
+    );
     describe_counter!(STALE_READS, "Recommendations answered whose shard had not applied the logs lately.");
     describe_counter!(
         DISMISSALS,
@@ -116,7 +119,7 @@ pub fn record_stale_read() {
     counter!(STALE_READS).increment(1);
 }
 
-/// A client had what the row is known to say.
+/// What the row says was known without a read.
 pub fn record_known_tag() {
     counter!(KNOWN_TAGS).increment(1);
 }

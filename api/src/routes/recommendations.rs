@@ -1,8 +1,8 @@
 //! `GET /recommendations`: the three best of a session. One row read, and an entity tag that is the hash of its items; no read
-//! where `tags.rs` says that the client has the newest.
+//! where `tags.rs` says that the client has the newest, or this process (`recent.rs`).
 
 use std::sync::Arc;
-use std::time::Instant as Moment;
+use std::time::{Duration, Instant as Moment};
 
 use axum::Json;
 use axum::extract::State;
@@ -22,9 +22,12 @@ use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::recent::Known;
 use crate::statements::now_ms;
-use crate::tags::Tag;
+use crate::tags::{Current, Tag};
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
+
+/// How old counts may be in an answer that no read was made for.
+const COUNTS_AGE: Duration = Duration::from_secs(1);
 
 /// The three best of a session.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -92,11 +95,12 @@ pub async fn read(
     let now = Moment::now();
     // A statement that is waited for is looked for in the row.
     if ask == Ask::default()
-        && let Some(unchanged) = unchanged(&app, session, &headers, now)?
+        && let Some(remembered) = remembered(&app, session, &headers, now)?
     {
-        return Ok(unchanged);
+        return Ok(remembered);
     }
-    let watch = app.tags.watch(session, now);
+    let watch = app.tags.watch(session, now, now_ms());
+    let (written_up_to, _) = app.as_of(session);
     let look = wait_for(&app, ask, || look(&app, session, ask, Away::Recall)).await?;
     match look.step {
         Step::Answer => {
@@ -105,7 +109,8 @@ pub async fn read(
                 look.row.zip(look.version).ok_or_else(|| Problem::internal("a row to answer with is not there"))?;
             let tag = Tag { items_hash: items_hash(&shown.row.items.json), preference_version };
             if !shown.is_recalled {
-                app.tags.read(session, watch, shown.row.items.timestamp.raw(), tag.clone(), now);
+                let timestamp = shown.row.items.timestamp.raw();
+                app.tags.read(session, watch, written_up_to, timestamp, tag.clone(), now);
             }
             answer(session, shown, &tag, &headers)
         }
@@ -173,21 +178,29 @@ pub fn pending(app: &App, session_id: SessionId, preference_version: Option<u64>
     (StatusCode::ACCEPTED, headers, body).into_response()
 }
 
-/// 304, where the client has what the row is known to say without reading it.
-fn unchanged(app: &App, session: SessionId, headers: &HeaderMap, now: Moment) -> Result<Option<Response>, Problem> {
-    if !headers.contains_key(header::IF_NONE_MATCH) {
-        return Ok(None);
-    }
-    let Some(tag) = app.tags.get(session, now).filter(|tag| has(headers, tag)) else { return Ok(None) };
+/// The answer without a read: where it is known what the row says, and either the client has it or this process does.
+fn remembered(app: &App, session: SessionId, headers: &HeaderMap, now: Moment) -> Result<Option<Response>, Problem> {
+    let Some(Current { tag, timestamp, read }) = app.tags.get(session, now) else { return Ok(None) };
+    let known = if has(headers, &tag) {
+        None
+    } else {
+        // What is announced are the items: counts are read again after a second.
+        let known = app.recent.get(session).filter(|_| now.saturating_duration_since(read) < COUNTS_AGE);
+        let Some(known) = known.filter(|known| known.row.items.timestamp.raw() == timestamp) else { return Ok(None) };
+        Some(known)
+    };
     // The row's way tells of an erased session, and of one that this process knows too little of.
     if app.verdict(session, Some(tag.preference_version))? != Verdict::Serve {
         return Ok(None);
     }
+    metrics::record_known_tag();
     let (as_of, stale) = app.as_of(session);
+    if let Some(Known { row, .. }) = known {
+        return answer(session, Shown { row, as_of, stale, is_recalled: false }, &tag, headers).map(Some);
+    }
     if stale {
         metrics::record_stale_read();
     }
-    metrics::record_known_tag();
     Ok(Some((StatusCode::NOT_MODIFIED, head(&tag, age(as_of))?).into_response()))
 }
 

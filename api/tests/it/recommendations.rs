@@ -72,6 +72,44 @@ fn a_poll_with_the_entity_tag_is_304_until_the_items_change() {
 }
 
 #[test]
+fn what_is_known_to_be_the_newest_is_answered_without_a_read() {
+    // A tag is believed for as long as nothing is announced.
+    let desk = Desk::start_with(Config { stale_after: Duration::from_secs(86_400), ..Config::default() }, None);
+    desk.catch_up(-60);
+    let accepted = desk.state();
+    let token = accepted["token"].as_str().unwrap();
+    let version = accepted["version"].as_u64().unwrap();
+    let bearer = format!("Bearer {token}");
+    let silently = |items: &[serde_json::Value]| {
+        desk.write(Row::Recommendation(session(token)), Some(&json!({"preference_version": version, "items": items})));
+    };
+    desk.announce(session(token), version, &[item()]);
+    let read = || desk.get_as(token, "/api/v1/recommendations");
+    // What nobody announces shows whether the row was read; within a second it is not.
+    desk.eventually("a row is answered from memory", || {
+        silently(&[item()]);
+        let before = read();
+        silently(&[]);
+        let after = read();
+        before.json()["items"] != json!([]) && after.text == before.text
+    });
+    desk.eventually("counts are read again", || read().json()["items"] == json!([]));
+    let etag = read().header("etag").unwrap().to_owned();
+    silently(&[item()]);
+    let poll = |tag: &str| {
+        let headers = [("authorization", bearer.as_str()), ("if-none-match", tag)];
+        desk.ask("GET", "/api/v1/recommendations", &headers, b"").status
+    };
+    assert_eq!(poll(&etag), 304, "though the row is another one");
+    desk.announce(session(token), version, &[item(), item()]);
+    desk.eventually("what is announced is read", || read().json()["items"].as_array().unwrap().len() == 2);
+    assert_eq!(poll(&etag), 200);
+    let erased =
+        desk.ask("DELETE", &format!("/api/v1/sessions/{}", session(token)), &[("authorization", &bearer)], b"");
+    assert_eq!((erased.status, read().status, poll(&etag)), (204, 404, 404));
+}
+
+#[test]
 fn a_session_that_is_not_scored_yet_is_202_and_an_unknown_one_404() {
     let desk = Desk::start();
     let accepted = desk.state();
