@@ -1,6 +1,7 @@
 //! What every route shares: the tables, the way to the log, what is known of its tail, and the bounds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::Access;
 use schemas::id::SessionId;
@@ -28,6 +29,9 @@ use crate::stop::Stop;
 use crate::tags::Tags;
 use crate::tail::Verdict;
 use crate::webhooks::Webhooks;
+
+/// How long a request waits for its turn to use a model.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Shared by all requests.
 pub struct App {
@@ -95,6 +99,22 @@ impl App {
         let shard = partition_of(&session_key(session), self.log.partitions());
         let as_of = self.freshness.as_of(shard);
         (as_of, is_stale(as_of, now_ms(), self.config.stale_after))
+    }
+
+    /// Does what only so many do at once: something with a model, on a thread that it may keep busy. Its turn comes within a
+    /// second, or it is refused. A client that goes away does not end what has begun.
+    pub async fn appraise<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+        let busy = || Problem::new(Kind::Overloaded, "too many valuations are under way");
+        let permit = match Arc::clone(&self.appraisals).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => {
+                let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
+                let turn = tokio::time::timeout(TURN, Arc::clone(&self.appraisals).acquire_owned()).await;
+                turn.ok().and_then(Result::ok).ok_or_else(busy)?
+            }
+        };
+        let done = tokio::task::spawn_blocking(move || (work(), permit)).await;
+        done.map(|(outcome, _)| outcome).map_err(|error| Problem::internal(&format!("a valuation: {error}")))
     }
 
     /// What to answer about a session whose row is of `row_version`.

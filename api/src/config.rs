@@ -57,7 +57,8 @@ pub struct Config {
     /// that does not answer two pings is closed.
     #[serde(with = "humantime_serde")]
     pub stream_keep_alive: Duration,
-    /// Most valuations under way, each on a thread of its own: more than cores only adds switching.
+    /// Most valuations under way, each on a thread of its own: more than cores only adds switching. Further ones wait for
+    /// their turn, at most a second.
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
@@ -177,7 +178,8 @@ impl Default for Config {
 pub struct WebhookConfig {
     /// Whether webhooks are registered and sent to. They need `auth.secret_file` besides, from which they are signed.
     pub enabled: bool,
-    /// Most requests under way, each on a thread of its own with a connection.
+    /// Most requests under way, each on a thread of its own with a connection. Half of them at most are to hosts whose last
+    /// answer took longer than a fifth of `timeout`, or that gave none yet.
     pub workers: usize,
     /// Most of them to one host, so that a slow receiver leaves the rest to the others.
     pub per_host: usize,

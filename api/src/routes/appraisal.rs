@@ -92,12 +92,7 @@ pub async fn value(app: &App, body: &[u8], explains: bool, extra: Extra) -> Resu
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
     let listing = extra.known_to(&*appraiser).home(body, now_ms())?;
-    let permit = Arc::clone(&app.appraisals).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
-    // The permit goes along: a client that goes away does not end the valuation.
-    let valued = tokio::task::spawn_blocking(move || (prediction(listing, explains, &*appraiser), permit)).await;
-    let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
-    outcome
+    app.appraise(move || prediction(listing, explains, &*appraiser)).await?
 }
 
 /// What becomes of members that nobody sees.

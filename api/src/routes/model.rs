@@ -25,8 +25,5 @@ pub async fn info(State(app): State<Arc<App>>, _: NoQuery) -> Result<Json<ModelI
     let Some(appraiser) = app.appraiser.clone() else {
         return Err(Problem::new(Kind::ModelUnavailable, "this process has no model"));
     };
-    let permit = Arc::clone(&app.appraisals).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
-    let told = tokio::task::spawn_blocking(move || (appraiser.model(), permit)).await;
-    told.map(|(info, _)| Json(info)).map_err(|error| Problem::internal(&format!("the model's page: {error}")))
+    app.appraise(move || appraiser.model()).await.map(Json)
 }

@@ -84,12 +84,7 @@ pub async fn predict_price(
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Some(appraiser) = app.appraiser.clone() else { return Err(no_model()) };
     let surroundings = Surroundings::of(&app, &[body.as_slice()]).await?;
-    let permit = Arc::clone(&app.appraisals).try_acquire_owned();
-    let permit = permit.map_err(|_| Problem::new(Kind::Overloaded, "too many valuations are under way"))?;
-    // The permit goes along: a client that goes away does not end the valuation.
-    let valued = tokio::task::spawn_blocking(move || (valued(&body, extra, &surroundings, &*appraiser), permit)).await;
-    let (outcome, _) = valued.map_err(|error| Problem::internal(&format!("a valuation: {error}")))?;
-    outcome.map(Json)
+    app.appraise(move || valued(&body, extra, &surroundings, &*appraiser)).await?.map(Json)
 }
 
 /// Values a home: the same as `POST /api/ml/predict-price`.
