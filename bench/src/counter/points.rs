@@ -139,7 +139,9 @@ fn pages(town: &Town) -> impl Iterator<Item = Page> {
 
 fn ids(town: &Town) -> impl Iterator<Item = String> {
     let step = (town.events.len() / ASKED).max(1);
-    town.events.iter().step_by(step).map(|event| event.listing_id().as_str().to_owned())
+    // Of homes whose sellers do not want them shown nothing is told.
+    let shown = town.events.iter().filter(|event| !event.home.gaps.display_forbidden);
+    shown.step_by(step).map(|event| event.listing_id().as_str().to_owned())
 }
 
 struct Home {
