@@ -164,6 +164,13 @@ fn in_state(city: &str, state: &str, country: Option<Country>, markets: &[Market
     if !found.is_empty() {
         return only(found);
     }
+    // Of these countries all states are known; elsewhere a code may be what it is here too, as in Perth, WA, AU.
+    if let Some(country) = country
+        && STATES.iter().any(|(of, ..)| *of == country.as_str())
+        && known.is_none_or(|(of, _)| of != country)
+    {
+        return Err(Unplaced::Unknown(format!("a state or province of {}", country.as_str().to_ascii_uppercase())));
+    }
     match (country.or(known.map(|(country, _)| country)), country_of(state)) {
         // Nothing was ever seen there: as a feed would write it, so that the first listing is seen.
         (Some(country), _) => {
@@ -309,6 +316,7 @@ mod tests {
             ("Bend, Oregon", "us/or/bend"),
             ("Toronto, Ontario", "ca/on/toronto"),
             ("Berlin, BE, DE", "de/be/berlin"),
+            ("Perth, WA, AU", "au/wa/perth"),
             ("98101", "us/98101"),
             ("98101-1234", "us/98101"),
             ("Seattle, WA 98101", "us/98101"),
@@ -342,7 +350,18 @@ mod tests {
     #[test]
     fn what_is_no_place_is_told_how_to_say_it() {
         let long = "x".repeat(301);
-        for text in ["", " ", ",", "Springfield", "Paris, France", "a, b, c, d", "Seattle, WA, Nowhere", "!!", &long] {
+        for text in [
+            "",
+            " ",
+            ",",
+            "Springfield",
+            "Paris, France",
+            "a, b, c, d",
+            "Seattle, WA, Nowhere",
+            "Seattle, WA, Canada",
+            "!!",
+            &long,
+        ] {
             assert!(matches!(meant(text), Err(Unplaced::Unknown(_))), "{text}: {:?}", meant(text));
         }
         let Err(Unplaced::Unknown(expected)) = meant("Springfield") else { panic!() };

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, X_FRAME_OPTIONS};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_FRAME_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
-use axum::response::Response;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +21,7 @@ use crate::limits::limit;
 use crate::older;
 use crate::openapi::{Head, document};
 use crate::problem::{Kind, Problem};
+use crate::query::Query;
 use crate::recall::recall;
 use crate::routes::{
     appraisal, batch, dismissed, interactions, markets, model, pick, preferences, preview, problems, properties,
@@ -26,6 +29,10 @@ use crate::routes::{
 };
 use crate::surround::{compression, cors};
 use crate::web;
+
+/// The documentation's files are all vendored; its icons are data, and it styles what it draws by attributes.
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The routes of `/api/v1`. Answers that carry a strong entity tag or a token are never compressed. Without an
 /// `App` they are for the document alone.
@@ -86,11 +93,7 @@ pub fn router(app: Arc<App>) -> Router {
     let told = Router::from(docs)
         .route("/asyncapi.json", get(move || async move { topics }))
         .route("/problems", get(problems::list))
-        // It is of the page's origin: no other site may put it into a frame.
-        .layer(axum::middleware::map_response(async |mut response: Response| {
-            response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-            response
-        }))
+        .layer(axum::middleware::from_fn(tell))
         .layer(compression());
     let cors = cors(&app.config.allowed_origins);
     let within = |routes: Router<Arc<App>>| {
@@ -112,6 +115,19 @@ pub fn router(app: Arc<App>) -> Router {
 fn topics(partitions: u32) -> ([(HeaderName, HeaderValue); 1], Bytes) {
     let text = schemas::asyncapi::document(env!("CARGO_PKG_VERSION"), partitions).to_string();
     ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], Bytes::from(text))
+}
+
+/// Around what is told of the API. It is of the page's origin: no other site may put it into a frame, or code into it.
+async fn tell(request: Request, next: Next) -> Response {
+    let is_document = request.uri().path().ends_with(".json");
+    if is_document && let Err(problem) = Query::read(request.uri(), &[]).finish() {
+        return problem.into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(DOCS_POLICY));
+    response
 }
 
 async fn no_route() -> Problem {

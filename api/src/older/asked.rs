@@ -2,6 +2,8 @@
 //!
 //! Only names and a place differ: everything is judged by the dictionary's reader, whose faults get the older names back.
 
+use std::collections::BTreeSet;
+
 use schemas::field_error::{Fault, FieldError};
 use schemas::id::Market;
 use schemas::preferences::{Place, Preferences};
@@ -35,16 +37,20 @@ impl Asked {
             let faults = Preferences::parse(body).err().unwrap_or_default();
             return Err(refused(&faults));
         };
+        let mut own = BTreeSet::new();
         let mut asked = Self { session: None, location: None, wrong: Vec::new(), rest: Vec::new() };
         for (name, raw) in members {
             match name.as_str() {
                 // What is null is left open.
                 _ if raw.get() == "null" => {}
-                "session_id" if asked.session.is_none() => match text(&raw) {
+                "session_id" | "location" if !own.insert(name.clone()) => {
+                    asked.wrong.push(FieldError::new(&name, "the member", Fault::Duplicate, "every member once"));
+                }
+                "session_id" => match text(&raw) {
                     Some(text) => asked.session = Some(text),
                     None => asked.wrong.push(no_session()),
                 },
-                "location" if asked.location.is_none() => {
+                "location" => {
                     let bad = || FieldError::new("location", raw.get(), Fault::BadType, EXPECTED);
                     asked.location = Some(text(&raw).ok_or_else(bad));
                 }

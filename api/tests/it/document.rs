@@ -65,6 +65,11 @@ fn the_page_of_the_document_needs_no_other_server() {
             assert_eq!(desk.get(&path).status, 200, "{path}");
         }
     }
+    assert_eq!(page.header("x-frame-options"), Some("DENY"));
+    assert!(page.header("content-security-policy").unwrap().contains("script-src 'self';"), "no code within the page");
+    for path in ["/openapi.json?x=1", "/asyncapi.json?x=1", "/problems?x=1", "/problems/not-json?x=1"] {
+        desk.get(path).problem(400, "unknown-parameter");
+    }
     let settings = desk.get("/docs/swagger-initializer.js").text;
     assert!(settings.contains("\"validatorUrl\": \"none\"") && settings.contains("/openapi.json"), "{settings}");
     assert!(!settings.contains("http:") && !settings.contains("https:"), "{settings}");

@@ -125,6 +125,10 @@ fn a_location_is_one_of_the_markets_or_a_choice_or_told_how_to_be_said() {
     let unknown = unknown.problem(422, "validation-failed");
     insta::assert_json_snapshot!("older_unknown", unknown["errors"]);
     desk.post("/api/preferences", &json!([])).problem(400, "not-json");
+    let twice = br#"{"budget": 1, "location": "98101", "location": "98102", "session_id": null, "session_id": null}"#;
+    let twice = desk.ask("POST", "/api/preferences", &[("content-type", "application/json")], twice);
+    let errors = twice.problem(422, "validation-failed")["errors"].clone();
+    assert_eq!((&errors[0]["pointer"], &errors[0]["code"]), (&json!("/location"), &json!("duplicate")), "{errors}");
 }
 
 #[test]

@@ -14,7 +14,8 @@ const RECORDERS: [&str; 7] = ["access", "api", "enricher", "ingest", "scorer", "
 #[test]
 fn every_metric_of_the_dashboards_and_alerts_is_recorded_somewhere() -> Result<()> {
     let read = |path: String| std::fs::read_to_string(repository().join(&path)).context(path);
-    let recorded = RECORDERS.map(|name| read(format!("{name}/src/metrics.rs"))).into_iter().collect::<Result<String>>()?;
+    let recorded =
+        RECORDERS.map(|name| read(format!("{name}/src/metrics.rs"))).into_iter().collect::<Result<String>>()?;
     for file in READERS {
         let text = read(format!("grafana/{file}"))?;
         let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
