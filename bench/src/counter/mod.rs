@@ -16,7 +16,7 @@ mod table;
 mod town;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::harness::Servers;
@@ -285,7 +285,11 @@ fn classic(town: &Town, table: &mut Table, report: &mut Report) -> Result<()> {
             }
             Ok(())
         };
-        // Entries of every age: as long as they live.
+        // What finding them left in the cache ends first: then entries are of every age, each from when its session began to ask.
+        let ended = Instant::now() + Duration::from_secs(u64::from(seconds));
+        while let Some(left) = ended.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            std::thread::park_timeout(left);
+        }
         let spread = Duration::from_secs(u64::from(seconds).max(2));
         let outcome =
             stale::measure(&classic.address, &sessions, spread, spread * 2 + Duration::from_secs(10), change)?;
