@@ -90,6 +90,12 @@ impl Place {
     }
 }
 
+/// Reads the keys, and says how many count.
+pub(crate) fn look(config: &Config) -> Result<usize, String> {
+    let keys = Place::of(&config.oidc.jwks)?.read(config);
+    keys.map(|keys| keys.count()).map_err(|reason| format!("auth.oidc.jwks: {}: {reason}", config.oidc.jwks))
+}
+
 impl Jwks {
     /// Reads the keys once, then keeps them. An issuer that is away stops no start; a file that is not there does.
     pub fn start(config: &Config, fatal: &Fatal) -> Result<Self, LogError> {

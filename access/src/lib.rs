@@ -165,6 +165,16 @@ impl Access {
     }
 }
 
+/// Reads what a start with these settings would read, and asks the other issuer for its keys. `Ok` says what there is; `Err` what to do.
+pub fn check(config: &Config) -> Result<String, String> {
+    secrets(config, Role::Ingest)?;
+    match config.mode {
+        Mode::Open => Ok("mode \"open\": a session's id opens it".to_owned()),
+        Mode::Tokens => Ok("mode \"tokens\": the secret is there".to_owned()),
+        Mode::Oidc => jwks::look(config).map(|keys| format!("mode \"oidc\": keys of {}: {keys}", config.oidc.issuer)),
+    }
+}
+
 /// The secret that is signed with, and those that are still verified. `Err` says what to do.
 fn secrets(config: &Config, role: Role) -> Result<(Secret, Vec<Secret>), String> {
     // A command signs nothing.

@@ -83,6 +83,11 @@ impl Keys {
         }
     }
 
+    /// How many count.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     fn of(&self, kid: Option<&str>) -> Option<&Key> {
         match kid {
             Some(kid) => self.0.iter().find(|key| key.kid.as_deref() == Some(kid)),

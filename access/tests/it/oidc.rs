@@ -3,13 +3,19 @@
 use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
-use access::config::OidcConfig;
+use access::config::{self, OidcConfig};
 use access::{Access, Caller, Config, Mode, Refused};
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::place::{Place, eventually};
+
+/// What the tokens of `data/issuer.json` are signed with.
+const ALL: [config::Algorithm; 8] = {
+    use config::Algorithm::{ES256, ES384, PS256, PS384, PS512, RS256, RS384, RS512};
+    [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384]
+};
 
 /// A key pair of the issuer.
 struct Pair {
@@ -95,6 +101,32 @@ fn an_issuers_token_names_a_session_or_a_role() {
 }
 
 #[test]
+fn tokens_of_every_family_of_signatures_count_where_they_are_allowed() {
+    let issuer: Value = serde_json::from_str(include_str!("../data/issuer.json")).unwrap();
+    let place = Place::new();
+    let file = place.directory.path().join("jwks.json");
+    std::fs::write(&file, issuer["jwks"].to_string()).unwrap();
+    let tokens = issuer["tokens"].as_object().unwrap();
+    let with = |algorithms: Vec<config::Algorithm>| {
+        let mut config = config(file.to_str().unwrap());
+        config.oidc.algorithms = algorithms;
+        place.access(&config)
+    };
+    let all = with(ALL.to_vec());
+    assert_eq!(tokens.len(), ALL.len());
+    for algorithm in ALL {
+        let token = tokens[&format!("{algorithm:?}")].as_str().unwrap();
+        assert!(matches!(identify(&place, &all, token), Ok(Caller::User(_))), "{algorithm:?}");
+        let others: Vec<_> = ALL.into_iter().filter(|other| *other != algorithm).collect();
+        assert!(identify(&place, &with(others), token).is_err(), "{algorithm:?} is not allowed");
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let first = if signature.starts_with('A') { 'B' } else { 'A' };
+        let forged = format!("{signed}.{first}{}", &signature[1..]);
+        assert!(matches!(identify(&place, &all, &forged), Err(Refused::Bad(_))), "{algorithm:?}");
+    }
+}
+
+#[test]
 fn a_rotated_key_is_found_and_the_last_good_ones_stay() {
     let place = Place::new();
     let (old, new) = (Pair::new("a", 1), Pair::new("b", 2));
@@ -141,4 +173,13 @@ fn settings_that_lack_a_part_say_which() {
     assert!(error.contains("auth.oidc.issuer, auth.oidc.audience, auth.oidc.jwks"), "{error}");
     let error = place.start(&config("/nowhere/jwks.json")).err().unwrap();
     assert!(error.contains("/nowhere/jwks.json"), "{error}");
+    // As `roost check` asks.
+    let error = access::check(&config("/nowhere/jwks.json")).unwrap_err();
+    assert!(error.starts_with("auth.oidc.jwks: /nowhere/jwks.json: "), "{error}");
+    let file = place.directory.path().join("jwks.json");
+    std::fs::write(&file, set(&[&Pair::new("a", 1), &Pair::new("b", 2)])).unwrap();
+    let said = access::check(&config(file.to_str().unwrap())).unwrap();
+    assert_eq!(said, "mode \"oidc\": keys of https://id.example.com: 2");
+    let error = access::check(&Config { mode: Mode::Tokens, ..Config::default() }).unwrap_err();
+    assert!(error.contains("roost key secret FILE"), "{error}");
 }

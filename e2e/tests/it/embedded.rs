@@ -138,6 +138,7 @@ fn up(directory: &Path, feeds: &Feeds, sessions: &[(SessionToken, Preferences)])
     let checked = harness::roost()?.arg("--config").arg(config).args(["check", "--state"]).output()?;
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     ensure!(checked.status.success() && checks::told_as_recorded(&said) > 0, "{said}");
+    ensure!(said.contains("[+] access: mode \"open\""), "{said}");
     Installation::with_settings(settings)
 }
 

@@ -1,4 +1,4 @@
-//! `roost check`: config, model, log and store, each with a line, and if asked what the shards hold; exit code 0 only if all
+//! `roost check`: config, model, log, store and access, each with a line, and if asked what the shards hold; exit code 0 only if all
 //! are well.
 
 use std::collections::BTreeMap;
@@ -70,6 +70,7 @@ pub fn run(arguments: &Check, settings: &Settings) -> anyhow::Result<ExitCode> {
         tables.health().await?;
         anyhow::Ok(tables)
     });
+    report("access", access::check(&settings.auth).map_err(anyhow::Error::msg));
     let opened = opened.zip(tables.as_ref().ok().cloned());
     report("store", tables.map(|_| "answers; its tables are of this version".to_owned()));
     if let Some((log, tables)) = opened.filter(|_| arguments.state) {
