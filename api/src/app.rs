@@ -30,8 +30,9 @@ use crate::tags::Tags;
 use crate::tail::Verdict;
 use crate::webhooks::Webhooks;
 
-/// How long a request waits for its turn to use a model.
+/// How long a request waits for its turn to use a model, and how many do for each whose turn it is.
 const TURN: Duration = Duration::from_secs(1);
+pub const WAITING_FOR_A_TURN: usize = 16;
 
 /// Shared by all requests.
 pub struct App {
@@ -77,6 +78,8 @@ pub struct App {
     pub looks: Semaphore,
     /// One permit per valuation under way.
     pub appraisals: Arc<Semaphore>,
+    /// One permit per request that waits for its valuation.
+    pub turns: Semaphore,
     /// One permit per batch of valuations under way.
     pub batches: Arc<Semaphore>,
     /// One registration of a webhook at a time: how many its owner has is looked at before it is appended.
@@ -108,7 +111,7 @@ impl App {
         let permit = match Arc::clone(&self.appraisals).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                let _waits = self.waiting.try_acquire().map_err(|_| busy())?;
+                let _waits = self.turns.try_acquire().map_err(|_| busy())?;
                 let turn = tokio::time::timeout(TURN, Arc::clone(&self.appraisals).acquire_owned()).await;
                 turn.ok().and_then(Result::ok).ok_or_else(busy)?
             }

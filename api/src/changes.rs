@@ -158,6 +158,10 @@ impl Shared {
         else {
             return;
         };
+        // Its counts would be lost.
+        if write_timestamp <= known.row.items.timestamp.raw() {
+            return;
+        }
         let json = recommendation.get().to_owned();
         if items_hash(&json) == hash {
             let timestamp = WriteTimestamp::from_raw(write_timestamp);

@@ -57,8 +57,8 @@ pub struct Config {
     /// that does not answer two pings is closed.
     #[serde(with = "humantime_serde")]
     pub stream_keep_alive: Duration,
-    /// Most valuations under way, each on a thread of its own: more than cores only adds switching. Further ones wait for
-    /// their turn, at most a second.
+    /// Most valuations under way, each on a thread of its own: more than cores only adds switching. Of further ones 16
+    /// times as many wait for their turn, at most a second.
     pub max_appraisals: usize,
     /// Most batches of valuations under way, each with up to 5 MB of answers that its client has not read.
     pub max_batches: usize,
@@ -178,10 +178,11 @@ impl Default for Config {
 pub struct WebhookConfig {
     /// Whether webhooks are registered and sent to. They need `auth.secret_file` besides, from which they are signed.
     pub enabled: bool,
-    /// Most requests under way, each on a thread of its own with a connection. Half of them at most are to hosts whose last
-    /// answer took longer than a fifth of `timeout`, or that gave none yet.
+    /// Most requests under way, each on a thread of its own with a connection. Hosts whose last answer took longer than
+    /// a fifth of `timeout`, or that gave none yet, have a few of them: a quarter for webhooks of sessions, an eighth for
+    /// those of keys. The quick hosts of sessions' have half.
     pub workers: usize,
-    /// Most of them to one host, so that a slow receiver leaves the rest to the others.
+    /// Most of them to one host, so that a slow receiver leaves the rest to the others; as many again for webhooks of keys.
     pub per_host: usize,
     /// Most changes that wait, about 4 kB each: beyond, the oldest of the webhook with most is given up.
     pub max_pending: usize,

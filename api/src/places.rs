@@ -12,9 +12,9 @@ const MAX_CANDIDATES: usize = 20;
 /// How to say it.
 pub const EXPECTED: &str = "a city and its state such as 'Seattle, WA', or a postal code such as '98101'";
 
-/// States and provinces whose codes say in which country they lie.
+/// States, provinces and territories whose codes say in which country they lie: all of these two countries.
 #[rustfmt::skip]
-const STATES: [(&str, &str, &str); 65] = [
+const STATES: [(&str, &str, &str); 71] = [
     ("us", "al", "alabama"), ("us", "ak", "alaska"), ("us", "az", "arizona"), ("us", "ar", "arkansas"), ("us", "ca", "california"),
     ("us", "co", "colorado"), ("us", "ct", "connecticut"), ("us", "de", "delaware"), ("us", "dc", "district-of-columbia"),
     ("us", "fl", "florida"), ("us", "ga", "georgia"), ("us", "hi", "hawaii"), ("us", "id", "idaho"), ("us", "il", "illinois"),
@@ -30,7 +30,9 @@ const STATES: [(&str, &str, &str); 65] = [
     ("ca", "ab", "alberta"), ("ca", "bc", "british-columbia"), ("ca", "mb", "manitoba"), ("ca", "nb", "new-brunswick"),
     ("ca", "nl", "newfoundland-and-labrador"), ("ca", "ns", "nova-scotia"), ("ca", "nt", "northwest-territories"),
     ("ca", "nu", "nunavut"), ("ca", "on", "ontario"), ("ca", "pe", "prince-edward-island"), ("ca", "qc", "quebec"),
-    ("ca", "sk", "saskatchewan"), ("ca", "yt", "yukon"),
+    ("ca", "sk", "saskatchewan"), ("ca", "yt", "yukon"), ("ca", "nl", "newfoundland"),
+    ("us", "as", "american-samoa"), ("us", "gu", "guam"), ("us", "mp", "northern-mariana-islands"),
+    ("us", "vi", "virgin-islands"), ("us", "vi", "us-virgin-islands"),
 ];
 
 /// What people write for a country, besides its two letters.
@@ -317,6 +319,8 @@ mod tests {
             ("Toronto, Ontario", "ca/on/toronto"),
             ("Berlin, BE, DE", "de/be/berlin"),
             ("Perth, WA, AU", "au/wa/perth"),
+            ("Hagåtña, GU, US", "us/gu/hagatna"),
+            ("St. John's, Newfoundland", "ca/nl/st-johns"),
             ("98101", "us/98101"),
             ("98101-1234", "us/98101"),
             ("Seattle, WA 98101", "us/98101"),

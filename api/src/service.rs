@@ -10,7 +10,7 @@ use stream::{Fatal, Log, LogError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::app::App;
+use crate::app::{App, WAITING_FOR_A_TURN};
 use crate::appraise::Appraiser;
 use crate::centres::Centres;
 use crate::changes::Changes;
@@ -114,6 +114,7 @@ impl Api {
             streams: Arc::new(Semaphore::new(config.max_streams)),
             looks: Semaphore::new(LOOKS_AT_ONCE),
             appraisals: Arc::new(Semaphore::new(config.max_appraisals)),
+            turns: Semaphore::new(WAITING_FOR_A_TURN * config.max_appraisals),
             batches: Arc::new(Semaphore::new(config.max_batches)),
             recent,
             answers: Answers::default(),

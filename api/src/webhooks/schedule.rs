@@ -6,8 +6,8 @@
 //! A webhook that fails is tried with one change at a time, after a pause that doubles; so a receiver that is away for a day
 //! costs a few requests, however much it would have been told. A single change that fails while others pass has a pause of
 //! its own. Per host a few requests are under way at most, so that a slow receiver leaves workers to the others. Since one may have
-//! many hosts, workers are shared in lanes too: those that are slow, or not known yet, have some of them; those of guests, who
-//! may be strangers, some more; and the quick ones of the operator's keys may have all.
+//! many hosts, workers are shared in lanes too: sites that are slow, or not known yet, have a few of them; quick ones of guests,
+//! who may be strangers, some more; and quick ones of the operator's keys may have all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub type Ms = i64;
 pub struct Bounds {
     /// Requests under way.
     pub workers: usize,
-    /// Requests under way to one host.
+    /// Requests under way to one site.
     pub per_host: usize,
     /// Of those, requests under way in each lane.
     pub lanes: [usize; LANES],
@@ -111,8 +111,8 @@ pub enum Outcome {
     Gone,
 }
 
-/// Slow and unknown sites, quick ones of guests, other quick ones.
-pub const LANES: usize = 3;
+/// Slow and unknown sites of guests, and of keys; quick ones of guests, and of keys.
+pub const LANES: usize = 4;
 
 /// Where a webhook's address is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -296,13 +296,13 @@ impl<T: Clone> Schedule<T> {
         Some(Start { webhook: pair.0, session, content })
     }
 
-    /// A request has ended. `jitter`, 0 to 1, spreads the pauses.
+    /// A request has ended, which itself took so long. `jitter`, 0 to 1, spreads the pauses.
     pub fn finish(
         &mut self,
         now: Ms,
         webhook: &AccessId,
         session: SessionId,
-        outcome: Outcome,
+        (outcome, took): (Outcome, Ms),
         jitter: f64,
         done: &mut Vec<Done<T>>,
     ) {
@@ -345,6 +345,7 @@ impl<T: Clone> Schedule<T> {
                 Some(wait)
             }
         };
+        self.judge(webhook, outcome, took);
         self.release(webhook, now, started, fails, jitter);
         self.go_on(&pair, now, fails.is_some(), jitter, done);
         self.settle(&pair);
@@ -513,20 +514,26 @@ impl<T: Clone> Schedule<T> {
         }
     }
 
+    /// Notes whether a webhook's site is quick.
+    fn judge(&mut self, webhook: &AccessId, outcome: Outcome, took: Ms) {
+        let Some(hook) = self.hooks.get(webhook) else { return };
+        let Some(load) = self.sites.get_mut(&hook.site) else { return };
+        if took > self.bounds.quick {
+            load.is_quick = false;
+            self.quick.remove(&hook.site);
+        } else if outcome == Outcome::Taken {
+            // A failure that comes soon says nothing: it takes no worker from anybody.
+            load.is_quick = true;
+            self.quick.insert(hook.site.clone(), ());
+        }
+    }
+
     /// A place of the webhook and its site is free again. `fails`: the wait that was asked for, if the request failed.
     fn release(&mut self, webhook: &AccessId, now: Ms, started: Ms, fails: Option<Ms>, jitter: f64) {
         let Some(hook) = self.hooks.get_mut(webhook) else { return };
         hook.running -= 1;
         if let Some(load) = self.sites.get_mut(&hook.site) {
             load.running -= 1;
-            // A failure that comes soon says nothing of it: it takes no worker from anybody.
-            if now - started > self.bounds.quick {
-                load.is_quick = false;
-                self.quick.remove(&hook.site);
-            } else if fails.is_none() {
-                load.is_quick = true;
-                self.quick.insert(hook.site.clone(), ());
-            }
         }
         match fails {
             Some(wait) => {
@@ -663,9 +670,10 @@ impl<T> Default for State<T> {
 /// In which lane a site's requests are.
 const fn lane(site: &Site, load: &Load) -> usize {
     match (load.is_quick, site.is_guest) {
-        (false, _) => 0,
-        (true, true) => 1,
-        (true, false) => 2,
+        (false, true) => 0,
+        (false, false) => 1,
+        (true, true) => 2,
+        (true, false) => 3,
     }
 }
 
@@ -702,9 +710,9 @@ mod tests {
     fn session(n: u32) -> SessionId {
         SessionId::from_bits(u128::from(n))
     }
-    /// Two webhooks share the host of an even number. Those from 100 on are of guests.
+    /// Two webhooks share the host of an even number. Those from 100 on are of guests, on the same hosts.
     fn site(webhook: u32) -> Site {
-        Site { is_guest: webhook >= 100, host: format!("{}.example", webhook / 2).into() }
+        Site { is_guest: webhook >= 100, host: format!("{}.example", webhook % 100 / 2).into() }
     }
     fn change(content: u32, written: i64, hash: u32, since: Ms) -> Change<u32> {
         let hash = format!("{hash:x}").into();
@@ -732,8 +740,11 @@ mod tests {
             self.schedule.start(now).map(|start| start.content)
         }
         fn finish(&mut self, now: Ms, webhook: u32, of: u32, outcome: Outcome) {
+            self.finish_after(now, 0, webhook, of, outcome);
+        }
+        fn finish_after(&mut self, now: Ms, took: Ms, webhook: u32, of: u32, outcome: Outcome) {
             let mut done = Vec::new();
-            self.schedule.finish(now, &id(webhook), session(of), outcome, 0.5, &mut done);
+            self.schedule.finish(now, &id(webhook), session(of), (outcome, took), 0.5, &mut done);
             self.take(done);
         }
     }
@@ -846,7 +857,7 @@ mod tests {
 
     #[test]
     fn many_slow_hosts_leave_workers_to_quick_ones() {
-        let mut bench = Bench::new(Bounds { lanes: [2, 1, 4], ..BOUNDS });
+        let mut bench = Bench::new(Bounds { lanes: [1, 2, 1, 4], ..BOUNDS });
         // Of the host 5.example it is known that it is quick, also after nothing waited for it.
         bench.offer(0, 10, 1, change(10, 1, 1, 0));
         assert_eq!(bench.start(0), Some(10));
@@ -859,7 +870,7 @@ mod tests {
         bench.offer(300, 10, 1, change(11, 2, 2, 300));
         assert_eq!((bench.schedule.next_at(), bench.start(300)), (Some(300), Some(11)));
         // It was slow this time, though it took it: it queues with the others.
-        bench.finish(900, 10, 1, Outcome::Taken);
+        bench.finish_after(900, 501, 10, 1, Outcome::Taken);
         bench.offer(901, 10, 1, change(12, 3, 3, 901));
         assert_eq!(bench.start(901), None);
         bench.finish(902, 2, 1, Outcome::Taken);
@@ -870,7 +881,7 @@ mod tests {
 
     #[test]
     fn guests_leave_workers_to_the_operators_keys() {
-        let mut bench = Bench::new(Bounds { lanes: [2, 1, 4], ..BOUNDS });
+        let mut bench = Bench::new(Bounds { lanes: [1, 2, 1, 4], ..BOUNDS });
         for webhook in [100, 102, 10] {
             bench.offer(0, webhook, 1, change(webhook, 1, 1, 0));
             assert_eq!(bench.start(0), Some(webhook));
@@ -881,6 +892,26 @@ mod tests {
         }
         let started: Vec<_> = std::iter::from_fn(|| bench.start(1)).collect();
         assert_eq!(started, [11, 101], "all three are quick");
+        // Whether a guest's host is slow says nothing of a key's webhook there.
+        bench.finish_after(2, 501, 100, 1, Outcome::Taken);
+        for webhook in [104, 1] {
+            bench.offer(2, webhook, 1, change(webhook, 1, 1, 2));
+        }
+        let started: Vec<_> = std::iter::from_fn(|| bench.start(2)).collect();
+        assert_eq!(started, [103, 1, 104]);
+    }
+
+    #[test]
+    fn who_never_took_anything_is_not_quick() {
+        let mut bench = Bench::new(Bounds { lanes: [1, 1, 1, 4], ..BOUNDS });
+        for (webhook, outcome) in [(2, Outcome::Gone), (4, FAILS)] {
+            bench.offer(0, webhook, 1, change(webhook, 1, 1, 0));
+            assert_eq!(bench.start(0), Some(webhook));
+            bench.finish(0, webhook, 1, outcome);
+        }
+        bench.offer(1_000, 2, 2, change(5, 1, 1, 1_000));
+        let started: Vec<_> = std::iter::from_fn(|| bench.start(1_000)).collect();
+        assert_eq!(started.len(), 1, "{started:?}");
     }
 
     #[test]
@@ -944,14 +975,19 @@ mod tests {
         Forget(u32),
     }
 
+    /// Of keys and of guests, on two hosts.
+    fn webhook() -> impl Strategy<Value = u32> {
+        prop::sample::select(vec![0_u32, 1, 2, 100, 101, 102])
+    }
+
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            6 => (0..4_u32, 0..3_u32, 0..3_u32, prop::bool::weighted(0.1))
+            6 => (webhook(), 0..3_u32, 0..3_u32, prop::bool::weighted(0.1))
                 .prop_map(|(webhook, of, hash, is_old)| Step::Offer { webhook, of, hash, is_old }),
             6 => Just(Step::Start),
             5 => (0..9_usize, 0..10_u8).prop_map(|(index, how)| Step::Finish(index, how)),
             4 => (0..3_000_i64).prop_map(Step::Wait),
-            1 => (0..4_u32).prop_map(Step::Remove),
+            1 => webhook().prop_map(Step::Remove),
             1 => (0..3_u32).prop_map(Step::Forget),
         ]
     }
@@ -969,7 +1005,7 @@ mod tests {
         fn every_change_ends_once_in_order_and_never_two_of_a_pair_are_under_way(
             steps in prop::collection::vec(step(), 1..150)
         ) {
-            let bounds = Bounds { lanes: [2, 1, 4], ..BOUNDS };
+            let bounds = Bounds { lanes: [1, 2, 1, 4], ..BOUNDS };
             let mut bench = Bench::new(bounds);
             let (mut now, mut written) = (0, 0);
             // Content, its pair, its timestamp, and whether it was forgotten with its partition.
@@ -1017,7 +1053,8 @@ mod tests {
                             5 => Outcome::Gone,
                             _ => Outcome::Taken,
                         };
-                        bench.finish(now, webhook, of, outcome);
+                        let took = if how % 2 == 0 { 0 } else { 501 };
+                        bench.finish_after(now, took, webhook, of, outcome);
                     }
                     Step::Finish(..) => {}
                     Step::Wait(ms) => {

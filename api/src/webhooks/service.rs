@@ -4,6 +4,7 @@
 //! What was sent and not committed is sent again after a crash: at least once, under the same `webhook-id`. Nothing here waits
 //! for a receiver: requests run on threads of their own.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,6 +91,8 @@ pub struct Courier {
     generations: u64,
     letters: Letters,
     reports: Reports,
+    /// Webhooks that were to be deleted since the last look.
+    deleting: BTreeSet<AccessId>,
     ends: SyncSender<Ended>,
     ended: Receiver<Ended>,
     began: Moment,
@@ -114,7 +117,7 @@ impl Courier {
         let bounds = Bounds {
             workers: config.workers,
             per_host: config.per_host,
-            lanes: [config.workers.div_ceil(4), config.workers.div_ceil(2), config.workers],
+            lanes: [4, 8, 2, 1].map(|share| (config.workers / share).max(1)),
             quick: ms(config.timeout / 5),
             pending: config.max_pending,
             pending_bytes: config.max_pending.saturating_mul(BYTES_PER_CHANGE),
@@ -139,6 +142,7 @@ impl Courier {
             marks: Marks::default(),
             generations: 0,
             reports: Reports::default(),
+            deleting: BTreeSet::new(),
             ends,
             ended,
             began: now,
@@ -367,7 +371,7 @@ impl Courier {
                 &reply,
                 self.access.known().webhook(&webhook).and_then(|known| known.delivery.clone()),
             );
-            self.end(&webhook, session, outcome);
+            self.end(&webhook, session, outcome, Ms::try_from(reply.took.as_millis()).unwrap_or(Ms::MAX));
             if is_gone {
                 tracing::info!(webhook = %webhook, "webhook {webhook} is deleted: its receiver answered 410");
                 self.delete(&webhook);
@@ -378,9 +382,9 @@ impl Courier {
         }
     }
 
-    fn end(&mut self, webhook: &AccessId, session: SessionId, outcome: Outcome) {
+    fn end(&mut self, webhook: &AccessId, session: SessionId, outcome: Outcome, took: Ms) {
         let (now, jitter, mut done) = (self.now(), self.jitter(), Vec::new());
-        self.schedule.finish(now, webhook, session, outcome, jitter, &mut done);
+        self.schedule.finish(now, webhook, session, (outcome, took), jitter, &mut done);
         self.settle(done);
     }
 
@@ -394,7 +398,7 @@ impl Courier {
         while let Some(start) = self.schedule.start(self.now()) {
             let known = self.access.known().webhook(&start.webhook).filter(|webhook| webhook.deleted_at.is_none());
             let Some(known) = known else {
-                self.end(&start.webhook, start.session, Outcome::Gone);
+                self.end(&start.webhook, start.session, Outcome::Gone, 0);
                 continue;
             };
             let (client, ends, allowed) = (Arc::clone(&self.client), self.ends.clone(), self.allowed);
@@ -435,8 +439,15 @@ impl Courier {
         self.remove(id);
         let known = self.access.known().webhook(id).filter(|webhook| webhook.deleted_at.is_none());
         if let Some(known) = known {
+            self.deleting.insert(id.clone());
             self.append(Webhook { deleted_at: Some(access::now()), ..Webhook::clone(&known) });
         }
+    }
+
+    /// Deletes once more what should be deleted: the log may have been away.
+    fn delete_again(&mut self) {
+        let deleting = std::mem::take(&mut self.deleting);
+        deleting.iter().for_each(|id| self.delete(id));
     }
 
     fn append(&self, webhook: Webhook) {
@@ -471,6 +482,7 @@ impl Courier {
         }
         if self.swept.elapsed() >= SWEEP {
             self.swept = Moment::now();
+            self.delete_again();
             self.delete_ownerless();
         }
     }
