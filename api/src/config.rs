@@ -50,8 +50,8 @@ pub struct Config {
     /// Most requests that wait for a version; further ones are answered as if they had not asked to. Below
     /// `max_in_flight`, so that waiting clients never keep out the others.
     pub max_waiting: usize,
-    /// Most open streams; further ones are answered 503. Some 14 kB each with their connection were measured (SSE), so that 10,000 fit into
-    /// 150 MB; each keeps one of `max_connections`, a WebSocket a file descriptor beyond them.
+    /// Most open streams; further ones are answered 503. Some 25 kB each with their connection were measured (SSE), so that 10,000 fit into
+    /// 250 MB; each keeps one of `max_connections`, a WebSocket a file descriptor beyond them.
     pub max_streams: usize,
     /// How often a stream without news says that it is there: below the idle time-out of usual proxies, 60 s. A WebSocket
     /// that does not answer two pings is closed.
