@@ -62,7 +62,7 @@ impl Databases {
         let cluster = self.processes()?;
         let mut pids = machine::family(running.id());
         pids.extend(cluster);
-        Ok(Classic { address, pids, _running: running })
+        Ok(Classic { address, pids, running: Some(running) })
     }
 
     fn processes(&self) -> Result<Vec<u32>> {
@@ -89,7 +89,7 @@ pub struct Classic {
     /// `host:port`.
     pub address: String,
     pids: Vec<u32>,
-    _running: Running,
+    running: Option<Running>,
 }
 
 impl Classic {
@@ -99,6 +99,15 @@ impl Classic {
         pids.sort_unstable();
         pids.dedup();
         pids
+    }
+}
+
+impl Drop for Classic {
+    fn drop(&mut self) {
+        // Killed, its parent would leave the workers behind.
+        if let Some(Err(error)) = self.running.take().map(|running| running.stop("the classic build")) {
+            eprintln!("{error:#}");
+        }
     }
 }
 
