@@ -15,6 +15,10 @@ const MAX_VALUE: usize = 1_024;
 /// Gives the parameters of one operation their bounds.
 pub fn bound(at: &Operation, operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["in"] == "query" && parameter["required"] != true {
+            // As `query.rs` reads it: forms send what was left open as an empty value.
+            parameter["allowEmptyValue"] = json!(true);
+        }
         let name = parameter["name"].as_str().unwrap_or_default();
         if let Some((schema, example)) = of(at, name, &parameter["schema"]) {
             parameter["schema"] = schema;

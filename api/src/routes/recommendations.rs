@@ -26,8 +26,9 @@ use crate::tags::{Current, Tag};
 use crate::tail::Verdict;
 use crate::wait::{Ask, Look, Step, decide, wait_for};
 
-/// How old counts may be in an answer that no read was made for.
-const COUNTS_AGE: Duration = Duration::from_secs(1);
+/// How old counts may be in an answer that no read was made for: between half of this and all of it, by session, so that those
+/// that were read together are not read again together.
+const COUNTS_AGE_MS: u64 = 1_000;
 
 /// The three best of a session.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -184,8 +185,11 @@ fn remembered(app: &App, session: SessionId, headers: &HeaderMap, now: Moment) -
     let known = if has(headers, &tag) {
         None
     } else {
-        // What is announced are the items: counts are read again after a second.
-        let known = app.recent.get(session).filter(|_| now.saturating_duration_since(read) < COUNTS_AGE);
+        // What is announced are the items: counts are read again after a second at most.
+        let half = COUNTS_AGE_MS / 2;
+        // The lowest bits of a hash.
+        let age = Duration::from_millis(half + session.bits() as u64 % half);
+        let known = app.recent.get(session).filter(|_| now.saturating_duration_since(read) < age);
         let Some(known) = known.filter(|known| known.row.items.timestamp.raw() == timestamp) else { return Ok(None) };
         Some(known)
     };

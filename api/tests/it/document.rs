@@ -112,6 +112,9 @@ fn every_operation_is_described_whole() {
             if parameter["in"] != "header" && !is_bounded(&parameter["schema"]) {
                 missing.push(format!("{at}: bounds of {name} (openapi/parameters.rs)"));
             }
+            if (parameter["in"] == "query") != (parameter["allowEmptyValue"] == true) && parameter["required"] != true {
+                missing.push(format!("{at}: that {name} may be empty, and nothing but queries' parameters"));
+            }
             if parameter["in"] == "path" && parameter.get("example").is_none() {
                 missing.push(format!("{at}: an example of {name} (openapi/parameters.rs)"));
             }
