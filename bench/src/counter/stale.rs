@@ -41,9 +41,9 @@ pub fn watched(
     for session in &town.sessions[..ASKED] {
         let ask = ask(session);
         ensure!(connection.ask(&ask, &mut body)? == 200, "{address}: {}", String::from_utf8_lossy(&body));
-        let Some((listing, _)) = seen(&body)?.items.into_iter().next() else { continue };
+        let Some((listing, now)) = seen(&body)?.items.into_iter().next() else { continue };
         if found.len() < WATCHED && !listings.contains(&listing) {
-            let (event, price) = town.cheaper(&listing)?;
+            let (event, price) = town.cheaper(&listing, now)?;
             listings.push(listing.clone());
             found.push((Watched { ask, listing, price: price as f64 }, event.json(), event.feed().to_owned()));
         }

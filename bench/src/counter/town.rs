@@ -46,11 +46,13 @@ impl Town {
         synthetic::sessions(&self.config, SEED_OF_NEWCOMERS).map(|session| session.preferences)
     }
 
-    /// What a listing's feed would say if its price were lower by one in a hundred, and that price.
-    pub fn cheaper(&self, id: &str) -> Result<(Event, i64)> {
+    /// What a listing's feed would say if its price were lower by one in a hundred than it is now, and that price.
+    pub fn cheaper(&self, id: &str, now: f64) -> Result<(Event, i64)> {
         let at = *self.by_id.get(id).with_context(|| format!("{id} is no listing of the town"))?;
         let mut event = self.events[at];
-        event.offer.list_price -= event.offer.list_price / 100 + 1;
+        // Prices of the town are whole, and fit.
+        let now = now as u32;
+        event.offer.list_price = now - now / 100 - 1;
         event.offer.modified_ms = now_ms();
         Ok((event, i64::from(event.offer.list_price)))
     }
@@ -85,10 +87,10 @@ mod tests {
         let town = Town::build(50, 2).unwrap();
         assert_eq!((town.events.len(), town.sessions.len()), (50, 2));
         let event = town.events[7];
-        let (cheaper, price) = town.cheaper(event.listing_id().as_str()).unwrap();
+        let (cheaper, price) = town.cheaper(event.listing_id().as_str(), 500_000.0).unwrap();
         assert_eq!(cheaper.home, event.home);
-        assert!(price < i64::from(event.offer.list_price) && cheaper.offer.modified_ms >= event.offer.modified_ms);
-        assert!(town.cheaper("nobody:1").is_err());
+        assert!(price == 494_999 && cheaper.offer.modified_ms >= event.offer.modified_ms);
+        assert!(town.cheaper("nobody:1", 1e5).is_err());
     }
 
     #[test]
