@@ -30,8 +30,9 @@ use crate::tags::Tags;
 use crate::tail::Verdict;
 use crate::webhooks::Webhooks;
 
-/// How long a request waits for its turn to use a model, and how many do for each whose turn it is.
+/// How long a request waits for its turn to use a model.
 const TURN: Duration = Duration::from_secs(1);
+/// How many wait for each whose turn it is.
 pub const WAITING_FOR_A_TURN: usize = 16;
 
 /// Shared by all requests.
@@ -58,7 +59,7 @@ pub struct App {
     pub tags: Arc<Tags>,
     /// Up to when the shards have applied the logs.
     pub freshness: Arc<Freshness>,
-    /// The newest rows seen, for when the store is away.
+    /// The newest rows seen, for when the store is away and for when none is newer.
     pub recent: Arc<Recent>,
     /// Answers given lately, for when the store is away.
     pub answers: Answers,

@@ -5,10 +5,10 @@
 //!
 //! The files: `service` (start and stop), `server` (connections), `router`, `guard`, `limits` and `surround` (all requests), `routes/` (each
 //! request), `older` (the names of APIs that roost replaces), `web` (the page at `/`), `webhooks` (what is sent of its own), `statements`, `follow` and `overheard` (the log),
-//! `changes`, `listeners` and `feed` (streams), `wait` (for a statement's row), `recent` and `recall` (while the store is away), `scan`
+//! `changes`, `listeners` and `feed` (streams), `wait` (for a statement's row), `tags` and `recent` (answers without a read), `recent` and `recall` (while the store is away), `scan`
 //! (many listings), `names` and `centres` (markets), `caller` (who asks), `lent` and `preview` (what other parts of the process do for it), and the pure
 //! rest: `idempotency`, `query`, `cursor`, `etag`, `page`, `filters`, `property`, `places`, `alike`, `bots`, `tail`, `origin`, `trace`,
-//! `duplicates`, `redact`, `problem`.
+//! `duplicates`, `redact`, `generations`, `problem`.
 
 mod alike;
 mod app;
@@ -27,6 +27,7 @@ mod feed;
 mod filters;
 mod follow;
 mod freshness;
+mod generations;
 mod guard;
 mod idempotency;
 mod lent;

@@ -3,8 +3,7 @@
 //!
 //! Knows no route. Answers of sessions are not here: those are rows, see `recent.rs`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
@@ -16,6 +15,7 @@ use schemas::units::Instant;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::generations::Generations;
 use crate::metrics;
 use crate::problem::{Kind, Problem};
 use crate::statements::now_ms;
@@ -30,13 +30,13 @@ const MAX_KEY_BYTES: usize = 512;
 const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The answers.
-#[derive(Debug, Default)]
-pub struct Answers(Mutex<Generations>);
+#[derive(Debug)]
+pub struct Answers(Mutex<Generations<String, Answer>>);
 
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<String, Answer>,
-    old: HashMap<String, Answer>,
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(MAX_ANSWERS)))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -49,24 +49,20 @@ struct Answer {
 impl Answers {
     fn keep(&self, key: String, body: Bytes) {
         let answer = Answer { body, given: Moment::now(), at_ms: now_ms() };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.young.len() >= MAX_ANSWERS && !all.young.contains_key(&key) {
-            all.old = std::mem::take(&mut all.young);
-        }
-        all.old.remove(&key);
-        all.young.insert(key, answer);
+        self.lock().insert(key, answer);
     }
 
     fn get(&self, key: &str) -> Option<Answer> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = all.young.get(key).or_else(|| all.old.get(key));
-        answer.filter(|answer| answer.given.elapsed() <= MAX_AGE).cloned()
+        self.lock().get(key).filter(|answer| answer.given.elapsed() <= MAX_AGE).cloned()
     }
 
     fn forget(&self, key: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.young.remove(key);
-        all.old.remove(key);
+        self.lock().remove(key);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations<String, Answer>> {
+        // Nothing can panic while it is held.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,13 +136,12 @@ mod tests {
         let answers = Answers::default();
         for n in 0..10 * MAX_ANSWERS {
             answers.keep(n.to_string(), Bytes::new());
-            let all = answers.0.lock().unwrap();
-            assert!(all.young.len() + all.old.len() <= 2 * MAX_ANSWERS);
+            assert!(answers.lock().len() <= 2 * MAX_ANSWERS);
         }
         let newest = (10 * MAX_ANSWERS - 1).to_string();
         assert!(answers.get(&newest).is_some() && answers.get("0").is_none());
         let long_ago = Moment::now().checked_sub(MAX_AGE + Duration::from_secs(1));
-        if let (Some(given), Some(answer)) = (long_ago, answers.0.lock().unwrap().young.get_mut(&newest)) {
+        if let (Some(given), Some(answer)) = (long_ago, answers.lock().get_mut(&newest)) {
             answer.given = given;
         }
         if long_ago.is_some() {

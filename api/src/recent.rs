@@ -1,14 +1,16 @@
-//! The newest rows of recommendations that this process has seen: what it answers while the store is away, marked as stale.
+//! The newest rows of recommendations that this process has seen: what it answers while the store is away, marked as stale, and
+//! where `tags.rs` knows that nothing newer was written.
 //!
 //! A cache of whoever asked lately, never the truth: who reads it asks `follow.rs` first whether the session is still there, and an
 //! erasure drops the row at once.
 
-use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use schemas::id::SessionId;
 use schemas::units::Instant;
 use store::RecommendationRow;
+
+use crate::generations::Generations;
 
 /// Most rows of one of the two generations: 10,000 in all. A row of three items has some 4 kB, so that all of them take 40 MB.
 const MAX_ROWS: usize = 5_000;
@@ -24,22 +26,15 @@ pub struct Known {
     pub as_of: Option<Instant>,
 }
 
-/// The rows of the sessions that were last seen, in two generations: what is asked for again moves to the young one.
-#[derive(Debug, Default)]
-pub struct Recent(Mutex<Generations>);
-
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<SessionId, Known>,
-    old: HashMap<SessionId, Known>,
-}
+/// The rows of the sessions that were last seen.
+#[derive(Debug)]
+pub struct Recent(Mutex<Generations<SessionId, Known>>);
 
 impl Recent {
     /// Takes in a row as it was just seen. Older than what is there: nothing.
     pub fn keep(&self, session: SessionId, row: &RecommendationRow, as_of: Option<Instant>) {
         let mut all = self.lock();
-        let known = all.young.get_mut(&session);
-        match known {
+        match all.touch(session) {
             // As a rule: a client that polls gets what it has.
             Some(known) if known.row.items.timestamp == row.items.timestamp => {
                 known.as_of = known.as_of.max(as_of);
@@ -53,7 +48,7 @@ impl Recent {
         }
         let counts = row.counts.as_ref().map_or(0, |cell| cell.json.len());
         if row.items.json.len() + counts > MAX_ROW_BYTES {
-            all.forget(session);
+            all.remove(&session);
             return;
         }
         all.insert(session, Known { row: row.clone(), as_of });
@@ -61,38 +56,23 @@ impl Recent {
 
     /// The row of a session, if it is there.
     pub fn get(&self, session: SessionId) -> Option<Known> {
-        let mut all = self.lock();
-        if let Some(known) = all.young.get(&session) {
-            return Some(known.clone());
-        }
-        let known = all.old.remove(&session)?;
-        all.insert(session, known.clone());
-        Some(known)
+        self.lock().touch(session).cloned()
     }
 
     /// Drops the row of a session that is erased.
     pub fn forget(&self, session: SessionId) {
-        self.lock().forget(session);
+        self.lock().remove(&session);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Generations> {
+    fn lock(&self) -> MutexGuard<'_, Generations<SessionId, Known>> {
         // Nothing can panic while it is held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn insert(&mut self, session: SessionId, known: Known) {
-        if self.young.len() >= MAX_ROWS && !self.young.contains_key(&session) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.old.remove(&session);
-        self.young.insert(session, known);
-    }
-
-    fn forget(&mut self, session: SessionId) {
-        self.young.remove(&session);
-        self.old.remove(&session);
+impl Default for Recent {
+    fn default() -> Self {
+        Self(Mutex::new(Generations::new(MAX_ROWS)))
     }
 }
 
@@ -143,8 +123,7 @@ mod tests {
             if n % MAX_ROWS == 0 {
                 assert!(recent.get(session(0)).is_some(), "{n}");
             }
-            let all = recent.lock();
-            assert!(all.young.len() + all.old.len() <= 2 * MAX_ROWS);
+            assert!(recent.lock().len() <= 2 * MAX_ROWS);
         }
         assert_eq!(recent.get(session(1)), None);
     }

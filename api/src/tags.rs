@@ -1,7 +1,7 @@
 //! The entity tags of sessions whose rows were read lately, kept current by topic `recommendations`: a client that has the newest
-//! picks is answered 304 without a read.
+//! picks is answered 304 without a read, and another one with the row that `recent.rs` has, if that is the newest.
 //!
-//! A memory of hashes and nothing else: no picks, and no answer but that they are the same. Whoever reads a row begins to watch its
+//! A memory of hashes and nothing else. Whoever reads a row begins to watch its
 //! session before, and what is announced from then on makes the tag unknown until a row as new was read. A write that was announced
 //! before may still be under way: so a row is only remembered when its shard had written, before it was read, all of what was
 //! there when the watch began. Thus a tag is never older than the log is far. Against announcements that never come a tag is only
@@ -9,13 +9,14 @@
 //!
 //! Pure but for its locks: the time is an argument.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Moment};
 
 use schemas::id::SessionId;
 use schemas::units::Instant;
+
+use crate::generations::Generations;
 
 /// Locks, so that requests seldom wait for one another: many times as many as there are threads.
 const SHARDS: usize = 16;
@@ -28,18 +29,12 @@ const CLOCKS_APART_MS: i64 = 1_000;
 /// The memory.
 #[derive(Debug)]
 pub struct Tags {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<Generations<SessionId, Entry>>; SHARDS],
     /// Names watches.
     next: AtomicU64,
     /// Whether the topic is followed.
     is_followed: AtomicBool,
     believed_for: Duration,
-}
-
-#[derive(Debug, Default)]
-struct Shard {
-    young: HashMap<SessionId, Entry>,
-    old: HashMap<SessionId, Entry>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +78,7 @@ pub struct Watch {
 impl Tags {
     /// Remembers nothing yet. A tag is believed for so long after its row was read.
     pub fn new(believed_for: Duration) -> Self {
-        let shards = std::array::from_fn(|_| Mutex::default());
+        let shards = std::array::from_fn(|_| Mutex::new(Generations::new(CAPACITY)));
         Self { shards, next: AtomicU64::new(0), is_followed: AtomicBool::new(false), believed_for }
     }
 
@@ -93,7 +88,7 @@ impl Tags {
             return None;
         }
         let shard = self.shard(session);
-        let entry = shard.young.get(&session).or_else(|| shard.old.get(&session))?;
+        let entry = shard.get(&session)?;
         let Entry { timestamp, read, .. } = *entry;
         let is_believed = now.saturating_duration_since(read) < self.believed_for;
         let tag = entry.tag.clone().filter(|_| is_believed)?;
@@ -103,20 +98,12 @@ impl Tags {
     /// Watches a session from now on: to be called before its row is read. `now_ms` is the same as `now`, since 1970.
     pub fn watch(&self, session: SessionId, now: Moment, now_ms: i64) -> Watch {
         let mut shard = self.shard(session);
-        let Shard { young, old } = &mut *shard;
-        if young.len() >= CAPACITY && !young.contains_key(&session) {
-            *old = std::mem::take(young);
+        if let Some(entry) = shard.touch(session) {
+            return entry.watch;
         }
-        let entry = young.entry(session).or_insert_with(|| {
-            let new = || Entry {
-                watch: Watch { serial: self.next.fetch_add(1, Ordering::Relaxed), began_ms: now_ms },
-                timestamp: i64::MIN,
-                tag: None,
-                read: now,
-            };
-            old.remove(&session).unwrap_or_else(new)
-        });
-        entry.watch
+        let watch = Watch { serial: self.next.fetch_add(1, Ordering::Relaxed), began_ms: now_ms };
+        shard.insert(session, Entry { watch, timestamp: i64::MIN, tag: None, read: now });
+        watch
     }
 
     /// The row was read, since `watch` and not before `now`; up to `as_of` its shard had written everything by then.
@@ -133,8 +120,7 @@ impl Tags {
             return;
         }
         let mut shard = self.shard(session);
-        let Shard { young, old } = &mut *shard;
-        let entry = young.get_mut(&session).or_else(|| old.get_mut(&session));
+        let entry = shard.get_mut(&session);
         // Another watch began after this row was read: what was announced in between is not known.
         if let Some(entry) = entry.filter(|entry| entry.watch == watch && timestamp >= entry.timestamp) {
             *entry = Entry { watch, timestamp, tag: Some(tag), read: now };
@@ -144,8 +130,7 @@ impl Tags {
     /// A write of the session's row was announced.
     pub fn announced(&self, session: SessionId, timestamp: i64) {
         let mut shard = self.shard(session);
-        let Shard { young, old } = &mut *shard;
-        let entry = young.get_mut(&session).or_else(|| old.get_mut(&session));
+        let entry = shard.get_mut(&session);
         if let Some(entry) = entry.filter(|entry| timestamp > entry.timestamp) {
             (entry.timestamp, entry.tag) = (timestamp, None);
         }
@@ -153,15 +138,12 @@ impl Tags {
 
     /// Whether anything is remembered of the session: of others nothing needs to be announced.
     pub fn watches(&self, session: SessionId) -> bool {
-        let shard = self.shard(session);
-        shard.young.contains_key(&session) || shard.old.contains_key(&session)
+        self.shard(session).get(&session).is_some()
     }
 
     /// Something happened to the session's row that is not understood, or it is gone.
     pub fn forget(&self, session: SessionId) {
-        let mut shard = self.shard(session);
-        shard.young.remove(&session);
-        shard.old.remove(&session);
+        self.shard(session).remove(&session);
     }
 
     /// Whether the topic is followed. While it is not, and of what was read before it was again, nothing is known.
@@ -174,18 +156,18 @@ impl Tags {
             self.is_followed.store(false, Ordering::Release);
         }
         for shard in &self.shards {
-            *lock(shard) = Shard::default();
+            lock(shard).clear();
         }
         self.is_followed.store(is_followed, Ordering::Release);
     }
 
-    fn shard(&self, session: SessionId) -> MutexGuard<'_, Shard> {
+    fn shard(&self, session: SessionId) -> MutexGuard<'_, Generations<SessionId, Entry>> {
         // The lowest bits of a hash.
         lock(&self.shards[session.bits() as usize % SHARDS])
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<Generations<SessionId, Entry>>) -> MutexGuard<'_, Generations<SessionId, Entry>> {
     // Nothing can panic while it is held.
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -303,12 +285,7 @@ mod tests {
                 tags.watch(kept, now, 0);
             }
         }
-        let size = |shard: &Mutex<Shard>| {
-            // One lock: the second of two in one sentence would wait for the first.
-            let shard = lock(shard);
-            shard.young.len() + shard.old.len()
-        };
-        let count: usize = tags.shards.iter().map(size).sum();
+        let count: usize = tags.shards.iter().map(|shard| lock(shard).len()).sum();
         assert!(count <= 2 * SHARDS * CAPACITY, "{count}");
         assert_eq!(known(&tags, kept, now), Some(tag("a")));
     }

@@ -3,12 +3,12 @@
 //!
 //! It is a memory of the log's tail, not of all sessions: the tables answer for everything older.
 
-use std::collections::HashMap;
-
 use schemas::id::SessionId;
 use schemas::preferences::Preferences;
 use schemas::statement::decode;
 use stream::Record;
+
+use crate::generations::Generations;
 
 /// Most statements remembered, and most erasures, each in two generations: about 40 bytes each, 16 MB together at
 /// worst. At 2,000 statements per second the scorer may lag 50 s before a session it has not scored yet looks unknown.
@@ -91,24 +91,24 @@ impl Tail {
     }
 }
 
-/// The greatest version per session, of the last [`CAPACITY`] sessions at least and twice as many at most.
-#[derive(Debug, Default)]
-struct Newest {
-    young: HashMap<SessionId, u64>,
-    old: HashMap<SessionId, u64>,
-}
+/// The greatest version per session, of the last [`CAPACITY`] sessions at least.
+#[derive(Debug)]
+struct Newest(Generations<SessionId, u64>);
 
 impl Newest {
     fn raise(&mut self, session: SessionId, version: u64) {
         let version = self.get(session).map_or(version, |known| known.max(version));
-        if self.young.len() >= CAPACITY && !self.young.contains_key(&session) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(session, version);
+        self.0.insert(session, version);
     }
 
     fn get(&self, session: SessionId) -> Option<u64> {
-        self.young.get(&session).or_else(|| self.old.get(&session)).copied()
+        self.0.get(&session).copied()
+    }
+}
+
+impl Default for Newest {
+    fn default() -> Self {
+        Self(Generations::new(CAPACITY))
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         for n in 0..3 * CAPACITY as u128 {
             newest.raise(session(n), 1);
         }
-        assert!(newest.young.len() + newest.old.len() <= 2 * CAPACITY);
+        assert!(newest.0.len() <= 2 * CAPACITY);
         assert_eq!(newest.get(session(0)), None);
         for n in 2 * CAPACITY as u128..3 * CAPACITY as u128 {
             assert_eq!(newest.get(session(n)), Some(1), "session {n}");

@@ -1,11 +1,12 @@
 //! Tells receivers over HTTPS when a session's three homes change: registered by `routes/webhooks.rs`, kept on topic `access`.
 //!
-//! Pure: what is sent when (`schedule.rs`), what may be committed (`marks.rs`), which addresses (`guard.rs`), signatures
+//! Pure: what is sent when (`schedule.rs`) and whose turn it is (`lanes.rs`), what may be committed (`marks.rs`), which addresses (`guard.rs`), signatures
 //! (`sign.rs`), bodies (`message.rs`), what is written down of it all (`reports.rs`). Performing: one request (`deliver.rs`), dead
 //! letters (`letters.rs`), the thread that reads the log and hands out work (`service.rs`).
 
 mod deliver;
 pub mod guard;
+mod lanes;
 mod letters;
 mod marks;
 mod message;

@@ -1,19 +1,19 @@
 //! What is sent when: of every webhook and session the newest change, once, in order, again after a failure, and at last given
 //! up. Pure: time is an argument, and what must be done comes out as values.
 //!
-//! Does not know what a change says (`message.rs`), how it is sent (`deliver.rs`), or where it came from (`service.rs`).
+//! Does not know what a change says (`message.rs`), how it is sent (`deliver.rs`), where it came from (`service.rs`), or how hosts share
+//! the workers (`lanes.rs`).
 //!
 //! A webhook that fails is tried with one change at a time, after a pause that doubles; so a receiver that is away for a day
 //! costs a few requests, however much it would have been told. A single change that fails while others pass has a pause of
-//! its own. Per host a few requests are under way at most, so that a slow receiver leaves workers to the others. Since one may have
-//! many hosts, workers are shared in lanes too: sites that are slow, or not known yet, have a few of them; quick ones of guests,
-//! who may be strangers, some more; and quick ones of the operator's keys may have all.
+//! its own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use quick_cache::unsync::Cache;
 use schemas::id::{AccessId, SessionId};
+
+use super::lanes::{self, Lanes, Site, Turn};
 
 /// Milliseconds of a clock that never goes back.
 pub type Ms = i64;
@@ -22,13 +22,7 @@ pub type Ms = i64;
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Requests under way.
-    pub workers: usize,
-    /// Requests under way to one site.
-    pub per_host: usize,
-    /// Of those, requests under way in each lane.
-    pub lanes: [usize; LANES],
-    /// How soon a request ends that is not slow.
-    pub quick: Ms,
+    pub requests: lanes::Bounds,
     /// Changes that wait; beyond, the oldest of the webhook that has most is given up.
     pub pending: usize,
     /// Bytes of the changes that wait.
@@ -111,33 +105,14 @@ pub enum Outcome {
     Gone,
 }
 
-/// Slow and unknown sites of guests, and of keys; quick ones of guests, and of keys.
-pub const LANES: usize = 4;
-
-/// Where a webhook's address is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Site {
-    /// Whether a session registered it: what guests do is not held against a key that sends to the same host.
-    pub is_guest: bool,
-    /// Name or address.
-    pub host: Arc<str>,
-}
-
 type Pair = (AccessId, SessionId);
-
-/// Of how many sites it is remembered that they are quick, while nothing waits for them.
-const QUICK_SITES: usize = 10_000;
 
 /// What is sent when.
 pub struct Schedule<T> {
     bounds: Bounds,
     pairs: HashMap<Pair, State<T>>,
     hooks: HashMap<AccessId, Hook>,
-    sites: HashMap<Site, Load>,
-    /// Sites of each lane with something to start and room for it, by when.
-    ready: [BTreeSet<(Ms, Site)>; LANES],
-    /// Sites that were quick when they were last asked.
-    quick: Cache<Site, ()>,
+    lanes: Lanes,
     /// Webhooks by how much waits for them.
     loads: BTreeSet<(usize, AccessId)>,
     /// Webhooks whose last request failed.
@@ -145,9 +120,6 @@ pub struct Schedule<T> {
     /// Pairs without anything that waits, the longest so first.
     idle: BTreeMap<u64, Pair>,
     serial: u64,
-    running: usize,
-    /// Of those, how many were started in each lane.
-    in_lane: [usize; LANES],
     pending: usize,
     pending_bytes: usize,
 }
@@ -170,7 +142,7 @@ struct State<T> {
 struct Running<T> {
     change: Change<T>,
     started: Ms,
-    lane: usize,
+    turn: Turn,
     /// Whether the webhook is gone, or the session's partition, since it began.
     is_orphan: bool,
 }
@@ -198,20 +170,8 @@ struct Hook {
     queue: BTreeSet<(Ms, u64, SessionId)>,
     /// What waits, by age.
     ages: BTreeSet<(Ms, SessionId)>,
-    /// Its place in `Load::ready`.
+    /// When it is to be started next, as `lanes` has it.
     ready: Option<Ms>,
-}
-
-/// What there is of a site.
-#[derive(Debug, Default)]
-struct Load {
-    hooks: usize,
-    running: usize,
-    /// Webhooks with something to start, by when.
-    ready: BTreeSet<(Ms, AccessId)>,
-    is_quick: bool,
-    /// Its place in `Schedule::ready`: in which of them, and when.
-    place: Option<(usize, Ms)>,
 }
 
 impl<T: Clone> Schedule<T> {
@@ -221,15 +181,11 @@ impl<T: Clone> Schedule<T> {
             bounds,
             pairs: HashMap::new(),
             hooks: HashMap::new(),
-            sites: HashMap::new(),
-            ready: Default::default(),
-            quick: Cache::new(QUICK_SITES),
+            lanes: Lanes::new(bounds.requests),
             loads: BTreeSet::new(),
             failing: BTreeSet::new(),
             idle: BTreeMap::new(),
             serial: 0,
-            running: 0,
-            in_lane: [0; LANES],
             pending: 0,
             pending_bytes: 0,
         }
@@ -277,21 +233,17 @@ impl<T: Clone> Schedule<T> {
 
     /// The next request to make, if one is due and there is room for it.
     pub fn start(&mut self, now: Ms) -> Option<Start<T>> {
-        let (_, site) = self.next().filter(|(at, _)| *at <= now)?;
-        let load = self.sites.get(site)?;
-        let lane = lane(site, load);
-        let (_, webhook) = load.ready.first()?.clone();
+        let (_, webhook) = self.lanes.next().filter(|(at, _)| *at <= now)?;
+        let webhook = webhook.clone();
         let (_, _, session) = *self.hooks.get(&webhook)?.queue.first()?;
         let pair = (webhook, session);
         let change = self.take_pending(&pair)?;
         let content = change.content.clone();
         let state = self.pairs.get_mut(&pair)?;
-        state.running = Some(Running { change, started: now, lane, is_orphan: false });
-        self.running += 1;
-        self.in_lane[lane] += 1;
         let hook = self.hooks.get_mut(&pair.0)?;
+        let turn = self.lanes.start(&hook.site);
         hook.running += 1;
-        self.sites.get_mut(&hook.site)?.running += 1;
+        state.running = Some(Running { change, started: now, turn, is_orphan: false });
         self.refresh(&pair.0);
         Some(Start { webhook: pair.0, session, content })
     }
@@ -308,9 +260,8 @@ impl<T: Clone> Schedule<T> {
     ) {
         let pair = (webhook.clone(), session);
         let Some(state) = self.pairs.get_mut(&pair) else { return };
-        let Some(Running { change, started, lane, is_orphan }) = state.running.take() else { return };
-        self.running -= 1;
-        self.in_lane[lane] -= 1;
+        let Some(Running { change, started, turn, is_orphan }) = state.running.take() else { return };
+        self.lanes.end(turn, outcome == Outcome::Taken, took);
         let mut tell = |fate, content| done.push(Done { webhook: webhook.clone(), fate, content });
         let fails = match outcome {
             Outcome::Taken => {
@@ -345,7 +296,6 @@ impl<T: Clone> Schedule<T> {
                 Some(wait)
             }
         };
-        self.judge(webhook, outcome, took);
         self.release(webhook, now, started, fails, jitter);
         self.go_on(&pair, now, fails.is_some(), jitter, done);
         self.settle(&pair);
@@ -392,24 +342,17 @@ impl<T: Clone> Schedule<T> {
 
     /// When something is to be started next; `None`: when something ends or comes.
     pub fn next_at(&self) -> Option<Ms> {
-        self.next().map(|(at, _)| *at)
-    }
-
-    /// The site whose turn is next, and when, as far as workers are free for it.
-    fn next(&self) -> Option<&(Ms, Site)> {
-        let has_room = |lane: &usize| self.in_lane[*lane] < self.bounds.lanes[*lane];
-        let firsts = (0..LANES).filter(has_room).filter_map(|lane| self.ready[lane].first());
-        firsts.min().filter(|_| self.running < self.bounds.workers)
+        self.lanes.next().map(|(at, _)| at)
     }
 
     /// How many changes wait or are under way.
     pub fn len(&self) -> usize {
-        self.pending + self.running
+        self.pending + self.running()
     }
 
     /// Requests under way.
-    pub const fn running(&self) -> usize {
-        self.running
+    pub fn running(&self) -> usize {
+        self.lanes.running()
     }
 
     /// Whether the next change may crowd out another one.
@@ -432,9 +375,7 @@ impl<T: Clone> Schedule<T> {
         if self.hooks.contains_key(webhook) {
             return;
         }
-        let is_quick = self.quick.get(site).is_some();
-        let load = self.sites.entry(site.clone()).or_insert_with(|| Load { is_quick, ..Load::default() });
-        load.hooks += 1;
+        self.lanes.join(site);
         let hook = Hook {
             site: site.clone(),
             failures: 0,
@@ -453,15 +394,9 @@ impl<T: Clone> Schedule<T> {
         let Some(hook) = self.hooks.get(webhook).filter(|hook| hook.running == 0 && hook.ages.is_empty()) else {
             return;
         };
-        let site = hook.site.clone();
+        self.lanes.leave(&hook.site);
         self.hooks.remove(webhook);
         self.failing.remove(webhook);
-        if let Some(load) = self.sites.get_mut(&site) {
-            load.hooks -= 1;
-            if load.hooks == 0 {
-                self.sites.remove(&site);
-            }
-        }
     }
 
     fn put_pending(&mut self, pair: &Pair, change: Change<T>, due: Ms) {
@@ -514,27 +449,10 @@ impl<T: Clone> Schedule<T> {
         }
     }
 
-    /// Notes whether a webhook's site is quick.
-    fn judge(&mut self, webhook: &AccessId, outcome: Outcome, took: Ms) {
-        let Some(hook) = self.hooks.get(webhook) else { return };
-        let Some(load) = self.sites.get_mut(&hook.site) else { return };
-        if took > self.bounds.quick {
-            load.is_quick = false;
-            self.quick.remove(&hook.site);
-        } else if outcome == Outcome::Taken {
-            // A failure that comes soon says nothing: it takes no worker from anybody.
-            load.is_quick = true;
-            self.quick.insert(hook.site.clone(), ());
-        }
-    }
-
-    /// A place of the webhook and its site is free again. `fails`: the wait that was asked for, if the request failed.
+    /// A place of the webhook is free again. `fails`: the wait that was asked for, if the request failed.
     fn release(&mut self, webhook: &AccessId, now: Ms, started: Ms, fails: Option<Ms>, jitter: f64) {
         let Some(hook) = self.hooks.get_mut(webhook) else { return };
         hook.running -= 1;
-        if let Some(load) = self.sites.get_mut(&hook.site) {
-            load.running -= 1;
-        }
         match fails {
             Some(wait) => {
                 // Of requests that were under way at once the first counts.
@@ -568,10 +486,9 @@ impl<T: Clone> Schedule<T> {
         self.refresh(webhook);
     }
 
-    /// Puts a webhook and its site where they belong among what can be started.
+    /// Puts a webhook where it belongs among what can be started.
     fn refresh(&mut self, webhook: &AccessId) {
         let Some(hook) = self.hooks.get_mut(webhook) else { return };
-        let Some(load) = self.sites.get_mut(&hook.site) else { return };
         let first = hook.queue.first().map(|(due, ..)| *due);
         let at = match hook.failures {
             0 => first,
@@ -579,22 +496,8 @@ impl<T: Clone> Schedule<T> {
             _ if hook.running > 0 => None,
             _ => first.map(|due| due.max(hook.retry_at)),
         };
-        if let Some(old) = hook.ready.take() {
-            load.ready.remove(&(old, webhook.clone()));
-        }
-        if let Some(at) = at {
-            load.ready.insert((at, webhook.clone()));
-            hook.ready = Some(at);
-        }
-        if let Some((lane, old)) = load.place.take() {
-            self.ready[lane].remove(&(old, hook.site.clone()));
-        }
-        let has_room = load.running < self.bounds.per_host;
-        if let Some((at, _)) = load.ready.first().filter(|_| has_room) {
-            let lane = lane(&hook.site, load);
-            load.place = Some((lane, *at));
-            self.ready[lane].insert((*at, hook.site.clone()));
-        }
+        self.lanes.place(webhook, &hook.site, hook.ready, at);
+        hook.ready = at;
     }
 
     fn abandon(&mut self, pair: &Pair, fate: Fate, done: &mut Vec<Done<T>>) {
@@ -667,16 +570,6 @@ impl<T> Default for State<T> {
     }
 }
 
-/// In which lane a site's requests are.
-const fn lane(site: &Site, load: &Load) -> usize {
-    match (load.is_quick, site.is_guest) {
-        (false, true) => 0,
-        (false, false) => 1,
-        (true, true) => 2,
-        (true, false) => 3,
-    }
-}
-
 /// The pause after so many failures in a row: doubled with each, a fifth more or less.
 fn pause(bounds: &Bounds, failures: u32, jitter: f64) -> Ms {
     let doublings = failures.saturating_sub(1).min(30);
@@ -690,12 +583,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::webhooks::lanes::LANES;
 
     const BOUNDS: Bounds = Bounds {
-        workers: 4,
-        per_host: 2,
-        lanes: [4; LANES],
-        quick: 500,
+        requests: lanes::Bounds { workers: 4, lanes: [4; LANES], per_site: 2, quick: 500 },
         pending: 6,
         pending_bytes: 1_000,
         remembered: 4,
@@ -704,6 +595,9 @@ mod tests {
         give_up_after: 10_000,
     };
 
+    fn with_lanes(lanes: [usize; LANES]) -> Bounds {
+        Bounds { requests: lanes::Bounds { lanes, ..BOUNDS.requests }, ..BOUNDS }
+    }
     fn id(n: u32) -> AccessId {
         format!("{n:012x}").parse().unwrap()
     }
@@ -857,7 +751,7 @@ mod tests {
 
     #[test]
     fn many_slow_hosts_leave_workers_to_quick_ones() {
-        let mut bench = Bench::new(Bounds { lanes: [1, 2, 1, 4], ..BOUNDS });
+        let mut bench = Bench::new(with_lanes([1, 2, 1, 4]));
         // Of the host 5.example it is known that it is quick, also after nothing waited for it.
         bench.offer(0, 10, 1, change(10, 1, 1, 0));
         assert_eq!(bench.start(0), Some(10));
@@ -881,7 +775,7 @@ mod tests {
 
     #[test]
     fn guests_leave_workers_to_the_operators_keys() {
-        let mut bench = Bench::new(Bounds { lanes: [1, 2, 1, 4], ..BOUNDS });
+        let mut bench = Bench::new(with_lanes([1, 2, 1, 4]));
         for webhook in [100, 102, 10] {
             bench.offer(0, webhook, 1, change(webhook, 1, 1, 0));
             assert_eq!(bench.start(0), Some(webhook));
@@ -903,7 +797,7 @@ mod tests {
 
     #[test]
     fn who_never_took_anything_is_not_quick() {
-        let mut bench = Bench::new(Bounds { lanes: [1, 1, 1, 4], ..BOUNDS });
+        let mut bench = Bench::new(with_lanes([1, 1, 1, 4]));
         for (webhook, outcome) in [(2, Outcome::Gone), (4, FAILS)] {
             bench.offer(0, webhook, 1, change(webhook, 1, 1, 0));
             assert_eq!(bench.start(0), Some(webhook));
@@ -1005,7 +899,7 @@ mod tests {
         fn every_change_ends_once_in_order_and_never_two_of_a_pair_are_under_way(
             steps in prop::collection::vec(step(), 1..150)
         ) {
-            let bounds = Bounds { lanes: [1, 2, 1, 4], ..BOUNDS };
+            let bounds = with_lanes([1, 2, 1, 4]);
             let mut bench = Bench::new(bounds);
             let (mut now, mut written) = (0, 0);
             // Content, its pair, its timestamp, and whether it was forgotten with its partition.
@@ -1039,10 +933,11 @@ mod tests {
                             prop_assert!(written >= *newest, "out of order");
                             *newest = written;
                             flights.push(Flight { webhook, of });
-                            prop_assert!(flights.len() <= bounds.workers);
-                            prop_assert!((0..LANES).all(|lane| bench.schedule.in_lane[lane] <= bounds.lanes[lane]));
+                            prop_assert!(flights.len() <= bounds.requests.workers);
+                            let in_lanes = bench.schedule.lanes.in_lanes();
+                            prop_assert!((0..LANES).all(|lane| in_lanes[lane] <= bounds.requests.lanes[lane]));
                             let of_host = flights.iter().filter(|f| f.webhook / 2 == webhook / 2).count();
-                            prop_assert!(of_host <= BOUNDS.per_host);
+                            prop_assert!(of_host <= bounds.requests.per_site);
                         }
                     }
                     Step::Finish(index, how) if !flights.is_empty() => {
@@ -1097,8 +992,8 @@ mod tests {
                     prop_assert!(offered.iter().any(|o| (o.0, o.1) == (webhook, of) && o.2 > written));
                 }
             }
-            prop_assert!(bench.schedule.ready.iter().all(BTreeSet::is_empty) && bench.schedule.loads.is_empty());
-            prop_assert_eq!((bench.schedule.pending_bytes, bench.schedule.in_lane), (0, [0; LANES]));
+            prop_assert!(bench.schedule.lanes.is_idle() && bench.schedule.loads.is_empty());
+            prop_assert_eq!((bench.schedule.pending_bytes, bench.schedule.running()), (0, 0));
         }
     }
 }

@@ -23,10 +23,11 @@ use tokio::sync::watch;
 
 use super::deliver::{Client, Reply};
 use super::guard::{self, Allowed};
+use super::lanes::{self, Site};
 use super::letters::{Letter, Letters};
 use super::marks::{Mark, Marks};
 use super::reports::Reports;
-use super::schedule::{Bounds, Change, Done, Fate, Ms, Outcome, Schedule, Site};
+use super::schedule::{Bounds, Change, Done, Fate, Ms, Outcome, Schedule};
 use super::{message, secrets, sign};
 use crate::config::WebhookConfig;
 use crate::metrics;
@@ -115,10 +116,12 @@ impl Courier {
     ) -> Result<Self, LogError> {
         let ms = |time: Duration| Ms::try_from(time.as_millis()).unwrap_or(Ms::MAX / 4);
         let bounds = Bounds {
-            workers: config.workers,
-            per_host: config.per_host,
-            lanes: [4, 8, 2, 1].map(|share| (config.workers / share).max(1)),
-            quick: ms(config.timeout / 5),
+            requests: lanes::Bounds {
+                workers: config.workers,
+                lanes: [4, 8, 2, 1].map(|share| (config.workers / share).max(1)),
+                per_site: config.per_host,
+                quick: ms(config.timeout / 5),
+            },
             pending: config.max_pending,
             pending_bytes: config.max_pending.saturating_mul(BYTES_PER_CHANGE),
             remembered: REMEMBERED,
@@ -490,9 +493,7 @@ impl Courier {
     /// The webhooks of a key go when it has ended.
     fn delete_ownerless(&mut self) {
         let all: Vec<Arc<Webhook>> = self.access.known().webhooks().cloned().collect();
-        let is_ownerless = |webhook: &&Arc<Webhook>| {
-            matches!(webhook.owner, Owner::Key(_)) && self.access.is_ended_owner(&webhook.owner)
-        };
+        let is_ownerless = |webhook: &&Arc<Webhook>| self.access.is_ended_owner(&webhook.owner);
         let gone: Vec<AccessId> = all.iter().filter(is_ownerless).map(|webhook| webhook.webhook_id.clone()).collect();
         gone.iter().for_each(|id| self.delete(id));
     }

@@ -13,6 +13,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::serve::ListenerExt as _;
 
+use super::load::Requests;
+use crate::http::request;
 use crate::services;
 
 /// The process.
@@ -33,6 +35,12 @@ impl Bare {
         let mut address = String::new();
         BufReader::new(output).read_line(&mut address)?;
         Ok(Self { child, address: address.trim().to_owned() })
+    }
+
+    /// What is asked of it by who has the answer already.
+    pub fn polls(&self) -> Requests {
+        let each = vec![request(&self.address, "/", "If-None-Match: \"0\"\r\n")];
+        Requests { address: self.address.clone(), each: each.into(), status: 304 }
     }
 
     /// Its process.

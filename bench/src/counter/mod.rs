@@ -7,7 +7,7 @@
 pub mod bare;
 mod classic;
 mod house;
-mod load;
+pub mod load;
 mod points;
 mod readable;
 mod stale;
@@ -149,8 +149,7 @@ fn by_turns(roost: &Roost, what: &str, town: &Town, report: &mut Report) -> Resu
     report.say("304 by turns");
     let ours = points::of_roost(roost, town, Point::NotModified)?;
     let bare = Bare::start(0)?;
-    let each = vec![request(&bare.address, "/", "If-None-Match: \"0\"\r\n")].into();
-    let theirs = Requests { address: bare.address.clone(), each, status: 304 };
+    let theirs = bare.polls();
     // Sessions that are asked for again a moment later are answered from memory.
     for _ in 0..4 {
         ours.ask(MOST, Pace::Full(WARM), &[])?;
@@ -186,11 +185,9 @@ fn handler(table: &mut Table, report: &mut Report) -> Result<()> {
     let ours = of_roost(Point::NotModified, Load::Full(MOST))?;
     let ours_paced = of_roost(Point::NotModified, Load::Half)?;
     let bare = Bare::start(size)?;
-    for (point, header, status) in
-        [(Point::NotModified, "If-None-Match: \"0\"\r\n", 304), (Point::Recommendations, "", 200)]
-    {
-        let each = vec![request(&bare.address, "/", header)].into();
-        let requests = Requests { address: bare.address.clone(), each, status };
+    let each = vec![request(&bare.address, "/", "")].into();
+    let whole = Requests { address: bare.address.clone(), each, status: 200 };
+    for (point, requests) in [(Point::NotModified, bare.polls()), (Point::Recommendations, whole)] {
         measure(NAME, point, &requests, &[vec![bare.pid()]], table)?;
     }
     let peer = table.get(NAME, Point::NotModified, Load::Full(MOST)).context("the handler was not measured")?;

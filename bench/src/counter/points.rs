@@ -11,7 +11,8 @@ use synthetic::{PLACES, Session};
 use super::house::Roost;
 use super::load::Requests;
 use super::town::Town;
-use crate::http::{Connection, bearer, request, with_body};
+use crate::http::{bearer, request, with_body};
+use crate::poll::polls;
 
 /// Sessions that are asked for, in turn.
 pub const ASKED: usize = 1_000;
@@ -60,12 +61,8 @@ pub fn of_roost(roost: &Roost, town: &Town, point: Point) -> Result<Requests> {
     let asked = town.sessions.iter().take(ASKED);
     let (each, status) = match point {
         Point::NotModified => {
-            let mut connection = Connection::open(api)?;
-            let with_tag = asked.map(|Session { token, .. }| {
-                let tag = connection.tag(&request(api, path, &bearer(*token)))?;
-                Ok(request(api, path, &format!("{}If-None-Match: {tag}\r\n", bearer(*token))))
-            });
-            (with_tag.collect::<Result<_>>()?, 304)
+            let each = polls(api, asked.map(|session| session.token))?;
+            return Ok(Requests { address: api.clone(), each, status: 304 });
         }
         Point::Recommendations => (asked.map(|session| request(api, path, &bearer(session.token))).collect(), 200),
         Point::State => (town.sessions.iter().skip(ASKED).map(|session| roost.statement(session)).collect(), 202),
