@@ -14,6 +14,9 @@ use super::problem::{Kind, Problem};
 /// How many of the largest bodies fit at a time (at 8 MiB, 256 MiB): twice as many as are worked on. A body takes of it
 /// what has arrived of it, so that many slow clients with little hold little.
 const LARGEST_BODIES: usize = 32;
+/// Reserved for an announced body before it is there: usual pushes are never copied as they grow. What has not arrived is
+/// address space, not memory; with [`crate::config::PushConfig::max_connections`] of 256 that is 256 MiB at most.
+const RESERVED_BYTES: usize = 1024 * 1024;
 
 /// Receives bodies.
 pub(super) struct Receiver {
@@ -46,8 +49,8 @@ impl Receiver {
     pub(super) async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<Received, Problem> {
         let mut body = body.into_data_stream();
         let received = async {
-            self.check(headers)?;
-            self.read(&mut body).await
+            let announced = self.check(headers)?;
+            self.read(&mut body, announced).await
         };
         match tokio::time::timeout(self.timeout, received).await {
             Ok(Ok(received)) => Ok(received),
@@ -62,8 +65,8 @@ impl Receiver {
         }
     }
 
-    /// What the headers tell.
-    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    /// What the headers tell: the length of the body, where they do.
+    fn check(&self, headers: &HeaderMap) -> Result<Option<usize>, Problem> {
         let text = |name: HeaderName| headers.get(name).map(HeaderValue::as_bytes).map(String::from_utf8_lossy);
         if let Some(coding) = text(header::CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity")) {
             let detail = format!("Content-Encoding is {coding} (expected none: send the body uncompressed, in parts)");
@@ -79,11 +82,18 @@ impl Receiver {
             return Err(Problem::new(Kind::UnsupportedMediaType, detail));
         }
         let announced = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.limit as u64) { Err(self.too_large()) } else { Ok(()) }
+        match announced.map(usize::try_from) {
+            None => Ok(None),
+            Some(Ok(length)) if length <= self.limit => Ok(Some(length)),
+            Some(_) => Err(self.too_large()),
+        }
     }
 
-    async fn read(&self, body: &mut BodyDataStream) -> Result<Received, Problem> {
-        let (mut bytes, mut room) = (Vec::new(), None::<OwnedSemaphorePermit>);
+    async fn read(&self, body: &mut BodyDataStream, announced: Option<usize>) -> Result<Received, Problem> {
+        // No longer than it can be: doubling alone would hold up to twice of what has arrived.
+        let longest = announced.unwrap_or(self.limit);
+        let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(RESERVED_BYTES));
+        let mut room = None::<OwnedSemaphorePermit>;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| {
                 Problem::new(Kind::BadRequest, format!("the body is broken or breaks off: {error}; send it again"))
@@ -100,6 +110,11 @@ impl Receiver {
             match &mut room {
                 Some(room) => room.merge(more),
                 None => room = Some(more),
+            }
+            let needed = bytes.len() + chunk.len();
+            if needed > bytes.capacity() {
+                let capacity = needed.max((2 * bytes.capacity()).min(longest));
+                bytes.reserve_exact(capacity - bytes.len());
             }
             bytes.extend_from_slice(&chunk);
         }
