@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use schemas::id::SessionId;
 use schemas::units::Instant;
-use store::RecommendationRow;
+use store::{Cell, RecommendationRow};
 
 use crate::generations::Generations;
 
@@ -38,7 +38,9 @@ impl Recent {
             // As a rule: a client that polls gets what it has.
             Some(known) if known.row.items.timestamp == row.items.timestamp => {
                 known.as_of = known.as_of.max(as_of);
-                if known.row.counts != row.counts {
+                // Two reads may end in the other order.
+                let written = |counts: &Option<Cell>| counts.as_ref().map(|cell| cell.timestamp);
+                if written(&row.counts) > written(&known.row.counts) {
                     known.row.counts.clone_from(&row.counts);
                 }
                 return;
@@ -78,7 +80,7 @@ impl Default for Recent {
 
 #[cfg(test)]
 mod tests {
-    use store::{Cell, WriteTimestamp};
+    use store::WriteTimestamp;
 
     use super::*;
 
@@ -101,6 +103,17 @@ mod tests {
         assert_eq!(recent.get(session(1)).unwrap().as_of, at(30));
         recent.keep(session(1), &row(6), at(40));
         assert_eq!(recent.get(session(1)).unwrap(), Known { row: row(6), as_of: at(40) });
+    }
+
+    #[test]
+    fn the_newest_counts_stay_whichever_read_ended_last() {
+        let recent = Recent::default();
+        let counted = |seq| RecommendationRow { counts: Some(row(seq).items), ..row(5) };
+        for (read, kept) in [(row(5), row(5)), (counted(7), counted(7)), (counted(6), counted(7)), (row(5), counted(7))]
+        {
+            recent.keep(session(1), &read, None);
+            assert_eq!(recent.get(session(1)).unwrap().row, kept);
+        }
     }
 
     #[test]

@@ -263,18 +263,19 @@ impl<T: Clone> Schedule<T> {
         let Some(Running { change, started, turn, is_orphan }) = state.running.take() else { return };
         self.lanes.end(turn, outcome == Outcome::Taken, took);
         let mut tell = |fate, content| done.push(Done { webhook: webhook.clone(), fate, content });
-        let fails = match outcome {
+        // When the pair has its turn again, and the wait that was asked for, if it failed.
+        let (due, fails) = match outcome {
             Outcome::Taken => {
                 state.failures = 0;
                 if !is_orphan {
                     state.told = Some((change.write_timestamp, Arc::clone(&change.hash)));
                 }
                 tell(Fate::Delivered, change.content);
-                None
+                (now, None)
             }
             Outcome::Gone => {
                 tell(Fate::Dropped, change.content);
-                None
+                (now, None)
             }
             Outcome::NotTaken { wait } => {
                 // It may have it all the same: what the receiver has is not known any more.
@@ -289,15 +290,13 @@ impl<T: Clone> Schedule<T> {
                 } else if now - change.since >= self.bounds.give_up_after {
                     tell(Fate::GivenUp, change.content);
                 } else {
-                    // The last attempt is at the end of its time.
-                    let due = due.min(change.since + self.bounds.give_up_after).max(now + 1);
                     self.put_pending(&pair, change, due);
                 }
-                Some(wait)
+                (due, Some(wait))
             }
         };
         self.release(webhook, now, started, fails, jitter);
-        self.go_on(&pair, now, fails.is_some(), jitter, done);
+        self.go_on(&pair, due, fails.is_some(), done);
         self.settle(&pair);
         self.make_room(done);
     }
@@ -307,8 +306,7 @@ impl<T: Clone> Schedule<T> {
         let failing: Vec<AccessId> = self.failing.iter().cloned().collect();
         for webhook in failing {
             while let Some((since, session)) = self.hooks.get(&webhook).and_then(|hook| hook.ages.first().copied()) {
-                // A moment later than the last attempt, which is at the very end.
-                if now - since <= self.bounds.give_up_after + self.bounds.first_pause {
+                if now - since < self.bounds.give_up_after {
                     break;
                 }
                 self.abandon(&(webhook.clone(), session), Fate::GivenUp, done);
@@ -437,15 +435,17 @@ impl<T: Clone> Schedule<T> {
 
     /// What came while another change of the pair was under way has its turn. After a failure it waits as long as that one
     /// would have.
-    fn go_on(&mut self, pair: &Pair, now: Ms, has_failed: bool, jitter: f64, done: &mut Vec<Done<T>>) {
-        let Some(State { pending: Some(pending), told, failures, .. }) = self.pairs.get(pair) else { return };
+    fn go_on(&mut self, pair: &Pair, due: Ms, has_failed: bool, done: &mut Vec<Done<T>>) {
+        let Some(State { pending: Some(pending), told, .. }) = self.pairs.get(pair) else { return };
+        if pending.is_queued {
+            return;
+        }
         let is_known = !has_failed && told.as_ref().is_some_and(|(_, hash)| *hash == pending.change.hash);
-        let wait = if has_failed { pause(&self.bounds, *failures, jitter) } else { 0 };
         let Some(change) = self.take_pending(pair) else { return };
         if is_known {
             done.push(Done { webhook: pair.0.clone(), fate: Fate::Known, content: change.content });
         } else {
-            self.put_pending(pair, change, now + wait);
+            self.put_pending(pair, change, due);
         }
     }
 
@@ -714,6 +714,26 @@ mod tests {
         bench.start(700);
         bench.finish(700, 1, 1, Outcome::NotTaken { wait: Some(Ms::MAX) });
         assert_eq!(bench.schedule.next_at(), Some(1_700));
+    }
+
+    #[test]
+    fn what_the_receiver_asks_for_is_heard_though_it_takes_others() {
+        let asks = Outcome::NotTaken { wait: Some(700) };
+        let mut bench = Bench::new(BOUNDS);
+        bench.offer(0, 1, 1, change(1, 1, 1, 0));
+        bench.offer(0, 1, 2, change(2, 1, 1, 0));
+        assert_eq!((bench.start(0), bench.start(0)), (Some(1), Some(2)));
+        bench.finish(10, 1, 1, asks);
+        bench.finish(20, 1, 2, Outcome::Taken);
+        assert_eq!(bench.schedule.next_at(), Some(710), "the refused one");
+        assert_eq!(bench.start(710), Some(1));
+        bench.offer(711, 1, 1, change(3, 2, 2, 711));
+        bench.offer(711, 1, 2, change(4, 2, 2, 711));
+        assert_eq!(bench.start(711), Some(4));
+        bench.finish(720, 1, 1, asks);
+        bench.finish(730, 1, 2, Outcome::Taken);
+        assert_eq!(bench.schedule.next_at(), Some(1_420), "a newer one in its place");
+        assert_eq!((bench.start(1_420), bench.done.len()), (Some(3), 3));
     }
 
     #[test]
