@@ -97,6 +97,14 @@ pub struct App {
     pub stop: Stop,
 }
 
+/// Does work of several steps, which goes on to its end also when its client hangs up: half of it would be worse than none.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or_else(|error| Err(Problem::internal(&format!("work of several steps: {error}"))))
+}
+
 impl App {
     /// Up to when the session's recommendation is true, and whether that is too long ago.
     pub fn as_of(&self, session: SessionId) -> (Option<Instant>, bool) {

@@ -20,7 +20,7 @@ use tokio::time::{Instant as Moment, timeout_at};
 
 use super::preferences::append;
 use super::stated::{Stated, look};
-use crate::app::App;
+use crate::app::{App, to_its_end};
 use crate::body::read_json;
 use crate::caller::Session;
 use crate::duplicates::duplicates;
@@ -70,12 +70,22 @@ pub async fn dismiss(
 ) -> Result<Response, Problem> {
     let body = read_json(&headers, body, MAX_BODY_BYTES, app.config.body_timeout).await?;
     let Dismissal { listing_id } = parse(&body)?;
-    let cell = dismiss_home(&app, session, listing_id, &headers).await?;
+    let cell = dismiss_home(app, session, listing_id, headers).await?;
     Ok(Stated::answer(session, cell))
 }
 
-/// Adds a home to what a session does not want to see. Gives the statement that has it, once the tables have that.
+/// Adds a home to what a session does not want to see. Gives the statement that has it, once the tables have that. What it has
+/// overwritten it mends also when its client has hung up.
 pub async fn dismiss_home(
+    app: Arc<App>,
+    session: SessionId,
+    listing_id: ListingId,
+    headers: HeaderMap,
+) -> Result<SessionCell, Problem> {
+    to_its_end(async move { added(&app, session, listing_id, &headers).await }).await
+}
+
+async fn added(
     app: &App,
     session: SessionId,
     listing_id: ListingId,

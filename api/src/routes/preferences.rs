@@ -16,7 +16,7 @@ use schemas::preferences::{MAX_PREFERENCES_BYTES, Preferences};
 use schemas::units::Instant;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, to_its_end};
 use crate::body::read_json;
 use crate::caller::{Asker, forbidden, missing, not_recorded};
 use crate::idempotency;
@@ -135,7 +135,7 @@ pub async fn erase(
         }
         (Caller::Admin(_), Err(_)) => return Err(Problem::new(Kind::SessionNotFound, "the id is no session's")),
     };
-    erase_session(&app, session, &headers).await?;
+    erase_session(app, session, headers).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -188,11 +188,14 @@ pub fn issued(app: &App, session: SessionId) -> Result<Option<Issued>, Problem> 
     }
 }
 
-/// Erases a session: its statement, then its webhooks and tokens.
-pub async fn erase_session(app: &App, session: SessionId, headers: &HeaderMap) -> Result<(), Problem> {
-    append(app, session, None, headers).await?;
-    // Last: until all is done, the token can repeat it.
-    forget(app, session).await
+/// Erases a session: its statement, then its webhooks and tokens; all of it, also when who asked has hung up.
+pub async fn erase_session(app: Arc<App>, session: SessionId, headers: HeaderMap) -> Result<(), Problem> {
+    to_its_end(async move {
+        append(&app, session, None, &headers).await?;
+        // Last: until all is done, the token can repeat it.
+        forget(&app, session).await
+    })
+    .await
 }
 
 /// Appends to the log, and lets the reads of this process know at once.

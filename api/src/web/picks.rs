@@ -254,7 +254,7 @@ pub async fn dismiss(State(page): State<Arc<Page>>, headers: HeaderMap, body: Bo
     let outcome = async {
         let id: Result<ListingId, _> = form.value("listing_id").parse();
         let id = id.map_err(|fault| Problem::new(Kind::ValidationFailed, fault.to_string()))?;
-        let cell = dismiss_home(&page.app, user.session, id, &headers).await?;
+        let cell = dismiss_home(Arc::clone(&page.app), user.session, id, headers).await?;
         Ok(private(see(&format!("/?v={}&said=dismissed#picks", cell.version))?, Vec::new()))
     };
     visitor::kept(cookies, outcome.await)
@@ -266,7 +266,7 @@ pub async fn erase(State(page): State<Arc<Page>>, headers: HeaderMap) -> Result<
     let Visitor { user: Some(user), cookies } = Visitor::of(&page.app, &headers).await? else {
         return Ok(private(see("/?said=ended")?, forgotten));
     };
-    match erase_session(&page.app, user.session, &headers).await {
+    match erase_session(Arc::clone(&page.app), user.session, headers).await {
         Ok(()) => Ok(private(see("/?said=erased")?, forgotten)),
         Err(problem) => visitor::kept(cookies, Err(problem)),
     }

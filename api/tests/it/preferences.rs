@@ -1,16 +1,19 @@
 //! Reading a statement back, and dismissing one home after the other.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use api::Config;
-use schemas::id::SessionToken;
-use schemas::statement::decode;
-use schemas::topic::Topic;
+use schemas::id::{SessionId, SessionToken};
+use schemas::preferences::Preferences;
+use schemas::statement::{Statement, decode};
+use schemas::topic::{Topic, partition_of, session_key};
 use serde_json::{Value, json};
 use store::Row;
-use stream::{Event, Start};
+use stream::{Event, Record, Start};
 
 use crate::desk::{Answer, Desk, preferences, session};
 
@@ -28,10 +31,7 @@ fn applied<T>(desk: &Desk, test: impl FnOnce() -> T) -> T {
                 reader.poll(Duration::from_millis(20), &mut events).unwrap();
                 for event in events {
                     let Event::Record(record) = event else { continue };
-                    let (key, value) = (record.key.as_deref(), record.value.as_deref());
-                    let (partition, offset, at) = (record.partition, record.offset, record.append_time_ms);
-                    let partitions = desk.log.partitions();
-                    let stated = decode(key, value, &record.headers, partitions, partition, offset, at).unwrap();
+                    let stated = decoded(desk, &record);
                     let cell = stated.preferences.map(|p| json!({"version": stated.version, "preferences": p}));
                     desk.write(Row::Session(stated.session), cell.as_ref());
                 }
@@ -42,6 +42,12 @@ fn applied<T>(desk: &Desk, test: impl FnOnce() -> T) -> T {
         drop(ends);
         outcome
     })
+}
+
+fn decoded(desk: &Desk, record: &Record) -> Statement {
+    let (key, value) = (record.key.as_deref(), record.value.as_deref());
+    let (partition, offset, at) = (record.partition, record.offset, record.append_time_ms);
+    decode(key, value, &record.headers, desk.log.partitions(), partition, offset, at).unwrap()
 }
 
 /// Also when a test fails.
@@ -147,9 +153,58 @@ fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back() {
                 let erased = other.ask("DELETE", &path, &headers, b"");
                 assert_eq!(erased.status, 204, "{}", erased.text);
             });
-            let read = desk.get_as(&token, "/api/v1/preferences");
-            assert_eq!(read.status, 404, "round {round}: {}", read.text);
+            // The other process hears of it within a second.
+            desk.eventually("erased", || desk.get_as(&token, "/api/v1/preferences").status == 404);
+            assert_eq!(last_on_the_log(&desk, session(&token)), None, "round {round}");
         }
+    });
+}
+
+/// What was stated last; of an erasure nothing.
+fn last_on_the_log(desk: &Desk, of: SessionId) -> Option<Preferences> {
+    let partition = partition_of(&session_key(of), desk.log.partitions());
+    let mut reader = desk.log.follow(&[(Topic::Preferences, partition, Start::Earliest)]).unwrap();
+    let (mut last, mut is_read) = (None, false);
+    while !is_read {
+        let mut events = Vec::new();
+        reader.poll(Duration::from_millis(20), &mut events).unwrap();
+        for event in events {
+            let Event::Record(record) = event else {
+                is_read |= matches!(event, Event::End { .. });
+                continue;
+            };
+            let stated = decoded(desk, &record);
+            if stated.session == of {
+                last = stated.preferences;
+            }
+        }
+    }
+    last
+}
+
+/// Who hangs up while it is under way leaves nothing halfway.
+#[test]
+fn a_dismissal_goes_on_though_its_client_hangs_up() {
+    let desk = Desk::start_with(Config { max_in_flight: 1, ..Config::default() }, None);
+    let token = token_of(&desk.state());
+    let mut client = TcpStream::connect(desk.base.trim_start_matches("http://")).unwrap();
+    let body = json!({"listing_id": "seattle:1"}).to_string();
+    let length = body.len();
+    write!(
+        client,
+        "POST {DISMISSED} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    // The tables do not have the statement yet: it waits, and no other request has room.
+    desk.eventually("it is under way", || desk.get("/problems").status == 503);
+    drop(client);
+    desk.eventually("its request has ended", || desk.get("/problems").status == 200);
+    applied(&desk, || {
+        desk.eventually("the home is among the dismissed", || {
+            let read = desk.get_as(&token, "/api/v1/preferences");
+            read.status == 200 && read.json()["preferences"]["dismissed"] == json!(["seattle:1"])
+        });
     });
 }
 
