@@ -97,12 +97,18 @@ pub struct App {
     pub stop: Stop,
 }
 
-/// Does work of several steps, which goes on to its end also when its client hangs up: half of it would be worse than none.
+/// Does work of several steps, which goes on to its end also when its client hangs up: half of it would be worse than none. What
+/// then nobody is told, the log is.
 pub async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Problem>> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or_else(|error| Err(Problem::internal(&format!("work of several steps: {error}"))))
+    let (tell, told) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        if let Err(Err(problem)) = tell.send(work.await) {
+            tracing::warn!("a client hung up and was not told: {}", problem.detail);
+        }
+    });
+    told.await.unwrap_or_else(|_| Err(Problem::internal("work of several steps ended in its middle")))
 }
 
 impl App {

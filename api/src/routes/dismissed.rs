@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -34,6 +35,9 @@ use crate::wait::{Ask, FIRST_PAUSE, Step, next_pause};
 const MAX_BODY_BYTES: usize = 4 * 1024;
 /// Most statements appended for one request: so many clients of one session at once lose nothing.
 const MAX_TRIES: u32 = 16;
+
+/// How long the log may take to show our own statement, once the tables were waited for in vain.
+const HEARD: Duration = Duration::from_secs(2);
 
 /// One home that is not to be seen again.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -101,24 +105,25 @@ async fn added(
     let mut wanted = BTreeSet::from([listing_id.clone()]);
     let mut appended = None;
     for _ in 0..MAX_TRIES {
-        let Some(cell) = applied(app, session, &hearing, appended, until).await? else { break };
+        let cell = match applied(app, session, &hearing, appended, until).await {
+            Ok(Some(cell)) => cell,
+            // The tables are slow, or away: what the log has between is known all the same.
+            Ok(None) => break,
+            Err(problem) if appended.is_some() && problem.kind != Kind::SessionNotFound => break,
+            Err(problem) => return Err(problem),
+        };
         let mut statement = cell.preferences.clone();
         if let Some((from, to)) = appended {
             let overwritten = hearing.between(from, to);
             wanted.extend(overwritten.dismissed);
             match overwritten.newest {
-                // Ours came after the erasure, and was made of what it erased.
-                Some(None) => {
-                    append(app, session, None, headers).await?;
-                    return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
-                }
+                Some(None) => return Err(erased_again(app, session, headers).await),
                 // What was stated since holds, but for what is dismissed. If something newer than ours is applied, that does.
                 Some(Some(newer)) if cell.version == to => statement = newer,
                 Some(Some(_)) | None => {}
             }
         }
-        let dismissed: BTreeSet<ListingId> = statement.dismissed.iter().cloned().collect();
-        statement.dismissed = dismissed.union(&wanted).cloned().collect();
+        add(&mut statement, &wanted);
         if says_the_same(&statement, &cell.preferences) {
             return Ok(cell);
         }
@@ -127,9 +132,8 @@ async fn added(
             return Err(too_many());
         }
         if is_too_much {
-            // Ours has overwritten what others added: theirs stays, and this one is one too many.
-            statement.dismissed.retain(|id| *id != listing_id);
-            statement.dismissed.truncate(MAX_DISMISSED);
+            // Ours has overwritten what others added.
+            leave_out(&mut statement, &listing_id);
         }
         let delivered = append(app, session, Some(statement.to_json()), headers).await?;
         if is_too_much {
@@ -138,14 +142,45 @@ async fn added(
         appended = Some((cell.version, delivered.offset));
         metrics::record_dismissal();
     }
-    // The tables are slow; what the log has between is known all the same.
-    if let Some((from, to)) = appended
-        && matches!(hearing.between(from, to).newest, Some(None))
-    {
-        append(app, session, None, headers).await?;
-        return Err(Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()));
+    let Some((from, to)) = appended else { return Err(not_in_time()) };
+    let heard_until = Moment::now() + HEARD;
+    let mut pause = FIRST_PAUSE;
+    while !hearing.has(to) && Moment::now() < heard_until {
+        tokio::time::sleep(pause).await;
+        pause = next_pause(pause);
+    }
+    let overwritten = hearing.between(from, to);
+    match overwritten.newest {
+        Some(None) => return Err(erased_again(app, session, headers).await),
+        // Unless something newer than ours was stated.
+        Some(Some(mut newer)) if app.follower.stated(session) == Some(to) => {
+            wanted.extend(overwritten.dismissed);
+            add(&mut newer, &wanted);
+            if newer.dismissed.len() > MAX_DISMISSED {
+                leave_out(&mut newer, &listing_id);
+            }
+            append(app, session, Some(newer.to_json()), headers).await?;
+        }
+        Some(Some(_)) | None => {}
     }
     Err(not_in_time())
+}
+
+/// Our statement came after an erasure, and was made of what that erased.
+async fn erased_again(app: &App, session: SessionId, headers: &HeaderMap) -> Problem {
+    let outcome = append(app, session, None, headers).await;
+    outcome.err().unwrap_or_else(|| Problem::new(Kind::SessionNotFound, Kind::SessionNotFound.meaning()))
+}
+
+fn add(statement: &mut Preferences, wanted: &BTreeSet<ListingId>) {
+    let dismissed: BTreeSet<ListingId> = statement.dismissed.iter().cloned().collect();
+    statement.dismissed = dismissed.union(wanted).cloned().collect();
+}
+
+/// Where there are too many: what others added stays, and this one is one too many.
+fn leave_out(statement: &mut Preferences, listing_id: &ListingId) {
+    statement.dismissed.retain(|id| id != listing_id);
+    statement.dismissed.truncate(MAX_DISMISSED);
 }
 
 fn not_in_time() -> Problem {

@@ -134,6 +134,8 @@ struct State<T> {
     newest: Option<i64>,
     /// Failures in a row.
     failures: u32,
+    /// Until when the receiver asked to be left alone with it.
+    asked: Ms,
     /// Its place in `idle`.
     idle: Option<u64>,
 }
@@ -218,7 +220,7 @@ impl<T: Clone> Schedule<T> {
         }
         // Back at what the receiver has: nothing is to be told, not even what was to be told in between.
         let is_back = state.running.is_none() && state.told.as_ref().is_some_and(|(_, hash)| *hash == change.hash);
-        let due = state.pending.as_ref().map_or(now, |pending| pending.due);
+        let due = state.pending.as_ref().map_or(now.max(state.asked), |pending| pending.due);
         if let Some(old) = self.take_pending(&pair) {
             done.push(Done { webhook: webhook.clone(), fate: Fate::Superseded, content: old.content });
         }
@@ -282,6 +284,7 @@ impl<T: Clone> Schedule<T> {
                 state.told = None;
                 state.failures += 1;
                 let wait = wait.unwrap_or(0).min(self.bounds.longest_pause);
+                state.asked = now + wait;
                 let due = now + pause(&self.bounds, state.failures, jitter).max(wait);
                 if is_orphan {
                     tell(Fate::Dropped, change.content);
@@ -290,7 +293,9 @@ impl<T: Clone> Schedule<T> {
                 } else if now - change.since >= self.bounds.give_up_after {
                     tell(Fate::GivenUp, change.content);
                 } else {
-                    self.put_pending(&pair, change, due);
+                    // No pause goes beyond the end of its time.
+                    let end = (change.since + self.bounds.give_up_after).max(now + wait.max(1));
+                    self.put_pending(&pair, change, due.min(end));
                 }
                 (due, Some(wait))
             }
@@ -455,8 +460,8 @@ impl<T: Clone> Schedule<T> {
         hook.running -= 1;
         match fails {
             Some(wait) => {
-                // Of requests that were under way at once the first counts.
-                if started >= hook.failed_at {
+                // Of requests that were under way at once the first counts, unless another one passed since.
+                if started >= hook.failed_at || hook.failures == 0 {
                     hook.failures += 1;
                     hook.failed_at = now;
                     hook.retry_at = now + pause(&self.bounds, hook.failures, jitter).max(wait);
@@ -472,11 +477,10 @@ impl<T: Clone> Schedule<T> {
                 if was_away {
                     let waiting = std::mem::take(&mut hook.queue);
                     for (due, serial, session) in waiting {
-                        let due = due.min(now);
+                        let Some(state) = self.pairs.get_mut(&(webhook.clone(), session)) else { continue };
+                        let due = due.min(now.max(state.asked));
                         hook.queue.insert((due, serial, session));
-                        if let Some(pending) =
-                            self.pairs.get_mut(&(webhook.clone(), session)).and_then(|state| state.pending.as_mut())
-                        {
+                        if let Some(pending) = &mut state.pending {
                             pending.due = due;
                         }
                     }
@@ -523,7 +527,7 @@ impl<T: Clone> Schedule<T> {
             if !is_gone(pair) {
                 return true;
             }
-            (state.told, state.newest, state.failures) = (None, None, 0);
+            (state.told, state.newest, state.failures, state.asked) = (None, None, 0, Ms::MIN);
             if let Some(serial) = state.idle.take() {
                 idle.remove(&serial);
             }
@@ -566,7 +570,7 @@ impl<T: Clone> Schedule<T> {
 
 impl<T> Default for State<T> {
     fn default() -> Self {
-        Self { running: None, pending: None, told: None, newest: None, failures: 0, idle: None }
+        Self { running: None, pending: None, told: None, newest: None, failures: 0, asked: Ms::MIN, idle: None }
     }
 }
 
@@ -734,6 +738,37 @@ mod tests {
         bench.finish(730, 1, 2, Outcome::Taken);
         assert_eq!(bench.schedule.next_at(), Some(1_420), "a newer one in its place");
         assert_eq!((bench.start(1_420), bench.done.len()), (Some(3), 3));
+    }
+
+    #[test]
+    fn what_the_receiver_asks_for_holds_when_it_is_there_again() {
+        let asks = Outcome::NotTaken { wait: Some(700) };
+        let mut bench = Bench::new(BOUNDS);
+        bench.offer(0, 1, 1, change(1, 1, 1, 0));
+        bench.offer(0, 1, 2, change(2, 1, 1, 0));
+        assert_eq!((bench.start(0), bench.start(0)), (Some(1), Some(2)));
+        bench.finish(10, 1, 1, asks);
+        bench.finish(20, 1, 2, Outcome::Taken);
+        bench.offer(30, 1, 3, change(3, 1, 1, 30));
+        for (at, outcome) in [(30, FAILS), (140, FAILS), (360, Outcome::Taken)] {
+            assert_eq!(bench.start(at), Some(3));
+            bench.finish(at + 10, 1, 3, outcome);
+        }
+        assert_eq!(bench.schedule.next_at(), Some(710), "the refused one");
+    }
+
+    #[test]
+    fn a_failure_after_a_success_counts_though_all_began_together() {
+        let mut bench = Bench::new(Bounds { requests: lanes::Bounds { per_site: 3, ..BOUNDS.requests }, ..BOUNDS });
+        for of in 1..=3 {
+            bench.offer(0, 1, of, change(of, 1, 1, 0));
+            assert_eq!(bench.start(0), Some(of));
+        }
+        bench.finish(10, 1, 1, FAILS);
+        bench.finish(20, 1, 2, Outcome::Taken);
+        bench.finish(30, 1, 3, Outcome::NotTaken { wait: Some(700) });
+        bench.offer(31, 1, 4, change(4, 1, 1, 31));
+        assert_eq!((bench.start(729), bench.start(730)), (None, Some(4)));
     }
 
     #[test]

@@ -160,6 +160,30 @@ fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back() {
     });
 }
 
+/// It may not see what its own statement does to the tables: the log tells, too.
+#[test]
+fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back_while_the_tables_are_away() {
+    let desk = Desk::start();
+    let other = Desk::start_beside(&desk);
+    applied(&desk, || {
+        for round in 0..30 {
+            let token = token_of(&desk.state());
+            desk.eventually("the tables have it", || desk.get_as(&token, "/api/v1/preferences").status == 200);
+            let headers = [("authorization", &*format!("Bearer {token}"))];
+            let path = format!("/api/v1/sessions/{}", session(&token));
+            std::thread::scope(|scope| {
+                let (desk, token) = (&desk, &token);
+                scope.spawn(move || dismiss(desk, token, "seattle:1"));
+                let erased = other.ask("DELETE", &path, &headers, b"");
+                desk.tables.away.store(true, Ordering::Relaxed);
+                assert_eq!(erased.status, 204, "{}", erased.text);
+            });
+            assert_eq!(last_on_the_log(&desk, session(&token)), None, "round {round}");
+            desk.tables.away.store(false, Ordering::Relaxed);
+        }
+    });
+}
+
 /// What was stated last; of an erasure nothing.
 fn last_on_the_log(desk: &Desk, of: SessionId) -> Option<Preferences> {
     let partition = partition_of(&session_key(of), desk.log.partitions());
