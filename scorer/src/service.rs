@@ -101,10 +101,25 @@ enum Input {
 }
 
 enum Ack {
-    Appended { token: u64, outcome: Result<Delivered, DeliveryError> },
-    Checked { shard: u32, row: Option<ShardCell> },
-    Scanned { shard: u32, rows: Vec<Row> },
-    Written { row: Row, timestamp: WriteTimestamp, outcome: Result<(), StoreError> },
+    Appended {
+        token: u64,
+        outcome: Result<Delivered, DeliveryError>,
+    },
+    Checked {
+        shard: u32,
+        row: Option<ShardCell>,
+    },
+    Scanned {
+        shard: u32,
+        rows: Vec<Row>,
+    },
+    Written {
+        row: Row,
+        timestamp: WriteTimestamp,
+        outcome: Result<(), StoreError>,
+    },
+    /// The store did not answer a read, which is repeated.
+    Unread(String),
 }
 
 struct Acks(Sender<Ack>);
@@ -305,7 +320,7 @@ struct Bench {
     recoveries: u64,
     /// Shards whose states the metrics tell.
     told: BTreeSet<u32>,
-    /// What the store said last; the rows of owned shards ask it every second.
+    /// What the store said last; the rows of owned shards ask it every second, shards that are taken over until it answers.
     store: Result<(), String>,
     stop: Arc<AtomicBool>,
     state: Arc<parking::State>,
@@ -401,8 +416,15 @@ impl Bench {
         let now = now_ms();
         match ack {
             None => {}
-            Some(Ack::Checked { shard, row }) => self.judge.checked(shard, row, now),
-            Some(Ack::Scanned { shard, rows }) => self.judge.scanned(shard, rows, now),
+            Some(Ack::Unread(reason)) => self.store = Err(reason),
+            Some(Ack::Checked { shard, row }) => {
+                self.store = Ok(());
+                self.judge.checked(shard, row, now);
+            }
+            Some(Ack::Scanned { shard, rows }) => {
+                self.store = Ok(());
+                self.judge.scanned(shard, rows, now);
+            }
             Some(Ack::Written { row, timestamp, outcome }) => {
                 metrics::record_write(&row, outcome.is_ok());
                 self.store = outcome.clone().map_err(|error| error.to_string());
@@ -470,7 +492,7 @@ impl Bench {
                 let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
                 self.runtime.spawn(async move {
                     let _guard = EndsWithMe::new("scorer: a read of a shard's row", &fatal);
-                    let Some(cell) = until_read(&fatal, || tables.read(Row::Shard(shard))).await else { return };
+                    let Some(cell) = until_read(&fatal, &acks, || tables.read(Row::Shard(shard))).await else { return };
                     match cell.map(|cell| serde_json::from_str(&cell.json)).transpose() {
                         Ok(row) => drop(acks.send(Ack::Checked { shard, row })),
                         Err(error) => fatal(format!(
@@ -495,7 +517,7 @@ impl Bench {
         let (tables, acks, fatal) = (self.tables.clone(), self.ack_in.clone(), self.fatal.clone());
         self.runtime.spawn(async move {
             let _guard = EndsWithMe::new("scorer: a scan", &fatal);
-            if let Some(rows) = until_read(&fatal, || tables.scan(table)).await {
+            if let Some(rows) = until_read(&fatal, &acks, || tables.scan(table)).await {
                 let _ = acks.send(Ack::Scanned { shard, rows: rows.into_keys().collect() });
             }
         });
@@ -518,14 +540,17 @@ impl Bench {
     }
 }
 
-/// Asks again until the store answers; `None` when it says that asking is no use.
-async fn until_read<'a, T>(fatal: &Fatal, ask: impl Fn() -> store::Answer<'a, T>) -> Option<T> {
+/// Asks again until the store answers, and tells that it does not; `None` when it says that asking is no use.
+async fn until_read<'a, T>(fatal: &Fatal, acks: &Sender<Ack>, ask: impl Fn() -> store::Answer<'a, T>) -> Option<T> {
     let mut again = tokio::time::interval(READ_RETRY);
     loop {
         again.tick().await;
         match ask().await {
             Ok(answer) => return Some(answer),
-            Err(StoreError::Unavailable(reason)) => tracing::warn!("the store does not answer: {reason}"),
+            Err(error @ StoreError::Unavailable(_)) => {
+                tracing::warn!("{error}");
+                let _ = acks.send(Ack::Unread(error.to_string()));
+            }
             Err(StoreError::Fatal(message)) => {
                 fatal(format!("scorer: {message}"));
                 return None;

@@ -16,6 +16,8 @@ use store::{Answer, ByMarket, Cell, RecommendationRow, Row, StoreError, Table, W
 enum Writes {
     Fail,
     Panic,
+    /// So do reads.
+    FailAsReads,
 }
 
 struct Tables {
@@ -32,13 +34,16 @@ fn none<'a, T: Send + Default + 'a>() -> Answer<'a, T> {
 impl store::Backend for Tables {
     fn write(&self, _write: Write) -> Answer<'_, ()> {
         self.written.fetch_add(1, Ordering::Relaxed);
-        assert!(self.writes == Writes::Fail, "on purpose");
+        assert!(self.writes != Writes::Panic, "on purpose");
         Box::pin(async { Err(StoreError::Unavailable("no node".to_owned())) })
     }
     fn recommendation(&self, _session: SessionId) -> Answer<'_, Option<RecommendationRow>> {
         none()
     }
     fn read(&self, _row: Row) -> Answer<'_, Option<Cell>> {
+        if self.writes == Writes::FailAsReads {
+            return Box::pin(async { Err(StoreError::Unavailable("no node".to_owned())) });
+        }
         none()
     }
     fn by_market(
@@ -155,4 +160,11 @@ fn a_scorer_that_stops_while_the_store_is_away_waits_instead_of_spinning() {
     assert!(fatal.lock().unwrap().is_empty());
     runtime.shutdown_background();
     drop((log, directory));
+}
+
+#[test]
+fn a_shard_that_is_not_taken_over_for_want_of_the_store_says_what_that_said() {
+    let house = House::start(Writes::FailAsReads, Config::default());
+    let why = "the store does not answer: no node";
+    house.eventually("it says so", |house| house.scorer.ready().is_err_and(|said| said == why));
 }
