@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use schemas::id::{ListingId, SessionId};
 use schemas::preferences::Preferences;
+use tokio::sync::watch;
 
 /// Most statements kept of a session, the newest: many times as many as one process appends while one of its requests, which come
 /// in turns, waits.
@@ -23,7 +24,7 @@ struct Heard {
     /// Version and content of each statement, in the order of the log; `None` of an erasure.
     statements: Vec<(u64, Option<Preferences>)>,
     /// The greatest version.
-    newest: Option<u64>,
+    newest: watch::Sender<Option<u64>>,
     /// Who changes the statement next.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -43,9 +44,9 @@ impl Overheard {
         let mut map = self.map();
         let heard = map.entry(session).or_default();
         heard.listeners += 1;
-        let turn = Arc::clone(&heard.turn);
+        let (newest, turn) = (heard.newest.subscribe(), Arc::clone(&heard.turn));
         drop(map);
-        Hearing { overheard: Arc::clone(self), session, turn }
+        Hearing { overheard: Arc::clone(self), session, newest, turn }
     }
 
     /// Takes in a statement as it stands on the log.
@@ -54,8 +55,8 @@ impl Overheard {
             if heard.statements.len() == MOST {
                 heard.statements.remove(0);
             }
-            heard.newest = heard.newest.max(Some(version));
             heard.statements.push((version, stated()));
+            heard.newest.send_modify(|newest| *newest = (*newest).max(Some(version)));
         }
     }
 
@@ -70,6 +71,7 @@ impl Overheard {
 pub struct Hearing {
     overheard: Arc<Overheard>,
     session: SessionId,
+    newest: watch::Receiver<Option<u64>>,
     /// Held by the one of this process who changes the session's statement: all at once would overwrite each other without end.
     pub turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -77,7 +79,13 @@ pub struct Hearing {
 impl Hearing {
     /// Whether the log was read up to the statement of this version: it has the statements of a session in their order.
     pub fn has(&self, version: u64) -> bool {
-        self.overheard.map().get(&self.session).is_some_and(|heard| heard.newest >= Some(version))
+        *self.newest.borrow() >= Some(version)
+    }
+
+    /// Waits until it was.
+    pub async fn until(&self, version: u64) {
+        // Cannot fail: who sends is there as long as somebody listens.
+        let _ = self.newest.clone().wait_for(|newest| *newest >= Some(version)).await;
     }
 
     /// What stands between these two: a statement of version `to` that was made of `from` lacks it.
@@ -110,6 +118,8 @@ impl Drop for Hearing {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     fn ids(keys: &[&str]) -> Vec<ListingId> {
@@ -143,6 +153,17 @@ mod tests {
         assert!(second.has(9));
         drop(second);
         assert!(overheard.map().is_empty());
+    }
+
+    #[test]
+    fn who_waits_for_a_version_is_told_once_the_log_was_read_so_far() {
+        let overheard = Arc::new(Overheard::default());
+        let session = SessionId::from_bits(1);
+        let hearing = overheard.hear(session);
+        for (version, is_told) in [(4, false), (5, true), (6, true)] {
+            overheard.note(session, version, || None);
+            assert_eq!(hearing.until(5).now_or_never().is_some(), is_told, "{version}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use schemas::field_error::{Fault, FieldError};
 use schemas::id::{ListingId, SessionId};
 use schemas::preferences::{MAX_DISMISSED, Preferences};
 use serde::Deserialize;
-use tokio::time::{Instant as Moment, timeout_at};
+use tokio::time::{Instant as Moment, timeout, timeout_at};
 
 use super::preferences::append;
 use super::stated::{Stated, look};
@@ -143,12 +143,8 @@ async fn added(
         metrics::record_dismissal();
     }
     let Some((from, to)) = appended else { return Err(not_in_time()) };
-    let heard_until = Moment::now() + HEARD;
-    let mut pause = FIRST_PAUSE;
-    while !hearing.has(to) && Moment::now() < heard_until {
-        tokio::time::sleep(pause).await;
-        pause = next_pause(pause);
-    }
+    // In time or not, what was heard is mended.
+    let _ = timeout(HEARD, hearing.until(to)).await;
     let overwritten = hearing.between(from, to);
     match overwritten.newest {
         Some(None) => return Err(erased_again(app, session, headers).await),

@@ -713,28 +713,35 @@ mod tests {
         let mut bench = Bench::new(BOUNDS);
         bench.offer(0, 1, 1, change(1, 1, 1, 0));
         bench.start(0);
-        bench.finish(0, 1, 1, Outcome::NotTaken { wait: Some(700) });
+        bench.finish(0, 1, 1, ASKS);
         assert_eq!(bench.schedule.next_at(), Some(700));
         bench.start(700);
         bench.finish(700, 1, 1, Outcome::NotTaken { wait: Some(Ms::MAX) });
         assert_eq!(bench.schedule.next_at(), Some(1_700));
     }
 
-    #[test]
-    fn what_the_receiver_asks_for_is_heard_though_it_takes_others() {
-        let asks = Outcome::NotTaken { wait: Some(700) };
+    const ASKS: Outcome = Outcome::NotTaken { wait: Some(700) };
+
+    /// Of webhook 1: of session 1 until 710, while session 2 has its change.
+    fn refused_beside_one_that_was_taken() -> Bench {
         let mut bench = Bench::new(BOUNDS);
         bench.offer(0, 1, 1, change(1, 1, 1, 0));
         bench.offer(0, 1, 2, change(2, 1, 1, 0));
         assert_eq!((bench.start(0), bench.start(0)), (Some(1), Some(2)));
-        bench.finish(10, 1, 1, asks);
+        bench.finish(10, 1, 1, ASKS);
         bench.finish(20, 1, 2, Outcome::Taken);
+        bench
+    }
+
+    #[test]
+    fn what_the_receiver_asks_for_is_heard_though_it_takes_others() {
+        let mut bench = refused_beside_one_that_was_taken();
         assert_eq!(bench.schedule.next_at(), Some(710), "the refused one");
         assert_eq!(bench.start(710), Some(1));
         bench.offer(711, 1, 1, change(3, 2, 2, 711));
         bench.offer(711, 1, 2, change(4, 2, 2, 711));
         assert_eq!(bench.start(711), Some(4));
-        bench.finish(720, 1, 1, asks);
+        bench.finish(720, 1, 1, ASKS);
         bench.finish(730, 1, 2, Outcome::Taken);
         assert_eq!(bench.schedule.next_at(), Some(1_420), "a newer one in its place");
         assert_eq!((bench.start(1_420), bench.done.len()), (Some(3), 3));
@@ -742,13 +749,7 @@ mod tests {
 
     #[test]
     fn what_the_receiver_asks_for_holds_when_it_is_there_again() {
-        let asks = Outcome::NotTaken { wait: Some(700) };
-        let mut bench = Bench::new(BOUNDS);
-        bench.offer(0, 1, 1, change(1, 1, 1, 0));
-        bench.offer(0, 1, 2, change(2, 1, 1, 0));
-        assert_eq!((bench.start(0), bench.start(0)), (Some(1), Some(2)));
-        bench.finish(10, 1, 1, asks);
-        bench.finish(20, 1, 2, Outcome::Taken);
+        let mut bench = refused_beside_one_that_was_taken();
         bench.offer(30, 1, 3, change(3, 1, 1, 30));
         for (at, outcome) in [(30, FAILS), (140, FAILS), (360, Outcome::Taken)] {
             assert_eq!(bench.start(at), Some(3));
@@ -766,7 +767,7 @@ mod tests {
         }
         bench.finish(10, 1, 1, FAILS);
         bench.finish(20, 1, 2, Outcome::Taken);
-        bench.finish(30, 1, 3, Outcome::NotTaken { wait: Some(700) });
+        bench.finish(30, 1, 3, ASKS);
         bench.offer(31, 1, 4, change(4, 1, 1, 31));
         assert_eq!((bench.start(729), bench.start(730)), (None, Some(4)));
     }

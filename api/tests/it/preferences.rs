@@ -145,14 +145,7 @@ fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back() {
     applied(&desk, || {
         for round in 0..12 {
             let token = token_of(&desk.state());
-            let headers = [("authorization", &*format!("Bearer {token}"))];
-            let path = format!("/api/v1/sessions/{}", session(&token));
-            std::thread::scope(|scope| {
-                let (desk, token) = (&desk, &token);
-                scope.spawn(move || dismiss(desk, token, "seattle:1"));
-                let erased = other.ask("DELETE", &path, &headers, b"");
-                assert_eq!(erased.status, 204, "{}", erased.text);
-            });
+            dismiss_and_erase(&desk, &other, &token, || {});
             // The other process hears of it within a second.
             desk.eventually("erased", || desk.get_as(&token, "/api/v1/preferences").status == 404);
             assert_eq!(last_on_the_log(&desk, session(&token)), None, "round {round}");
@@ -169,18 +162,22 @@ fn a_dismissal_at_the_moment_of_an_erasure_brings_nothing_back_while_the_tables_
         for round in 0..30 {
             let token = token_of(&desk.state());
             desk.eventually("the tables have it", || desk.get_as(&token, "/api/v1/preferences").status == 200);
-            let headers = [("authorization", &*format!("Bearer {token}"))];
-            let path = format!("/api/v1/sessions/{}", session(&token));
-            std::thread::scope(|scope| {
-                let (desk, token) = (&desk, &token);
-                scope.spawn(move || dismiss(desk, token, "seattle:1"));
-                let erased = other.ask("DELETE", &path, &headers, b"");
-                desk.tables.away.store(true, Ordering::Relaxed);
-                assert_eq!(erased.status, 204, "{}", erased.text);
-            });
+            dismiss_and_erase(&desk, &other, &token, || desk.tables.away.store(true, Ordering::Relaxed));
             assert_eq!(last_on_the_log(&desk, session(&token)), None, "round {round}");
             desk.tables.away.store(false, Ordering::Relaxed);
         }
+    });
+}
+
+/// At once, the one here and the other there; does something as soon as the session is erased.
+fn dismiss_and_erase(here: &Desk, there: &Desk, token: &str, then: impl FnOnce()) {
+    let headers = [("authorization", &*format!("Bearer {token}"))];
+    let path = format!("/api/v1/sessions/{}", session(token));
+    std::thread::scope(|scope| {
+        scope.spawn(|| dismiss(here, token, "seattle:1"));
+        let erased = there.ask("DELETE", &path, &headers, b"");
+        then();
+        assert_eq!(erased.status, 204, "{}", erased.text);
     });
 }
 
